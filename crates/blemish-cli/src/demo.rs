@@ -1,0 +1,154 @@
+//! `blemish demo`: the whole job on a synthetic product, without data and without network.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use blemish::config::{Preset, RunConfig};
+use blemish::data::synthetic::{SyntheticConfig, generate};
+use blemish::data::{self, Label, decode_mask};
+use blemish::evaluation::Evaluation;
+use blemish::report::text_table;
+use blemish::{Error, write_whole};
+use clap::Args;
+use serde::Serialize;
+
+use crate::args::{Broken, Split};
+use crate::device::DeviceName;
+use crate::evaluate::{measure, write};
+use crate::failure::{Failure, Result};
+use crate::folder::Folder;
+use crate::heatmaps::HeatMaps;
+use crate::output::Output;
+use crate::run_folder::{RunFolder, Source, Start};
+use crate::session::{Session, Trained};
+use crate::stop::on_ctrl_c;
+
+const EXAMPLES: &str = "\
+Example:
+  blemish demo
+
+Makes pictures of a machined part, good ones and ones with scratches, dents, stains and missing pieces, learns the good
+ones, and shows what it finds in the others. Open report.html in the folder afterwards.";
+
+/// The file that marks a folder as the demo's own, to be replaced without a question.
+const MARK: &str = "README.txt";
+const MARK_TEXT: &str =
+    "Made by `blemish demo`, which replaces everything in this folder when it runs again.\n";
+
+/// Do the whole job on a synthetic product: no data needed
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct DemoArgs {
+    /// Folder for pictures, model and report; is made if needed
+    #[arg(long, value_name = "DIR", default_value = "blemish-demo")]
+    out: PathBuf,
+    /// The same seed gives the same pictures and the same model
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    seed: u64,
+}
+
+/// The evaluation and where everything is, for `--json`.
+#[derive(Serialize)]
+struct Summary<'a> {
+    #[serde(flatten)]
+    evaluation: &'a Evaluation,
+    minutes: f64,
+    model_file: String,
+    report: String,
+    heatmaps: String,
+}
+
+/// What the demo learns from.
+fn pictures(seed: u64) -> SyntheticConfig {
+    SyntheticConfig { image_size: 128, train: 120, test_good: 40, test_defective: 40, seed, channels: 3 }
+}
+
+/// Small enough for 3 minutes on two processor cores.
+fn config(seed: u64) -> RunConfig {
+    let mut config = RunConfig::preset(Preset::Light);
+    config.seed = seed;
+    config.data.image_size = [128, 128];
+    config.train.epoch_images = 240;
+    config.train.pretrain.epochs = 2;
+    config.train.finetune.epochs = 20;
+    config
+}
+
+/// Runs the demo.
+pub fn run(args: &DemoArgs, output: &Output) -> Result<()> {
+    let folder = claim(&args.out)?;
+    let (data, heatmaps) = (folder.join("data"), folder.join("heatmaps"));
+    tracing::info!("drawing pictures of a synthetic product into {}", data.display());
+    generate(&pictures(args.seed), &data)?;
+    let set = data::open(&data, None)?;
+    let source = Source {
+        data: data.display().to_string(),
+        category: set.category.clone(),
+        split: Split::Holdout,
+        val: None,
+        on_error: Broken::Stop,
+    };
+    let session = Session {
+        set,
+        source,
+        config: config(args.seed),
+        budget: None,
+        folder: RunFolder::open(folder.path(), Start::Overwrite)?,
+        device: DeviceName::Cpu.open()?,
+        stop: on_ctrl_c(),
+    };
+    let again = || "run it again to start anew".to_owned();
+    let trained = session.run(output).map_err(|failure| failure.with_next(again))?;
+    let detector = &trained.detector;
+    let evaluated = measure(detector, &trained.model, &trained.set, Split::Holdout, Broken::Stop.into())?;
+    write(folder.path(), &evaluated, detector)?;
+    draw(&trained, &heatmaps)?;
+    let evaluation = &evaluated.evaluation;
+    let summary = Summary {
+        evaluation,
+        minutes: detector.provenance().seconds / 60.0,
+        model_file: trained.model.display().to_string(),
+        report: folder.join("report.html").display().to_string(),
+        heatmaps: heatmaps.display().to_string(),
+    };
+    output.result(&summary, || {
+        let places =
+            [("model", &summary.model_file), ("report", &summary.report), ("heat maps", &summary.heatmaps)];
+        let places: String = places.iter().map(|(name, path)| format!("{name:<11}{path}\n")).collect();
+        let model = args.out.display();
+        format!("{}\n{places}next       blemish predict {model} PHOTO..\n", text_table(evaluation))
+    })
+}
+
+/// Opens the folder, empty but for the demo's mark; refuses one that holds anything else.
+fn claim(path: &Path) -> Result<Folder> {
+    let is_ours = fs::read_to_string(path.join(MARK)).is_ok_and(|text| text == MARK_TEXT);
+    if !is_ours && fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
+        let path = path.display();
+        return Err(Failure::Usage(format!(
+            "{path} is not empty and was not made by the demo: name another folder"
+        )));
+    }
+    let folder = Folder::open(path)?;
+    for name in ["data", "heatmaps"] {
+        let path = folder.join(name);
+        if path.exists() {
+            fs::remove_dir_all(&path).map_err(|e| Error::io(&path, e))?;
+        }
+    }
+    write_whole(&folder.join(MARK), MARK_TEXT.as_bytes())?;
+    Ok(folder)
+}
+
+/// Heat maps of the defective test images, with the true outline.
+fn draw(trained: &Trained, folder: &Path) -> Result<()> {
+    let (detector, mut heatmaps) = (&trained.detector, HeatMaps::open(folder)?);
+    for sample in trained.set.test.iter().filter(|sample| sample.label == Label::Defective) {
+        let (image, original) = detector.read(&sample.path)?;
+        let prediction = detector.predict(&image, original)?;
+        let size = [image.height, image.width];
+        let truth = sample.mask.as_deref().map(|path| decode_mask(path, size)).transpose()?;
+        heatmaps.save(&sample.path, &image, &prediction, truth.as_ref())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,37 @@
+//! Where to compute.
+
+use blemish::{Device, Error};
+use clap::ValueEnum;
+
+use crate::failure::Result;
+
+/// A device by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DeviceName {
+    /// The processor, all its cores
+    Cpu,
+    /// A graphics card through Vulkan, Metal or DirectX 12
+    Wgpu,
+    /// An NVIDIA graphics card
+    Cuda,
+}
+
+impl DeviceName {
+    /// The device, if this program was built for it.
+    pub fn open(self) -> Result<Device> {
+        match self {
+            Self::Cpu => Ok(Device::flex()),
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu => Ok(Device::wgpu(Default::default())),
+            #[cfg(feature = "cuda")]
+            Self::Cuda => Ok(Device::cuda(0)),
+            #[cfg(not(all(feature = "wgpu", feature = "cuda")))]
+            other => {
+                let name = other.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned());
+                let reason =
+                    format!("this program was built without {name}: build it with --features {name}");
+                Err(Error::config("--device", reason).into())
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! `blemish evaluate`: how good a model is on labelled images.
+
+use std::path::{Path, PathBuf};
+
+use blemish::data::{self, DataSet, OnError};
+use blemish::evaluate::{EvaluateOptions, Evaluated, evaluate};
+use blemish::report::text_table;
+use blemish::score::Detector;
+use blemish::train::{Protocol, diyt_split};
+use blemish::write_whole;
+use clap::Args;
+
+use crate::args::{Broken, Split, ThresholdArgs};
+use crate::device::DeviceName;
+use crate::failure::Result;
+use crate::folder::Folder;
+use crate::output::{Output, json};
+use crate::run_folder::model_file;
+
+const EXAMPLES: &str = "\
+Examples:
+  blemish evaluate runs/screw mvtec --category screw --out runs/screw/report
+  blemish evaluate runs/screw mvtec/screw --far 0.01 --json
+
+The report (report.html) is one file with curves, histograms and pictures that needs nothing else.";
+
+/// Measure how well a model finds defects in labelled images
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct EvaluateArgs {
+    /// Model file, or the folder of the run that made it
+    model: PathBuf,
+    /// Folder of a data set with good and defective test images
+    data: PathBuf,
+    /// The product, where DATA holds several
+    #[arg(long, value_name = "NAME")]
+    category: Option<String>,
+    /// Write report.html and evaluation.json into this folder
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    threshold: ThresholdArgs,
+    /// With 'diyt': leave out the fifth of the test images that chose checkpoint and threshold
+    #[arg(long, value_enum, default_value_t)]
+    split: Split,
+    /// What to do with an image that cannot be used
+    #[arg(long, value_enum, default_value_t)]
+    on_error: Broken,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    device: DeviceName,
+}
+
+/// Evaluates.
+pub fn run(args: &EvaluateArgs, output: &Output) -> Result<()> {
+    let model = model_file(&args.model);
+    let mut detector = Detector::load(&model, &args.device.open()?)?;
+    args.threshold.apply(&mut detector)?;
+    let set = data::open(&args.data, args.category.as_deref())?;
+    let folder = args.out.as_deref().map(Folder::open).transpose()?;
+    let evaluated = measure(&detector, &model, &set, args.split, args.on_error.into())?;
+    if let Some(folder) = &folder {
+        write(folder.path(), &evaluated, &detector)?;
+    }
+    output.result(&evaluated.evaluation, || text_table(&evaluated.evaluation))
+}
+
+/// Evaluates `detector` on the test images of `set`; with `Split::Diyt` on those that did not validate.
+pub fn measure(
+    detector: &Detector,
+    model: &Path,
+    set: &DataSet,
+    split: Split,
+    on_error: OnError,
+) -> Result<Evaluated> {
+    let mut options =
+        EvaluateOptions { on_error, model_path: model.display().to_string(), ..EvaluateOptions::default() };
+    let as_published = Protocol::Diyt.describe();
+    let samples = match split {
+        Split::Holdout => {
+            if detector.provenance().split == as_published {
+                tracing::warn!(
+                    "warning: a fifth of these test images chose the model's checkpoint and threshold; leave them \
+                     out with --split diyt"
+                );
+            }
+            set.test.clone()
+        }
+        Split::Diyt => {
+            let (_, rest) = diyt_split(&set.test, detector.config().seed);
+            options.split = format!("{as_published}; measured on the other 80 %");
+            rest
+        }
+    };
+    Ok(evaluate(detector, set, &samples, &options)?)
+}
+
+/// Writes `report.html` and `evaluation.json`.
+pub fn write(folder: &Path, evaluated: &Evaluated, detector: &Detector) -> Result<()> {
+    evaluated.report(detector)?.save(&folder.join("report.html"))?;
+    write_whole(&folder.join("evaluation.json"), json(&evaluated.evaluation)?.as_bytes())?;
+    tracing::info!("wrote {}", folder.join("report.html").display());
+    Ok(())
+}

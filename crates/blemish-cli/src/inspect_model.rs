@@ -1,0 +1,130 @@
+//! What a model file holds, and how fast it is here.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use blemish::Error;
+use blemish::config::RunConfig;
+use blemish::data::ByteImage;
+use blemish::format::Provenance;
+use blemish::score::{Detector, Threshold};
+use serde::Serialize;
+
+use crate::device::DeviceName;
+use crate::failure::Result;
+use crate::output::Output;
+use crate::progress::duration;
+
+/// Images that are timed; the median counts.
+const TIMED: usize = 10;
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    model: String,
+    bytes: u64,
+    parameters: usize,
+    flops: u64,
+    input: [usize; 3],
+    milliseconds_per_image: Option<f64>,
+    threshold_rule: &'static str,
+    thresholds: &'a [Threshold],
+    calibrated_by_position: bool,
+    provenance: &'a Provenance,
+    epochs: usize,
+    config: &'a RunConfig,
+}
+
+/// Shows a model file.
+pub fn run(path: &Path, output: &Output) -> Result<()> {
+    let detector = Detector::load(path, &DeviceName::Cpu.open()?)?;
+    let config = detector.config();
+    let [h, w] = config.data.image_size;
+    let summary = Summary {
+        model: path.display().to_string(),
+        bytes: fs::metadata(path).map_err(|e| Error::io(path, e))?.len(),
+        parameters: detector.model().parameter_count(),
+        flops: detector.model().flops(),
+        input: [h, w, detector.model().channels()],
+        milliseconds_per_image: time(&detector)?,
+        threshold_rule: config.score.threshold.name(),
+        thresholds: detector.thresholds(),
+        calibrated_by_position: detector.is_position_calibrated(),
+        provenance: detector.provenance(),
+        epochs: detector.history().len(),
+        config,
+    };
+    output.result(&summary, || text(&summary))
+}
+
+/// Milliseconds for one image, without reading it; `None` for a model without thresholds, which cannot predict.
+fn time(detector: &Detector) -> Result<Option<f64>> {
+    if detector.threshold().is_err() {
+        return Ok(None);
+    }
+    let ([height, width], channels) = (detector.config().data.image_size, detector.model().channels());
+    let pixels = (0..height * width * channels).map(|i| (i * 97 % 251) as u8).collect();
+    let image = ByteImage { height, width, channels, pixels };
+    let mut times = Vec::with_capacity(TIMED);
+    for _ in 0..TIMED {
+        let start = Instant::now();
+        detector.predict(&image, [height, width])?;
+        times.push(1000.0 * start.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(Some(times[TIMED / 2]))
+}
+
+fn text(summary: &Summary) -> String {
+    let Summary { provenance, config, .. } = summary;
+    let [h, w, channels] = summary.input;
+    let mut text = format!(
+        "model        {}\nsize         {:.1} MB, {} parameters, preset {}\ninput        {h} x {w} pixels, {channels} channels\n",
+        summary.model,
+        summary.bytes as f64 / 1e6,
+        summary.parameters,
+        config.preset.name()
+    );
+    text += &format!("work         {:.2} GFLOP for one image", summary.flops as f64 / 1e9);
+    if let Some(time) = summary.milliseconds_per_image {
+        text += &format!(", {time:.1} ms here");
+    }
+    text += "\n\n";
+    for threshold in summary.thresholds {
+        let used = if threshold.rule == config.score.threshold
+            && threshold.stated_rate.is_none_or(|rate| rate == config.score.far)
+        {
+            " (used)"
+        } else {
+            ""
+        };
+        text += &format!(
+            "threshold    {:<10} {:.4}  {}{used}\n",
+            threshold.rule.name(),
+            threshold.value,
+            threshold.how
+        );
+    }
+    if summary.thresholds.is_empty() {
+        text += "threshold    none: the model cannot give a verdict\n";
+    }
+    if summary.calibrated_by_position {
+        text += "calibrated   by position: the product always lies the same way\n";
+    }
+    text += "\n";
+    let facts = [
+        ("trained on", &provenance.data),
+        ("product", &provenance.category),
+        ("trained", &provenance.trained),
+        ("by version", &provenance.version),
+        ("split", &provenance.split),
+    ];
+    for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
+        text += &format!("{name:<12} {value}\n");
+    }
+    if summary.epochs > 0 {
+        text += &format!("training     {} epochs in {}\n", summary.epochs, duration(provenance.seconds));
+    }
+    provenance.profile.iter().for_each(|fact| text += &format!("images       {fact}\n"));
+    text
+}

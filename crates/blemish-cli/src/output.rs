@@ -1,0 +1,87 @@
+//! Results to standard output, everything else to standard error; neither ever panics on a full disk or closed pipe.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+use clap::Args;
+use serde::Serialize;
+use tracing::Level;
+
+use crate::failure::{Failure, Result};
+
+/// What is printed, and how; the same for every command.
+#[derive(Args)]
+pub struct OutputArgs {
+    /// Print results as JSON
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print no progress and no remarks, only warnings and errors
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Print one line per epoch instead of a progress bar, and details
+    #[arg(long, short, global = true)]
+    verbose: bool,
+}
+
+/// Where a command's output goes.
+pub struct Output {
+    /// Whether results are JSON.
+    pub json: bool,
+    /// Whether a progress bar can be drawn.
+    pub bar: bool,
+}
+
+impl OutputArgs {
+    /// Starts logging to standard error.
+    pub fn start(&self) -> Output {
+        let level = match (self.quiet, self.verbose) {
+            (true, _) => Level::WARN,
+            (_, true) => Level::DEBUG,
+            _ => Level::INFO,
+        };
+        // Remarks are sentences for a person: no time, no level, no module.
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(io::stderr)
+            .with_max_level(level)
+            .without_time()
+            .with_level(false)
+            .with_target(false)
+            .with_ansi(false)
+            .log_internal_errors(false)
+            .finish();
+        // It fails only if there is one already, and there is none.
+        let _ = tracing::subscriber::set_global_default(subscriber);
+        Output { json: self.json, bar: level == Level::INFO && io::stderr().is_terminal() }
+    }
+}
+
+impl Output {
+    /// Prints a command's result: `value` as JSON or `text`.
+    pub fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
+        if self.json { print(&json(value)?) } else { print(&text()) }
+    }
+}
+
+/// `value` as indented JSON with a line's end.
+pub fn json(value: &impl Serialize) -> Result<String> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Failure::Output(e.into()))?;
+    Ok(text + "\n")
+}
+
+/// Prints `value` as one line of JSON.
+pub fn json_line(value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string(value).map_err(|e| Failure::Output(e.into()))?;
+    print(&(text + "\n"))
+}
+
+/// Prints to standard output.
+pub fn print(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(Failure::Output)
+}
+
+/// Prints an error to standard error.
+pub fn error(error: &impl Display) {
+    // Where standard error cannot be written to, nobody can be told.
+    let _ = writeln!(io::stderr(), "error: {error}");
+}

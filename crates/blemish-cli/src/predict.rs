@@ -1,0 +1,140 @@
+//! `blemish predict`: one line of JSON per image.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
+use blemish::data::{ByteImage, images_in};
+use blemish::metrics::Region;
+use blemish::score::{Detector, Verdict};
+use blemish::{Error, Result as BlemishResult};
+use clap::Args;
+use serde::Serialize;
+
+use crate::args::ThresholdArgs;
+use crate::device::DeviceName;
+use crate::failure::{Failure, Result};
+use crate::heatmaps::HeatMaps;
+use crate::output::{Output, json_line};
+use crate::run_folder::model_file;
+
+const EXAMPLES: &str = "\
+Examples:
+  blemish predict runs/flange photos/new/001.png
+  blemish predict runs/flange photos/new --heatmaps heatmaps > results.jsonl
+  blemish predict runs/flange photos/new --far 0.01
+
+Each image gives one line of JSON: path, score, threshold, verdict (good or defective) and the regions found, in pixels
+of the image, the worst first. An image that cannot be used gives its path and the error, and the exit code 3 in the end.";
+
+/// Find defects in new images
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct PredictArgs {
+    /// Model file, or the folder of the run that made it
+    model: PathBuf,
+    /// Images, and folders that are searched for images
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Write a picture per image into this folder, with what was found in colour
+    #[arg(long, value_name = "DIR")]
+    heatmaps: Option<PathBuf>,
+    #[command(flatten)]
+    threshold: ThresholdArgs,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    device: DeviceName,
+}
+
+/// The answer for one image.
+#[derive(Serialize)]
+struct Answer {
+    path: String,
+    score: f32,
+    threshold: f32,
+    verdict: Verdict,
+    regions: Vec<Region>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heatmap: Option<String>,
+}
+
+/// What is printed for an image that cannot be used.
+#[derive(Serialize)]
+struct Unusable {
+    path: String,
+    error: String,
+}
+
+/// An image at the model's size, and its height and width before.
+type Picture = (ByteImage, [usize; 2]);
+
+/// Predicts; the answer is JSON with and without `--json`.
+pub fn run(args: &PredictArgs, _: &Output) -> Result<()> {
+    let mut detector = Detector::load(&model_file(&args.model), &args.device.open()?)?;
+    args.threshold.apply(&mut detector)?;
+    detector.threshold()?;
+    let mut heatmaps = args.heatmaps.as_deref().map(HeatMaps::open).transpose()?;
+    let (mut images, mut unusable) = (0, 0);
+    let detector = &detector;
+    thread::scope(|scope| {
+        // The next images are read while the model works on this one.
+        let (sender, receiver) = sync_channel::<(PathBuf, BlemishResult<Picture>)>(2);
+        scope.spawn(move || {
+            for path in &args.paths {
+                let files = images_in(path).map_or_else(
+                    |e| vec![(path.clone(), Err(e))],
+                    |files| files.into_iter().map(|file| (file, Ok(()))).collect(),
+                );
+                for (file, found) in files {
+                    let read = found.and_then(|()| detector.read(&file));
+                    if sender.send((file, read)).is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        for (path, read) in receiver {
+            images += 1;
+            match read {
+                Ok(picture) => json_line(&answer(detector, &path, picture, heatmaps.as_mut())?)?,
+                Err(error) => {
+                    unusable += 1;
+                    json_line(&Unusable { path: path.display().to_string(), error: reason(error) })?;
+                }
+            }
+        }
+        Ok::<(), Failure>(())
+    })?;
+    if unusable > 0 {
+        let message = format!("{unusable} of {images} images could not be used");
+        return Err(Failure::Partial { message, code: 3 });
+    }
+    Ok(())
+}
+
+fn answer(
+    detector: &Detector,
+    path: &Path,
+    (image, original): Picture,
+    heatmaps: Option<&mut HeatMaps>,
+) -> Result<Answer> {
+    let prediction = detector.predict(&image, original)?;
+    let heatmap = heatmaps.map(|folder| folder.save(path, &image, &prediction, None)).transpose()?;
+    Ok(Answer {
+        path: path.display().to_string(),
+        score: prediction.score,
+        threshold: prediction.threshold,
+        verdict: prediction.verdict,
+        regions: prediction.regions,
+        heatmap: heatmap.map(|path| path.display().to_string()),
+    })
+}
+
+/// What is wrong, without the path, which stands beside it.
+fn reason(error: Error) -> String {
+    match error {
+        Error::Image { reason, .. } | Error::Data { reason, .. } => reason,
+        Error::Io { source, .. } => source.to_string(),
+        other => other.to_string(),
+    }
+}

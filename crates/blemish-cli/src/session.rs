@@ -1,0 +1,186 @@
+//! One training from data set to model file: what `train`, `benchmark` and `demo` share.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use blemish::Device;
+use blemish::config::RunConfig;
+use blemish::data::{DataSet, Problem, detect_channels};
+use blemish::format::Provenance;
+use blemish::profile::Profile;
+use blemish::score::Detector;
+use blemish::train::{self, TrainOptions, TrainingData};
+
+use crate::date::today;
+use crate::failure::{Failure, Result};
+use crate::output::Output;
+use crate::plan::announce;
+use crate::progress::Progress;
+use crate::run_folder::{RunFolder, Source};
+use crate::settings::Settings;
+
+/// Problems that are named one by one.
+const NAMED_PROBLEMS: usize = 10;
+
+/// All that a training needs.
+pub struct Session {
+    /// The data set.
+    pub set: DataSet,
+    /// Which of its images do what.
+    pub source: Source,
+    /// The configuration, before the training images were looked at.
+    pub config: RunConfig,
+    /// Minutes to scale the epochs to.
+    pub budget: Option<f64>,
+    /// Where everything is written.
+    pub folder: RunFolder,
+    /// Where to compute.
+    pub device: Device,
+    /// Set to stop.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// What a training gave.
+pub struct Trained {
+    /// The detector, as it is in the model file.
+    pub detector: Detector,
+    /// The model file.
+    pub model: PathBuf,
+    /// The data set.
+    pub set: DataSet,
+    /// Which of its images did what.
+    pub source: Source,
+    /// Good images that were learnt from, and that were held out.
+    pub images: [usize; 2],
+    /// Files that were left out.
+    pub problems: Vec<Problem>,
+}
+
+impl Session {
+    /// A session with the user's settings, or, in a folder whose run goes on, with that run's own.
+    pub fn new(
+        set: DataSet,
+        source: Source,
+        settings: &Settings,
+        folder: RunFolder,
+        device: Device,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self> {
+        if !folder.is_resumed() {
+            let config = settings.config(&set.category)?;
+            return Ok(Self { set, source, config, budget: settings.budget, folder, device, stop });
+        }
+        let (config, source) = folder.load()?;
+        let shown = folder.path().display();
+        if source.category != set.category {
+            let (old, new) = (&source.category, &set.category);
+            return Err(Failure::Usage(format!(
+                "the run in {shown} learns '{old}': it cannot go on with '{new}'"
+            )));
+        }
+        if settings.seed.is_some_and(|seed| seed != config.seed) {
+            return Err(Failure::Usage(format!("the run in {shown} has seed {}", config.seed)));
+        }
+        Ok(Self { set, source, config, budget: None, folder, device, stop })
+    }
+
+    /// Trains, and writes the model file.
+    pub fn run(mut self, output: &Output) -> Result<Trained> {
+        warn_of(&self.set.problems);
+        if self.config.data.channels.is_none() {
+            self.config.data.channels = Some(detect_channels(&self.set.train)?);
+        }
+        self.config.validate()?;
+        let data = self.load()?;
+        if self.folder.is_resumed() {
+            tracing::info!("resuming the run in {}", self.folder.path().display());
+        } else {
+            self.plan(&data)?;
+            self.folder.begin(&self.config, &self.source)?;
+        }
+        let detector = self.train(&data, output)?;
+        let provenance = Provenance {
+            data: self.source.data.clone(),
+            category: self.source.category.clone(),
+            trained: today(),
+            split: self.source.protocol().describe(),
+            ..detector.provenance().clone()
+        };
+        let history = detector.history().to_vec();
+        let detector = detector.with_origin(provenance, history);
+        let model = self.folder.model();
+        detector.to_file().save(&model)?;
+        let images = [data.train.len(), data.holdout.len()];
+        let mut problems = self.set.problems.clone();
+        problems.extend(data.problems);
+        Ok(Trained { detector, model, set: self.set, source: self.source, images, problems })
+    }
+
+    fn load(&self) -> Result<TrainingData> {
+        let protocol = self.source.protocol();
+        let data = TrainingData::load(&self.config, &self.set, &protocol, self.source.on_error.into())?;
+        warn_of(&data.problems);
+        let [train, holdout, validation] = [data.train.len(), data.holdout.len(), data.validation.len()];
+        tracing::info!(
+            "{}: {train} good images to learn from, {holdout} held out, {validation} to validate with",
+            self.set.category
+        );
+        tracing::info!("{}", protocol.describe());
+        Ok(data)
+    }
+
+    /// Settles what depends on the images, and says what the training will take.
+    fn plan(&mut self, data: &TrainingData) -> Result<()> {
+        let profile = Profile::new(&data.train);
+        let config = &mut self.config;
+        config.resolve(config.data.channels.unwrap_or(3), profile.has_fixed_pose());
+        config.validate()?;
+        profile.describe().iter().for_each(|fact| tracing::info!("{fact}"));
+        let turns = config.train.geometric.rotation_degrees;
+        let ([h, w], channels) = (config.data.image_size, config.data.channels.unwrap_or(3));
+        tracing::info!(
+            "preset {}, {h} x {w} pixels, {channels} channels; augmentation turns images by up to {turns} degrees",
+            config.preset.name()
+        );
+        announce(config, data.train.len(), self.budget, &self.device);
+        Ok(())
+    }
+
+    fn train(&self, data: &TrainingData, output: &Output) -> Result<Detector> {
+        let options = TrainOptions {
+            folder: Some(self.folder.path().to_path_buf()),
+            resume: self.folder.is_resumed(),
+            device: self.device.clone(),
+            stop: Arc::clone(&self.stop),
+        };
+        let mut progress = Progress::new(output);
+        let mut failed = None;
+        let result = train::train(&self.config, data, &options, &mut |event| {
+            progress.show(event);
+            if let Err(failure) = self.folder.log(event) {
+                // Stops the training; what it then returns is this failure.
+                failed.get_or_insert(failure);
+                self.stop.store(true, Ordering::Relaxed);
+            }
+        });
+        progress.clear();
+        match (failed, result) {
+            (Some(failure), _) => {
+                self.stop.store(false, Ordering::Relaxed);
+                Err(failure)
+            }
+            (None, result) => Ok(result?),
+        }
+    }
+}
+
+/// Names files that were left out, not all of them if there are many.
+fn warn_of(problems: &[Problem]) {
+    for Problem { path, reason } in problems.iter().take(NAMED_PROBLEMS) {
+        tracing::warn!("warning: {}: {reason}", path.display());
+    }
+    if let Some(more) = problems.len().checked_sub(NAMED_PROBLEMS).filter(|&n| n > 0) {
+        tracing::warn!("warning: and {more} more files");
+    }
+}

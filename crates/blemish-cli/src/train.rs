@@ -1,0 +1,158 @@
+//! `blemish train`: good images in, a model file out.
+
+use std::path::{Path, PathBuf};
+
+use blemish::data::{self, Problem};
+use blemish::history::EpochRecord;
+use blemish::score::Threshold;
+use clap::Args;
+use serde::Serialize;
+
+use crate::args::{Broken, Split};
+use crate::device::DeviceName;
+use crate::failure::Result;
+use crate::output::Output;
+use crate::progress::duration;
+use crate::run_folder::{RunFolder, Source, Start};
+use crate::session::{Session, Trained};
+use crate::settings::Settings;
+use crate::stop::on_ctrl_c;
+
+const EXAMPLES: &str = "\
+Examples:
+  blemish train photos/good --out runs/flange
+  blemish train mvtec --category screw --out runs/screw --budget 30
+  blemish train photos/good --val photos/sorted --out runs/flange --set train.finetune.epochs=20
+  blemish train photos/good --out runs/flange --resume
+
+DATA is a folder of good images, or a data set in the layout of MVTec AD, BTAD or VisA. The folder of the run gets
+model.safetensors (the model, all in one file), checkpoint.safetensors (for --resume; may be deleted afterwards),
+run.toml (the settings in full), data.json (which images) and metrics.jsonl (a line per epoch).";
+
+/// Learn what good products look like
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct TrainArgs {
+    /// Folder of good images, or of a data set
+    data: PathBuf,
+    /// The product, where DATA holds several
+    #[arg(long, value_name = "NAME")]
+    category: Option<String>,
+    /// Folder of the run; is made if needed
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    settings: Settings,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    device: DeviceName,
+    /// Which images choose the checkpoint and the threshold
+    #[arg(long, value_enum, default_value_t)]
+    split: Split,
+    /// Choose them on your own images instead: a folder with folders 'good' and others
+    #[arg(long, value_name = "DIR", conflicts_with = "split")]
+    val: Option<PathBuf>,
+    /// What to do with an image that cannot be used
+    #[arg(long, value_enum, default_value_t)]
+    on_error: Broken,
+    /// Go on where a run was interrupted, with its own settings
+    #[arg(long, conflicts_with_all = ["settings", "split", "val", "on_error"])]
+    resume: bool,
+    /// Replace the run that is in the folder
+    #[arg(long, conflicts_with = "resume")]
+    overwrite: bool,
+}
+
+/// What a training gave, for `--json`.
+#[derive(Serialize)]
+struct Summary<'a> {
+    model: String,
+    category: &'a str,
+    epochs: usize,
+    minutes: f64,
+    images: [usize; 2],
+    split: String,
+    validation: Option<&'a EpochRecord>,
+    threshold: f64,
+    threshold_rule: &'a str,
+    thresholds: &'a [Threshold],
+    problems: &'a [Problem],
+}
+
+/// Trains.
+pub fn run(args: &TrainArgs, output: &Output) -> Result<()> {
+    let device = args.device.open()?;
+    let start = match (args.resume, args.overwrite) {
+        (true, _) => Start::Resume,
+        (_, true) => Start::Overwrite,
+        _ => Start::New,
+    };
+    let folder = RunFolder::open(&args.out, start)?;
+    let set = data::open(&args.data, args.category.as_deref())?;
+    let source = Source {
+        data: args.data.display().to_string(),
+        category: set.category.clone(),
+        split: args.split,
+        val: args.val.clone(),
+        on_error: args.on_error,
+    };
+    let session = Session::new(set, source, &args.settings, folder, device, on_ctrl_c())?;
+    let trained = session.run(output).map_err(|failure| failure.with_next(|| next(args)))?;
+    summarise(&trained, &args.data, &args.out, output)
+}
+
+/// The command that goes on after Ctrl-C.
+fn next(args: &TrainArgs) -> String {
+    let category = args.category.as_ref().map_or_else(String::new, |name| format!(" --category {name}"));
+    let (data, out) = (args.data.display(), args.out.display());
+    format!(
+        "nothing but the last epoch is lost; continue with: blemish train {data}{category} --out {out} --resume"
+    )
+}
+
+fn summarise(trained: &Trained, data: &Path, out: &Path, output: &Output) -> Result<()> {
+    let detector = &trained.detector;
+    let threshold = detector.threshold()?;
+    let summary = Summary {
+        model: trained.model.display().to_string(),
+        category: &trained.set.category,
+        epochs: detector.history().len(),
+        minutes: detector.provenance().seconds / 60.0,
+        images: trained.images,
+        split: trained.source.protocol().describe(),
+        validation: best(detector.history()),
+        threshold: threshold.value,
+        threshold_rule: threshold.rule.name(),
+        thresholds: detector.thresholds(),
+        problems: &trained.problems,
+    };
+    output.result(&summary, || {
+        let mut text =
+            format!("trained {} epochs in {}\n", summary.epochs, duration(detector.provenance().seconds));
+        if let Some(best) = summary.validation {
+            let show = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.3}"));
+            text += &format!(
+                "validation: image AUROC {}, F1-max {}, AUPRO {} (epoch {})\n",
+                show(best.val_auroc),
+                show(best.val_f1),
+                show(best.val_aupro),
+                best.epoch
+            );
+        }
+        text +=
+            &format!("threshold:  {:.4} ({}: {})\n", threshold.value, threshold.rule.name(), threshold.how);
+        text += &format!("model:      {}\n", summary.model);
+        let next = if trained.set.test.is_empty() { "predict" } else { "evaluate" };
+        text + &format!("next:       blemish {next} {} {}\n", out.display(), data.display())
+    })
+}
+
+/// The validation that chose the model: the best, the latest of equals.
+fn best(history: &[EpochRecord]) -> Option<&EpochRecord> {
+    let figures = |r: &EpochRecord| (r.val_auroc.unwrap_or(0.0), r.val_aupro.unwrap_or(0.0));
+    let validated = history.iter().filter(|r| r.val_auroc.is_some());
+    validated.max_by(|a, b| {
+        let ((auroc_a, aupro_a), (auroc_b, aupro_b)) = (figures(a), figures(b));
+        auroc_a.total_cmp(&auroc_b).then(aupro_a.total_cmp(&aupro_b))
+    })
+}

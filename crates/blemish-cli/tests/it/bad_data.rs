@@ -1,0 +1,100 @@
+//! Data that cannot be used: which file, why, an exit code of its own, nothing left behind.
+
+use std::fs;
+use std::path::Path;
+
+use crate::{blemish, make_data, shared, train};
+
+/// The header of a BMP image of 60000 x 60000 pixels.
+const HUGE: &[u8] = b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x60\xea\0\0\x60\xea\0\0\x01\0\x18\0\
+                      \0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+
+#[test]
+fn folders_without_good_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, run) = (folder.path().join("data"), folder.path().join("run"));
+    train(&data, &run, &[]).fails(3, &["data", "no such folder"]);
+    fs::create_dir(&data).unwrap();
+    train(&data, &run, &[]).fails(3, &["looked for", "found nothing"]);
+    fs::write(data.join("notes.txt"), "").unwrap();
+    train(&data, &run, &[]).fails(3, &["looked for", "`notes.txt`"]);
+    fs::create_dir_all(data.join("train/good")).unwrap();
+    fs::create_dir_all(data.join("test/good")).unwrap();
+    train(&data, &run, &[]).fails(3, &["no good image"]);
+    train(&data, &run, &["--category", "screw"]).fails(3, &["`screw`", "`train`"]);
+    assert!(!run.exists());
+}
+
+#[test]
+fn unusable_images_stop_the_training_or_are_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    make_data(&data);
+    let whole = fs::read(data.join("train/good/000.png")).unwrap();
+    let bad: [(&str, &[u8], &str); 4] = [
+        ("empty.png", b"", "empty"),
+        ("text.jpg", b"not an image", "not an image"),
+        ("cut.png", &whole[..whole.len() / 2], "cut.png"),
+        ("huge.bmp", HUGE, "3600000000 pixels"),
+    ];
+    let run = folder.path().join("run");
+    let path = |name: &str| data.join("train/good").join(name);
+    for (name, bytes, reason) in bad {
+        fs::write(path(name), bytes).unwrap();
+        train(&data, &run, &[]).fails(3, &[name, reason]);
+        assert!(!run.exists(), "{name}");
+        fs::remove_file(path(name)).unwrap();
+    }
+    bad.iter().for_each(|(name, bytes, _)| fs::write(path(name), bytes).unwrap());
+    let trained = train(&data, &run, &["--on-error", "skip", "--json"]).ok();
+    assert_eq!(trained.json()["problems"].as_array().unwrap().len(), 4);
+    for (name, ..) in bad {
+        assert!(trained.stderr().contains(name), "{name}");
+    }
+    let inspected = blemish(["inspect", data.to_str().unwrap(), "--json"]).ok().json();
+    assert_eq!(inspected["problems"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn predict_names_what_it_cannot_use_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = shared().data().join("test/good");
+    fs::write(folder.path().join("a.png"), "").unwrap();
+    fs::write(folder.path().join("b.bmp"), HUGE).unwrap();
+    fs::copy(good.join("000.png"), folder.path().join("c.png")).unwrap();
+    let missing = folder.path().join("missing.png");
+    let run = blemish([Path::new("predict"), &shared().run(), folder.path(), &missing]);
+    assert_eq!(run.code(), 3);
+    assert!(run.stderr().contains("3 of 4 images"));
+    let lines = run.json_lines();
+    let errors: Vec<bool> = lines.iter().map(|line| line["error"].is_string()).collect();
+    assert_eq!(errors, [true, true, false, true]);
+    assert!(lines[1]["error"].as_str().unwrap().contains("more than the limit"));
+    assert!(lines[3]["path"].as_str().unwrap().ends_with("missing.png"));
+}
+
+#[test]
+fn evaluation_without_test_images() {
+    let (run, data) = (shared().run(), shared().data().join("train/good"));
+    blemish([Path::new("evaluate"), &run, &data]).fails(3, &["no test image"]);
+}
+
+#[test]
+fn configurations_that_cannot_work_name_the_field() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    for (setting, field) in [
+        ("model.depth=2", "model.depth"),
+        ("model.num_heads=3", "model.embed_dim"),
+        ("data.image_size=[30, 32]", "data.image_size"),
+        ("model.no_such_field=1", "no_such_field"),
+        ("train.batch_size=many", "invalid type"),
+        ("nonsense", "key=value"),
+        ("preset=diyt", "--preset"),
+    ] {
+        train(&shared().data(), &run, &["--set", setting]).fails(5, &[field]);
+        assert!(!run.exists(), "{setting}");
+    }
+    let missing = ["train", "data", "--out", run.to_str().unwrap(), "--config", "no.toml"];
+    blemish(missing).fails(3, &["data"]);
+}

@@ -1,0 +1,60 @@
+//! Model files that are cut short, newer, hostile, or something else.
+
+use std::fs;
+use std::path::Path;
+
+use crate::{blemish, shared};
+
+fn predict_with(bytes: &[u8], parts: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model.safetensors");
+    fs::write(&model, bytes).unwrap();
+    let parts: Vec<&str> = parts.iter().copied().chain(["model.safetensors"]).collect();
+    blemish([Path::new("predict"), &model, &shared().data()]).fails(4, &parts);
+    blemish([Path::new("evaluate"), &model, &shared().data()]).fails(4, &parts);
+    blemish([Path::new("inspect"), &model]).fails(4, &parts);
+}
+
+#[test]
+fn damaged_newer_and_hostile_models_are_refused() {
+    let whole = fs::read(shared().run().join("model.safetensors")).unwrap();
+    predict_with(b"", &["shorter than its header"]);
+    predict_with(b"hello", &["shorter than its header"]);
+    predict_with(&whole[..100], &["not a whole safetensors file"]);
+    predict_with(&whole[..whole.len() - 1], &["not a whole safetensors file"]);
+    let mut huge = whole.clone();
+    huge[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+    predict_with(&huge, &["header is too large"]);
+    let mut nan = whole.clone();
+    let end = nan.len();
+    nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    predict_with(&nan, &["not finite"]);
+    predict_with(&replaced(&whole, br#"\"version\":1,"#, br#"\"version\":9,"#), &["version 9"]);
+    predict_with(&replaced(&whole, br#"\"embed_dim\":16"#, br#"\"embed_dim\":24"#), &[]);
+    predict_with(&replaced(&whole, br#"\"depth\":3,"#, br#"\"depth\":9,"#), &[]);
+}
+
+#[test]
+fn checkpoints_and_folders_are_no_models() {
+    let run = shared().run();
+    let checkpoint = fs::read(run.join("checkpoint.safetensors")).unwrap();
+    predict_with(&checkpoint, &["not understood"]);
+    let empty = tempfile::tempdir().unwrap();
+    blemish([Path::new("predict"), empty.path(), &shared().data()]).fails(6, &["model.safetensors"]);
+    blemish([Path::new("predict"), &run.join("none"), &shared().data()]).fails(6, &["none"]);
+}
+
+#[test]
+fn weights_that_are_no_state_dict_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (weights, out) = (folder.path().join("x.pth"), folder.path().join("x.safetensors"));
+    fs::write(&weights, "not a zip file").unwrap();
+    blemish([Path::new("import-pytorch"), &weights, Path::new("--out"), &out]).fails(4, &["x.pth"]);
+    assert!(!out.exists());
+}
+
+/// `bytes` with the first `from` replaced by `to`.
+fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let at = bytes.windows(from.len()).position(|window| window == from).unwrap();
+    [&bytes[..at], to, &bytes[at + from.len()..]].concat()
+}

@@ -1,0 +1,143 @@
+//! What every command gives when all is well.
+
+use std::fs;
+
+use crate::{TINY, blemish, make_data, names, shared, train};
+
+#[test]
+fn train_writes_a_run() {
+    let run = shared().run();
+    let files = ["checkpoint.safetensors", "data.json", "metrics.jsonl", "model.safetensors", "run.toml"];
+    assert_eq!(names(&run), files);
+    assert_eq!(fs::read_to_string(run.join("metrics.jsonl")).unwrap().lines().count(), 3);
+    // It does not replace itself unasked.
+    train(&shared().data(), &run, &[]).fails(2, &["--resume", "--overwrite"]);
+    assert_eq!(names(&run), files);
+}
+
+#[test]
+fn train_says_what_it_does_and_reports() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("deep/run");
+    let trained = train(&shared().data(), &run, &["--json", "--split", "diyt", "--seed", "3"]).ok();
+    for part in ["will take about", "good images to learn from", "pose ", "finetune 2/2", "images/s"] {
+        assert!(trained.stderr().contains(part), "{part}");
+    }
+    let json = trained.json();
+    assert!(json["split"].as_str().unwrap().contains("diyt"));
+    assert!(json["thresholds"].as_array().unwrap().len() >= 4);
+    assert_eq!(json["epochs"], 3);
+    let quiet = train(&shared().data(), &run, &["--overwrite", "--quiet"]).ok();
+    assert_eq!(quiet.stderr(), "");
+    assert!(quiet.stdout().contains("next:       blemish evaluate"));
+}
+
+#[test]
+fn train_takes_a_folder_of_good_images_and_the_users_validation() {
+    let folder = tempfile::tempdir().unwrap();
+    let (good, val) = (shared().data().join("train/good"), shared().data().join("test"));
+    let args = ["--val", val.to_str().unwrap(), "--json", "--budget", "1e-6"];
+    let json = train(&good, &folder.path().join("run"), &args).ok().json();
+    assert!(json["validation"]["val_auroc"].is_number());
+    assert_eq!(json["epochs"], 1);
+}
+
+#[test]
+fn evaluate_measures_and_reports() {
+    let (run, data) = (shared().run(), shared().data());
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("report");
+    let args = ["evaluate", run.to_str().unwrap(), data.to_str().unwrap()];
+    let json = blemish(args.iter().chain(&["--json", "--out", out.to_str().unwrap()])).ok().json();
+    for key in
+        "image_auroc pixel_auroc aupro f1 f1_max f1_all_positive threshold threshold_rule images_per_second \
+                counts shortcut_audit"
+            .split_whitespace()
+    {
+        assert!(!json[key].is_null(), "{key}");
+    }
+    assert_eq!(json["counts"]["defective"], 5);
+    assert_eq!(names(&out), ["evaluation.json", "report.html"]);
+    assert!(blemish(args).ok().stdout().contains("Image AUROC"));
+    let sigma = blemish(args.iter().chain(&["--json", "--threshold", "sigma"])).ok().json();
+    assert_eq!(sigma["threshold_rule"], "sigma");
+    let rest = blemish(args.iter().chain(&["--json", "--split", "diyt"])).ok().json();
+    assert_eq!(rest["counts"]["good"], 4);
+    blemish(args.iter().chain(&["--far", "0.123"])).fails(2, &["far at 0.01"]);
+    blemish(args.iter().chain(&["--far", "0.01", "--threshold", "val"])).fails(2, &["--far"]);
+}
+
+#[test]
+fn predict_gives_a_line_per_image() {
+    let (run, data) = (shared().run().join("model.safetensors"), shared().data());
+    let folder = tempfile::tempdir().unwrap();
+    let maps = folder.path().join("maps");
+    let (run, test) = (run.to_str().unwrap(), data.join("test"));
+    // Two folders have an image of the same name: neither heat map replaces the other.
+    let lines = blemish(["predict", run, test.to_str().unwrap(), "--heatmaps", maps.to_str().unwrap()])
+        .ok()
+        .json_lines();
+    assert_eq!((lines.len(), names(&maps).len()), (10, 10));
+    for line in lines {
+        let (score, threshold) = (line["score"].as_f64().unwrap(), line["threshold"].as_f64().unwrap());
+        let defective = score >= threshold;
+        assert_eq!(line["verdict"], if defective { "defective" } else { "good" });
+        let regions = line["regions"].as_array().unwrap();
+        assert_eq!(!regions.is_empty(), defective);
+        for region in regions {
+            assert!(region["x"].as_u64().unwrap() + region["width"].as_u64().unwrap() <= 40);
+        }
+        assert!(line["path"].is_string() && line["heatmap"].is_string());
+    }
+}
+
+#[test]
+fn inspect_shows_models_and_data() {
+    let (run, data) = (shared().run(), shared().data());
+    let json = blemish(["inspect", run.to_str().unwrap(), "--json"]).ok().json();
+    assert_eq!(json["input"], serde_json::json!([32, 32, 1]));
+    assert!(json["flops"].as_u64().unwrap() > json["parameters"].as_u64().unwrap());
+    assert!(json["milliseconds_per_image"].as_f64().unwrap() > 0.0);
+    assert!(blemish(["inspect", run.to_str().unwrap()]).ok().stdout().contains("GFLOP"));
+    let json = blemish(["inspect", data.to_str().unwrap(), "--json"]).ok().json();
+    assert_eq!((&json["layout"], &json["channels"]), (&"mvtec".into(), &1.into()));
+    assert_eq!(json["sizes"], serde_json::json!([{ "height": 40, "width": 40, "images": 22 }]));
+    assert!(blemish(["inspect", data.to_str().unwrap()]).ok().stdout().contains("train/good"));
+}
+
+#[test]
+fn benchmark_goes_on_after_a_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, out) = (folder.path().join("data"), folder.path().join("out"));
+    for category in ["a", "b", "c"] {
+        make_data(&root.join(category));
+    }
+    fs::write(root.join("b/train/good/000.png"), "").unwrap();
+    let args = |more: &[&'static str]| {
+        let paths = [root.to_str().unwrap(), "--out", out.to_str().unwrap(), "--config", TINY];
+        ["benchmark"].iter().chain(&paths).chain(more).map(|s| (*s).to_owned()).collect::<Vec<String>>()
+    };
+    let run = blemish(args(&[]));
+    assert_eq!(run.code(), 1, "{}", run.stderr());
+    assert!(run.stderr().contains("b/train/good/000.png"));
+    assert!(
+        run.stdout().contains("| a ") && run.stdout().contains("| mean ") && !run.stdout().contains("| b ")
+    );
+    assert_eq!(fs::read_to_string(out.join("results.md")).unwrap(), run.stdout());
+    assert_eq!(names(&out), ["a", "c", "results.json", "results.md"]);
+    assert!(names(&out.join("a")).contains(&"report.html".to_owned()));
+    // What is finished is not trained again, and not replaced unasked.
+    blemish(args(&["--categories", "a"])).fails(2, &["--resume"]);
+    let again = blemish(args(&["--categories", "a,c", "--resume", "--json"])).ok();
+    assert!(again.stderr().contains("continuing after epoch 2 of 2"), "{}", again.stderr());
+    assert_eq!(again.json()["rows"].as_array().unwrap().len(), 2);
+    blemish(args(&["--categories", "z"])).fails(2, &["there are: a, b, c"]);
+}
+
+#[test]
+fn demo_takes_no_folder_that_is_not_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("precious.txt"), "mine").unwrap();
+    blemish(["demo", "--out", folder.path().to_str().unwrap()]).fails(2, &["not empty"]);
+    assert_eq!(names(folder.path()), ["precious.txt"]);
+}

@@ -1,0 +1,87 @@
+//! Runs that are killed or interrupted go on as if nothing had happened.
+#![cfg(unix)]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use blemish::format::ModelFile;
+
+use crate::{Run, command, shared, train_command};
+
+/// The same training on one thread, where sums have one order.
+fn slow(run: &Path) -> Command {
+    let mut command = train_command(&shared().data(), run);
+    command.args(["--set", "train.finetune.epochs=25"]).env("RAYON_NUM_THREADS", "1");
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn resume(run: &Path) -> Run {
+    let mut command = command();
+    command
+        .arg("train")
+        .arg(shared().data())
+        .arg("--out")
+        .arg(run)
+        .arg("--resume")
+        .env("RAYON_NUM_THREADS", "1");
+    Run(command.output().unwrap())
+}
+
+/// Starts a run and waits until it has done a few epochs.
+fn started(run: &Path) -> Child {
+    let mut child = slow(run).spawn().unwrap();
+    let start = Instant::now();
+    while fs::read_to_string(run.join("metrics.jsonl")).map_or(0, |text| text.lines().count()) < 4 {
+        assert!(start.elapsed() < Duration::from_secs(120), "no epoch in time");
+        assert!(child.try_wait().unwrap().is_none(), "ended before it could be stopped");
+        sleep(Duration::from_millis(2));
+    }
+    child
+}
+
+#[test]
+fn a_killed_run_goes_on_to_the_same_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
+    Run(slow(&whole).output().unwrap()).ok();
+    let mut child = started(&broken);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!broken.join("model.safetensors").exists());
+    let resumed = resume(&broken).ok();
+    assert!(resumed.stderr().contains("continuing after epoch"));
+    let load = |run: &Path| ModelFile::load(&run.join("model.safetensors")).unwrap();
+    let (whole_file, resumed_file) = (load(&whole), load(&broken));
+    assert!(whole_file.weights == resumed_file.weights);
+    assert_eq!(whole_file.thresholds, resumed_file.thresholds);
+    let lines = |run: &Path| fs::read_to_string(run.join("metrics.jsonl")).unwrap().lines().count();
+    assert_eq!((lines(&whole), lines(&broken)), (26, 26));
+}
+
+#[test]
+fn ctrl_c_says_how_to_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let child = started(&run);
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    Run(child.wait_with_output().unwrap()).fails(130, &["continue with: blemish train", "--resume"]);
+    resume(&run).ok();
+}
+
+#[test]
+fn only_a_run_of_the_same_product_can_be_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    resume(&folder.path().join("none")).fails(2, &["no run to resume"]);
+    let mut other = command();
+    other
+        .arg("train")
+        .arg(shared().data().join("train/good"))
+        .arg("--out")
+        .arg(shared().run())
+        .arg("--resume");
+    Run(other.output().unwrap()).fails(2, &["learns 'flange'", "'good'"]);
+}

@@ -1,0 +1,12 @@
+//! BTAD, the beanTech data set (Mishra et al., "VT-ADL: A Vision Transformer Network for Image Anomaly Detection and
+//! Localization", 2021): `train/ok/*`, `test/{ok,ko}/*`, `ground_truth/ko/<stem>.*`. Apart from the names it is MVTec
+//! AD's layout.
+
+use super::{Layout, Reader, mvtec};
+
+pub(super) const READER: Reader = Reader {
+    layout: Layout::Btad,
+    expects: "`train/ok` and `test` (BTAD)",
+    detect: |root| root.join("train/ok").is_dir(),
+    read: |root| mvtec::read(root, "ok"),
+};

@@ -1,0 +1,218 @@
+//! Images as they come: every depth and colour type, turned, misnamed, cut short, and hostile.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use ::image::{DynamicImage, GrayImage, ImageBuffer, Luma, LumaA, Rgb, RgbImage, Rgba};
+
+use super::*;
+
+fn encode(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+fn decoded(bytes: &[u8]) -> ByteImage {
+    decode_bytes("test", bytes, &DecodeOptions::default()).unwrap()
+}
+
+fn refused(bytes: &[u8]) -> String {
+    let error = decode_bytes("test", bytes, &DecodeOptions::default()).unwrap_err();
+    assert!(matches!(error, Error::Image { .. }), "{error}");
+    error.to_string()
+}
+
+/// A picture that does not compress well, so that cutting it cuts pixels.
+fn busy() -> DynamicImage {
+    let pixel =
+        |x: u32, y: u32| Rgb([((x * 37) ^ (y * 91)) as u8, (x * y * 13) as u8, (x * 7 + y * 53) as u8]);
+    RgbImage::from_fn(64, 48, pixel).into()
+}
+
+/// A PNG chunk with its checksum.
+fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let body = [kind.as_slice(), data].concat();
+    let crc = body.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 * (crc & 1)))
+    });
+    [&(data.len() as u32).to_be_bytes()[..], &body, &(!crc).to_be_bytes()].concat()
+}
+
+/// A PNG of raw filtered rows, uncompressed.
+fn png(width: u32, height: u32, depth: u8, colour: u8, extra: &[u8], rows: &[u8]) -> Vec<u8> {
+    let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[depth, colour, 0, 0, 0]].concat();
+    let length = rows.len() as u16;
+    let (a, b) = rows
+        .iter()
+        .fold((1, 0), |(a, b), row| ((a + u32::from(*row)) % 65521, (b + a + u32::from(*row)) % 65521));
+    let data = [
+        &[0x78, 0x01, 0x01][..],
+        &length.to_le_bytes(),
+        &(!length).to_le_bytes(),
+        rows,
+        &(b << 16 | a).to_be_bytes(),
+    ]
+    .concat();
+    let signature = b"\x89PNG\r\n\x1a\n".to_vec();
+    [signature, chunk(b"IHDR", &header), extra.to_vec(), chunk(b"IDAT", &data), chunk(b"IEND", &[])].concat()
+}
+
+/// Puts an EXIF segment with an orientation, and a thumbnail's end marker, behind a JPEG's first marker.
+fn with_exif(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+    let tiff = [
+        b"Exif\0\0MM\0\x2A\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".as_slice(),
+        &[orientation, 0, 0, 0, 0, 0, 0],
+    ];
+    let body = [&tiff.concat()[..], &[0xFF, 0xD8, 0xFF, 0xD9]].concat();
+    let length = (body.len() as u16 + 2).to_be_bytes();
+    [&jpeg[..2], &[0xFF, 0xE1], &length, &body, &jpeg[2..]].concat()
+}
+
+#[test]
+fn grey_and_colour() {
+    let grey = encode(&GrayImage::from_fn(3, 2, |x, y| Luma([(10 * x + y) as u8])).into(), ImageFormat::Png);
+    assert_eq!(
+        decoded(&grey),
+        ByteImage { height: 2, width: 3, channels: 1, pixels: vec![0, 10, 20, 1, 11, 21] }
+    );
+    let as_colour = DecodeOptions { channels: Some(3), ..DecodeOptions::default() };
+    assert_eq!(decode_bytes("grey", &grey, &as_colour).unwrap().pixels[3..6], [10, 10, 10]);
+
+    let colour = encode(&RgbImage::from_pixel(1, 1, Rgb([200, 100, 50])).into(), ImageFormat::Bmp);
+    assert_eq!(decoded(&colour).pixels, [200, 100, 50]);
+    let as_grey = DecodeOptions { channels: Some(1), ..DecodeOptions::default() };
+    // 0.2126 * 200 + 0.7152 * 100 + 0.0722 * 50 = 117.65
+    let luma = decode_bytes("colour", &colour, &as_grey).unwrap().pixels[0];
+    assert!((117..=118).contains(&luma), "{luma}");
+    let two = DecodeOptions { channels: Some(2), ..DecodeOptions::default() };
+    assert!(matches!(decode_bytes("colour", &colour, &two), Err(Error::Config { .. })));
+}
+
+#[test]
+fn sixteen_bits_are_scaled() {
+    let values = [0, 257, 32768, 65535];
+    let grey = ImageBuffer::<Luma<u16>, _>::from_vec(4, 1, values.to_vec()).unwrap();
+    for format in [ImageFormat::Png, ImageFormat::Tiff] {
+        let picture = decoded(&encode(&grey.clone().into(), format));
+        assert_eq!((picture.channels, picture.pixels), (1, vec![0, 1, 128, 255]));
+    }
+    let colour = ImageBuffer::<Rgb<u16>, _>::from_pixel(1, 1, Rgb([65535, 257 * 9, 0]));
+    assert_eq!(decoded(&encode(&colour.into(), ImageFormat::Png)).pixels, [255, 9, 0]);
+}
+
+#[test]
+fn alpha_is_dropped() {
+    let colour = ImageBuffer::from_pixel(1, 1, Rgba([9u8, 8, 7, 0]));
+    assert_eq!(decoded(&encode(&colour.into(), ImageFormat::Png)).pixels, [9, 8, 7]);
+    let grey = ImageBuffer::from_pixel(1, 1, LumaA([9u8, 0]));
+    assert_eq!(decoded(&encode(&grey.into(), ImageFormat::Png)).pixels, [9]);
+}
+
+#[test]
+fn palettes_are_resolved() {
+    let palette = chunk(b"PLTE", &[1, 2, 3, 40, 50, 60]);
+    let bytes = png(2, 1, 1, 3, &palette, &[0, 0b0100_0000]);
+    assert_eq!(decoded(&bytes).pixels, [1, 2, 3, 40, 50, 60]);
+}
+
+#[test]
+fn cmyk_becomes_rgb() {
+    // Eight by eight pixels of four flat components at 128, in Adobe's inverted CMYK: 128 * 128 / 255 = 64.
+    let components = [1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0, 4, 0x11, 0];
+    let table = |class: u8| [&[0xFF, 0xC4, 0, 20, class, 1][..], &[0; 15], &[0]].concat();
+    let bytes = [
+        &[0xFF, 0xD8, 0xFF, 0xEE, 0, 14][..],
+        b"Adobe\0\x64\0\0\0\0\0",
+        &[0xFF, 0xDB, 0, 67, 0],
+        &[1; 64],
+        &[0xFF, 0xC0, 0, 20, 8, 0, 8, 0, 8, 4],
+        &components,
+        &table(0x00),
+        &table(0x10),
+        &[0xFF, 0xDA, 0, 14, 4, 1, 0, 2, 0, 3, 0, 4, 0, 0, 63, 0, 0x00, 0xFF, 0xD9],
+    ]
+    .concat();
+    let picture = decoded(&bytes);
+    assert_eq!((picture.height, picture.width, picture.channels), (8, 8, 3));
+    assert!(picture.pixels.iter().all(|value| (63..=65).contains(value)), "{:?}", &picture.pixels[..3]);
+}
+
+#[test]
+fn exif_turns_the_picture() {
+    let left_dark = GrayImage::from_fn(16, 8, |x, _| Luma([if x < 8 { 0 } else { 255 }]));
+    let turned = with_exif(&encode(&left_dark.into(), ImageFormat::Jpeg), 6);
+    let picture = decoded(&turned);
+    assert_eq!((picture.height, picture.width), (16, 8));
+    assert!(picture.pixels[..64].iter().all(|v| *v < 40) && picture.pixels[64..].iter().all(|v| *v > 215));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("turned.jpg");
+    fs::write(&path, turned).unwrap();
+    assert_eq!(dimensions(&path).unwrap(), [16, 8]);
+}
+
+#[test]
+fn content_counts_and_not_the_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("really_a_bmp.PNG");
+    fs::write(&path, encode(&busy(), ImageFormat::Bmp)).unwrap();
+    assert_eq!(decode(&path, &DecodeOptions::default()).unwrap().pixels, busy().into_rgb8().into_raw());
+    assert_eq!(dimensions(&path).unwrap(), [48, 64]);
+    assert!(matches!(
+        decode(&folder.path().join("none.png"), &DecodeOptions::default()),
+        Err(Error::Io { .. })
+    ));
+}
+
+#[test]
+fn files_cut_short_are_refused() {
+    for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Bmp, ImageFormat::Tiff] {
+        let whole = encode(&busy(), format);
+        for part in [0, 3, 10, 40, 60, 90] {
+            refused(&whole[..whole.len() * part / 100]);
+        }
+    }
+    let jpeg = with_exif(&encode(&busy(), ImageFormat::Jpeg), 1);
+    refused(&jpeg[..jpeg.len() - 2]);
+    // Bytes behind the end marker, as some cameras leave them, are no fault.
+    decoded(&[&jpeg[..], b"trailer"].concat());
+}
+
+#[test]
+fn other_files_are_refused() {
+    assert!(refused(b"").contains("empty"));
+    assert!(refused(b"hello").contains("not an image"));
+    assert!(refused(b"GIF89a\x01\0\x01\0\0\0\0").contains("Gif"));
+    let float = ImageBuffer::from_pixel(2, 2, Rgb([0.5f32, 1.0, 2.0]));
+    assert!(refused(&encode(&float.into(), ImageFormat::Tiff)).contains("floating point"));
+}
+
+#[test]
+fn large_images_are_refused_before_they_are_decoded() {
+    assert!(refused(&png(100_000, 100_000, 8, 2, &[], &[0])).contains("10000000000 pixels"));
+    let bytes = encode(&busy(), ImageFormat::Png);
+    let limited = |max_pixels| decode_bytes("busy", &bytes, &DecodeOptions { max_pixels, channels: None });
+    assert!(limited(64 * 48).is_ok() && limited(64 * 48 - 1).is_err());
+}
+
+#[test]
+fn resizing() {
+    let flat = ByteImage { height: 9, width: 7, channels: 3, pixels: [10, 20, 30].repeat(63) };
+    let resized = resize(&flat, [4, 15]).unwrap();
+    assert_eq!(resized, ByteImage { height: 4, width: 15, channels: 3, pixels: [10, 20, 30].repeat(60) });
+    assert_eq!(resize(&flat, [9, 7]).unwrap(), flat);
+    // Antialiased: a fine checkerboard becomes even grey instead of a coarser one.
+    let board = (0..64 * 64).map(|i| if (i / 64 + i % 64) % 2 == 0 { 0 } else { 255 }).collect();
+    let grey = resize(&ByteImage { height: 64, width: 64, channels: 1, pixels: board }, [16, 16]).unwrap();
+    assert!(grey.pixels.iter().all(|value| (100..156).contains(value)), "{:?}", &grey.pixels[..16]);
+    assert!(matches!(resize(&flat, [0, 4]), Err(Error::Config { .. })));
+    let torn = ByteImage { pixels: vec![0; 5], ..flat };
+    assert!(matches!(resize(&torn, [4, 4]), Err(Error::Config { .. })));
+}
+
+#[test]
+fn every_orientation_has_the_right_shape() {
+    let jpeg = encode(&GrayImage::new(8, 16).into(), ImageFormat::Jpeg);
+    for orientation in 1..=8 {
+        let picture = decoded(&with_exif(&jpeg, orientation));
+        assert_eq!((picture.height, picture.width), if orientation < 5 { (16, 8) } else { (8, 16) });
+    }
+}

@@ -1,0 +1,135 @@
+//! Decoding whole lists of samples, in parallel, into pictures of one size.
+
+use rayon::prelude::*;
+
+use super::decode::{DecodeOptions, decode, resize};
+use super::{ByteImage, Problem, Sample};
+use crate::error::{Error, Result};
+
+/// How many images decide whether a data set is grey.
+const CHANNEL_PROBES: usize = 16;
+
+/// What happens at an image that cannot be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    /// It ends the loading, with an error that names it.
+    #[default]
+    Stop,
+    /// It is left out and listed among the problems.
+    Skip,
+}
+
+/// How samples are loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// The size `[H, W]` that every image is resized to.
+    pub image_size: [usize; 2],
+    /// 1 (grey) or 3 (RGB), whatever the files have; see [`detect_channels`].
+    pub channels: usize,
+    /// As [`DecodeOptions::max_pixels`].
+    pub max_pixels: u64,
+    /// Stop at an image that cannot be used, or skip it.
+    pub on_error: OnError,
+}
+
+/// Samples in memory, in the order of the list.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The images that could be used.
+    pub images: Vec<LoadedImage>,
+    /// Those that could not ([`OnError::Skip`] only).
+    pub problems: Vec<Problem>,
+}
+
+/// One sample in memory.
+#[derive(Clone, Debug)]
+pub struct LoadedImage {
+    /// Where it comes from.
+    pub sample: Sample,
+    /// The picture, of [`LoadOptions::image_size`] and [`LoadOptions::channels`].
+    pub image: ByteImage,
+    /// Height and width before resizing, upright.
+    pub original_size: [usize; 2],
+}
+
+/// Decodes and resizes every sample once, in parallel; they stay in memory as bytes.
+///
+/// # Errors
+///
+/// Under [`OnError::Stop`] the error of the first image of the list that cannot be used, as [`decode`] gives it. Under
+/// [`OnError::Skip`] that error only if no image at all can be used. [`Error::Config`] for a size of 0 or a number of
+/// channels that is neither 1 nor 3.
+pub fn load(samples: &[Sample], options: &LoadOptions) -> Result<Loaded> {
+    let decoding = DecodeOptions { max_pixels: options.max_pixels, channels: Some(options.channels) };
+    let results: Vec<Result<LoadedImage>> = samples
+        .par_iter()
+        .map(|sample| {
+            let original = decode(&sample.path, &decoding)?;
+            let original_size = [original.height, original.width];
+            let image = resize(&original, options.image_size)?;
+            Ok(LoadedImage { sample: sample.clone(), image, original_size })
+        })
+        .collect();
+
+    let mut loaded = Loaded { images: Vec::new(), problems: Vec::new() };
+    let mut first_error = None;
+    for (sample, result) in samples.iter().zip(results) {
+        match result {
+            Ok(image) => loaded.images.push(image),
+            Err(error) if options.on_error == OnError::Stop || matches!(error, Error::Config { .. }) => {
+                return Err(error);
+            }
+            Err(error) => {
+                loaded.problems.push(Problem::new(&sample.path, reason(&error)));
+                first_error.get_or_insert(error);
+            }
+        }
+    }
+    match first_error {
+        Some(error) if loaded.images.is_empty() => Err(error),
+        _ => Ok(loaded),
+    }
+}
+
+/// The number of channels that a data set needs: 1 if its first images (up to 16) are grey, be it as files of one
+/// channel or with R = G = B in every pixel; else 3. Images that cannot be decoded have no say.
+///
+/// # Errors
+///
+/// [`Error::Config`] if there is no sample; the first image's error if none can be decoded.
+pub fn detect_channels(samples: &[Sample]) -> Result<usize> {
+    let probes = &samples[..samples.len().min(CHANNEL_PROBES)];
+    let are_grey: Vec<Result<bool>> = probes
+        .par_iter()
+        .map(|sample| {
+            let image = decode(&sample.path, &DecodeOptions::default())?;
+            Ok(image.channels == 1 || image.pixels.chunks_exact(3).all(|p| p[0] == p[1] && p[1] == p[2]))
+        })
+        .collect();
+    let (mut grey_seen, mut first_error) = (false, None);
+    for result in are_grey {
+        match result {
+            Ok(true) => grey_seen = true,
+            Ok(false) => return Ok(3),
+            Err(error) => _ = first_error.get_or_insert(error),
+        }
+    }
+    match first_error {
+        _ if grey_seen => Ok(1),
+        Some(error) => Err(error),
+        None => Err(Error::config("channels", "there is no image to tell the number of channels from")),
+    }
+}
+
+/// What is wrong with an image, without its name.
+fn reason(error: &Error) -> String {
+    match error {
+        Error::Image { reason, .. } => reason.clone(),
+        Error::Io { source, .. } => source.to_string(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! The model file: one safetensors file that carries weights, configuration, calibration, thresholds, history and
+//! provenance. Program, library and server all load it through [`ModelFile::load`], so scores cannot differ.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::write::write_whole;
+use crate::config::{ModelConfig, RunConfig};
+use crate::error::{Error, Result};
+use crate::history::EpochRecord;
+use crate::model::{Array, Weights};
+use crate::score::Threshold;
+
+/// Version of the file's layout; a file of a newer one is refused.
+pub const VERSION: u32 = 1;
+/// Name of the position map among the tensors.
+const POSITION: &str = "calibration.position";
+/// A header of more bytes than this is not one of ours.
+const MAX_HEADER: u64 = 16 << 20;
+
+/// Where a model came from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// The data set's folder, as it was named.
+    pub data: String,
+    /// The product.
+    pub category: String,
+    /// Date of the training, `YYYY-MM-DD`.
+    pub trained: String,
+    /// Version of blemish that trained it.
+    pub version: String,
+    /// Which images trained, validated and calibrated, in words.
+    pub split: String,
+    /// Median grey level of the training images, 0 to 1: the target of `equalised`.
+    pub median: f32,
+    /// Spread of the training images' grey levels about their median: the target of `equalised`.
+    pub spread: f32,
+    /// Wall-clock seconds of the training.
+    pub seconds: f64,
+    /// What the training images look like, and what followed from it, in words.
+    pub profile: Vec<String>,
+}
+
+/// Everything in a model file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelFile {
+    /// The effective configuration; `data.channels` is set.
+    pub config: RunConfig,
+    /// Parameters by name.
+    pub weights: Weights,
+    /// Mean anomaly map of good images, `[H, W]`, where the model is calibrated by position.
+    pub position: Option<Vec<f32>>,
+    /// All thresholds.
+    pub thresholds: Vec<Threshold>,
+    /// Where the model came from.
+    pub provenance: Provenance,
+    /// The training, epoch by epoch.
+    pub history: Vec<EpochRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    version: u32,
+    config: RunConfig,
+    thresholds: Vec<Threshold>,
+    provenance: Provenance,
+    history: Vec<EpochRecord>,
+}
+
+#[derive(Deserialize)]
+struct VersionOnly {
+    version: u32,
+}
+
+impl ModelFile {
+    /// Writes the file whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let header = Header {
+            version: VERSION,
+            config: self.config.clone(),
+            thresholds: self.thresholds.clone(),
+            provenance: self.provenance.clone(),
+            history: self.history.clone(),
+        };
+        let mut tensors = self.weights.clone();
+        if let Some(position) = &self.position {
+            let shape = self.config.data.image_size.to_vec();
+            tensors.insert(POSITION.to_owned(), Array { shape, values: position.clone() });
+        }
+        write_tensors(path, &header, &tensors)
+    }
+
+    /// Reads and checks a file: version, configuration, shapes, finite values. No code in it can run.
+    ///
+    /// # Errors
+    /// [`Error::Model`] that says what is wrong with the file, or [`Error::Io`].
+    pub fn load(path: &Path) -> Result<Self> {
+        let (text, mut tensors) = read_tensors(path)?;
+        let bad = |reason: String| Error::model(path, reason);
+        let VersionOnly { version } = parse(path, &text)?;
+        if version > VERSION {
+            return Err(bad(format!(
+                "is of version {version}; this program reads up to {VERSION}: update blemish"
+            )));
+        }
+        let header: Header = parse(path, &text)?;
+        header.config.validate().map_err(|e| bad(e.to_string()))?;
+        if header.config.data.channels.is_none() {
+            return Err(bad("does not say how many channels its images have".to_owned()));
+        }
+        let [h, w] = header.config.data.image_size;
+        let position = tensors.remove(POSITION);
+        if position.as_ref().is_some_and(|p| p.shape != [h, w] || p.values.iter().any(|&v| v <= 0.0)) {
+            return Err(bad("its position map has the wrong shape, or values that are not positive".to_owned()));
+        }
+        let stored: usize = tensors.values().map(|a| a.values.len()).sum();
+        let needed = fewest_parameters(&header.config.model, header.config.grid());
+        if stored < needed {
+            // Checked before a model of the stated size is made: a lie must not cost memory.
+            return Err(bad(format!("holds {stored} parameters where its configuration needs {needed} or more")));
+        }
+        if header.thresholds.iter().any(|t| !t.value.is_finite()) {
+            return Err(bad("a threshold is not a finite number".to_owned()));
+        }
+        Ok(Self {
+            config: header.config,
+            weights: tensors,
+            position: position.map(|p| p.values),
+            thresholds: header.thresholds,
+            provenance: header.provenance,
+            history: header.history,
+        })
+    }
+}
+
+/// A lower bound that is cheap and cannot overflow for validated configurations.
+fn fewest_parameters(model: &ModelConfig, grid: [usize; 2]) -> usize {
+    let (dim, decoder) = (model.embed_dim, model.decoder_embed_dim);
+    4 * dim * dim * model.depth + 8 * decoder * decoder * model.decoder_depth + grid[0] * grid[1] * dim
+}
+
+fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|e| Error::model(path, format!("its metadata is not understood: {e}")))
+}
+
+/// Writes `header` (as JSON under the metadata key `blemish`) and tensors as safetensors, whole or not at all.
+///
+/// # Errors
+/// [`Error::Io`] with the path.
+pub fn write_tensors(path: &Path, header: &impl Serialize, tensors: &Weights) -> Result<()> {
+    let wrong = |e: &dyn std::fmt::Display| Error::model(path, format!("cannot be written: {e}"));
+    let text = serde_json::to_string(header).map_err(|e| wrong(&e))?;
+    let bytes: BTreeMap<&String, (Vec<u8>, &Vec<usize>)> = tensors
+        .iter()
+        .map(|(name, array)| (name, (array.values.iter().flat_map(|v| v.to_le_bytes()).collect(), &array.shape)))
+        .collect();
+    let views = bytes
+        .iter()
+        .map(|(name, (data, shape))| Ok((*name, TensorView::new(Dtype::F32, shape.to_vec(), data)?)))
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+        .map_err(|e| wrong(&e))?;
+    let metadata = HashMap::from([("blemish".to_owned(), text)]);
+    let whole = safetensors::serialize(views, Some(metadata)).map_err(|e| wrong(&e))?;
+    write_whole(path, &whole)
+}
+
+/// Reads a safetensors file: its `blemish` metadata and its tensors, every value finite.
+///
+/// # Errors
+/// [`Error::Model`] when the file is cut short, not safetensors, not ours, not `f32` or holds NaN or infinity;
+/// [`Error::Io`] when it cannot be read.
+pub fn read_tensors(path: &Path) -> Result<(String, Weights)> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    let bad = |reason: String| Error::model(path, reason);
+    let header = bytes.first_chunk::<8>().map(|b| u64::from_le_bytes(*b));
+    let header = header.ok_or_else(|| bad("is not a model file: shorter than its header".to_owned()))?;
+    if header > MAX_HEADER {
+        return Err(bad("is not a blemish model file: its header is too large".to_owned()));
+    }
+    let not_safetensors = |e: safetensors::SafeTensorError| bad(format!("is not a whole safetensors file: {e}"));
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(not_safetensors)?;
+    let text = metadata.metadata().as_ref().and_then(|m| m.get("blemish")).cloned();
+    let text = text.ok_or_else(|| bad("is a safetensors file, but not one of blemish".to_owned()))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(not_safetensors)?;
+    let mut tensors = Weights::new();
+    for (name, view) in file.iter() {
+        if view.dtype() != Dtype::F32 {
+            return Err(bad(format!("tensor {name} is {:?}, not F32", view.dtype())));
+        }
+        let (values, _) = view.data().as_chunks::<4>();
+        let values: Vec<f32> = values.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        if values.iter().any(|v| !v.is_finite()) {
+            return Err(bad(format!("tensor {name} holds a value that is not finite")));
+        }
+        tensors.insert(name.to_owned(), Array { shape: view.shape().to_vec(), values });
+    }
+    Ok((text, tensors))
+}

@@ -1,0 +1,256 @@
+//! The report as one HTML file that needs nothing else: style, charts and pictures are inside it.
+
+use std::path::Path;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use minijinja::{Environment, UndefinedBehavior, context};
+use serde::Serialize;
+
+use super::heatmap::{colour_map, encode_png, heat, overlay};
+use super::tables::{metric_rows, verdict};
+use super::{GalleryGroup, GalleryItem, Report, number, plots};
+use crate::data::ByteImage;
+use crate::error::{Error, Result};
+use crate::evaluation::is_shortcut;
+use crate::write::write_whole;
+
+impl Report<'_> {
+    /// The whole page.
+    ///
+    /// # Errors
+    /// A picture of the gallery whose sizes contradict each other.
+    pub fn to_html(&self) -> Result<String> {
+        let e = self.evaluation;
+        let metrics: Vec<Metric> = metric_rows(e)
+            .into_iter()
+            .map(|row| Metric {
+                value: (row.value)(&e.metrics),
+                equalised: e.equalised.as_ref().and_then(row.value),
+                name: row.name,
+                meaning: row.meaning,
+            })
+            .collect();
+        let audit = [
+            ("Mean grey level", e.shortcut_audit.mean),
+            ("Spread of the grey levels", e.shortcut_audit.spread),
+            ("High-frequency energy", e.shortcut_audit.high_frequency),
+        ];
+        let audit =
+            audit.map(|(name, auroc)| Property { name, auroc, shortcut: auroc.is_some_and(is_shortcut) });
+        let gallery =
+            GROUPS.iter().map(|(group, heading)| self.group(*group, heading)).collect::<Result<Vec<_>>>()?;
+        let page = context! {
+            css => include_str!("report.css"),
+            evaluation => e,
+            verdict => verdict(&e.metrics, e.threshold),
+            equalised_verdict => e.equalised.as_ref().map(|m| verdict(m, e.threshold)),
+            metrics => metrics,
+            audit => audit,
+            figures => plots::figures(e, &self.curves, self.history),
+            gallery => gallery.into_iter().filter(|g| !g.items.is_empty()).collect::<Vec<_>>(),
+            scale => Scale {
+                gradient: (0..=16).map(|i| rgb(colour_map(i as f32 / 16.0))).collect::<Vec<_>>().join(","),
+                threshold: f64::from(self.map_threshold),
+                max: f64::from(self.map_scale_max),
+                position: f64::from(self.map_threshold / self.map_scale_max).clamp(0.0, 1.0),
+                found: rgb(super::FOUND_COLOUR),
+                truth: rgb(super::TRUTH_COLOUR),
+            },
+            provenance => self.provenance,
+            config => self.config,
+        };
+        let fault = |error: minijinja::Error| Error::data("report.html", format!("{error:#}"));
+        // The template's name ends in .html: what is set into it is escaped unless marked safe.
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.add_filter("fixed", number::fixed);
+        environment.add_filter("percent", number::percent);
+        environment.add_filter("significant", number::significant);
+        environment.add_template("report.html", include_str!("report.html.jinja")).map_err(fault)?;
+        environment.get_template("report.html").and_then(|template| template.render(page)).map_err(fault)
+    }
+
+    /// Writes the page to a file, whole or not at all.
+    ///
+    /// # Errors
+    /// As [`Self::to_html`]; a path that cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        write_whole(path, self.to_html()?.as_bytes())
+    }
+
+    fn group(&self, group: GalleryGroup, heading: &'static str) -> Result<Group> {
+        let metrics = &self.evaluation.metrics;
+        let total = match group {
+            GalleryGroup::Missed => metrics.detections.total.saturating_sub(metrics.detections.count),
+            GalleryGroup::FalseAlarm => metrics.false_alarms.count,
+            GalleryGroup::LeastSuspicious | GalleryGroup::MostSuspicious => metrics.detections.count,
+        };
+        let items = self.gallery.iter().filter(|item| item.group == group);
+        Ok(Group { heading, total, items: items.map(|item| self.item(item)).collect::<Result<_>>()? })
+    }
+
+    fn item(&self, item: &GalleryItem) -> Result<Item> {
+        let GalleryItem { image, map, mask, .. } = item;
+        let (threshold, scale_max) = (self.map_threshold, self.map_scale_max);
+        Ok(Item {
+            file: item.file.clone(),
+            kind: item.kind.clone(),
+            score: item.score,
+            picture: data_uri(image)?,
+            heat: data_uri(&heat(map, image.height, image.width, scale_max))?,
+            regions: data_uri(&overlay(image, map, threshold, scale_max, mask.as_ref()))?,
+        })
+    }
+}
+
+/// The groups of the gallery in their order, with what heads them.
+const GROUPS: [(GalleryGroup, &str); 4] = [
+    (GalleryGroup::Missed, "Missed: defective, but below the threshold"),
+    (GalleryGroup::FalseAlarm, "False alarms: good, but at or above the threshold"),
+    (GalleryGroup::LeastSuspicious, "Found, the least suspicious first"),
+    (GalleryGroup::MostSuspicious, "Found, the most suspicious first"),
+];
+
+#[derive(Serialize)]
+struct Metric {
+    name: String,
+    meaning: String,
+    value: Option<f64>,
+    equalised: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Property {
+    name: &'static str,
+    auroc: Option<f64>,
+    shortcut: bool,
+}
+
+#[derive(Serialize)]
+struct Group {
+    heading: &'static str,
+    /// How many images belong to the group, shown or not.
+    total: usize,
+    items: Vec<Item>,
+}
+
+/// One image of the gallery; the pictures as `data:` addresses.
+#[derive(Serialize)]
+struct Item {
+    file: String,
+    kind: String,
+    score: f64,
+    picture: String,
+    heat: String,
+    regions: String,
+}
+
+/// The key to the pictures' colours.
+#[derive(Serialize)]
+struct Scale {
+    gradient: String,
+    threshold: f64,
+    max: f64,
+    /// Where the threshold lies on the bar, 0 to 1.
+    position: f64,
+    found: String,
+    truth: String,
+}
+
+fn rgb([red, green, blue]: [u8; 3]) -> String {
+    format!("rgb({red},{green},{blue})")
+}
+
+fn data_uri(image: &ByteImage) -> Result<String> {
+    Ok(format!("data:image/png;base64,{}", STANDARD.encode(encode_png(image)?)))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::data::PixelMask;
+    use crate::evaluation::{Evaluation, KindRow, Metrics, Problem, Rate, ShortcutAudit, ThresholdRow};
+    use crate::history::EpochRecord;
+    use crate::report::Curves;
+
+    fn report<'a>(evaluation: &'a Evaluation, history: &'a [EpochRecord]) -> Report<'a> {
+        Report {
+            evaluation,
+            history,
+            curves: Curves::default(),
+            gallery: Vec::new(),
+            map_threshold: 0.5,
+            map_scale_max: 1.0,
+            provenance: Vec::new(),
+            config: String::new(),
+        }
+    }
+
+    #[test]
+    fn an_empty_report_is_a_page_without_nan() {
+        let html = report(&Evaluation::default(), &[]).to_html().unwrap();
+        assert!(html.starts_with("<!doctype html>") && html.trim_end().ends_with("</html>"));
+        assert!(html.contains("no data") && html.contains('–'));
+        assert!(!html.contains("NaN"));
+    }
+
+    #[test]
+    fn nothing_is_fetched_and_everything_is_escaped() {
+        let hostile = "<script>alert('x')</script>\"&.png".to_owned();
+        let evaluation = Evaluation {
+            metrics: Metrics {
+                image_auroc: Some(f64::NAN),
+                detections: Rate::new(1, 3),
+                ..Default::default()
+            },
+            threshold: f64::NAN,
+            shortcut_audit: ShortcutAudit::new(Some(0.95), None, Some(f64::NAN)),
+            equalised: Some(Metrics::default()),
+            thresholds: vec![ThresholdRow {
+                name: hostile.clone(),
+                rule: hostile.clone(),
+                ..Default::default()
+            }],
+            per_kind: vec![KindRow { kind: hostile.clone(), ..Default::default() }],
+            notes: vec![hostile.clone()],
+            problems: vec![Problem { path: hostile.clone(), reason: hostile.clone() }],
+            split: hostile.clone(),
+            ..Default::default()
+        };
+        let history = [EpochRecord { epoch: 1, loss: f64::NAN, ..Default::default() }];
+        let mut report = report(&evaluation, &history);
+        report.gallery = vec![GalleryItem {
+            group: GalleryGroup::Missed,
+            file: hostile.clone(),
+            kind: hostile.clone(),
+            score: f64::NAN,
+            image: ByteImage { height: 2, width: 2, channels: 1, pixels: vec![0; 4] },
+            map: vec![f32::NAN; 4],
+            mask: Some(PixelMask::empty(2, 2)),
+        }];
+        report.provenance = vec![(hostile.clone(), hostile.clone())];
+        report.config = hostile;
+        let html = report.to_html().unwrap();
+        assert!(!html.contains("<script") && !html.contains("NaN"));
+        assert!(!html.contains("http") && !html.contains("<link"));
+        assert_eq!(html.matches("data:image/png;base64,").count(), 3);
+        assert!(html.contains("2 images"));
+    }
+
+    #[test]
+    fn a_malformed_picture_is_an_error() {
+        let evaluation = Evaluation::default();
+        let mut report = report(&evaluation, &[]);
+        report.gallery = vec![GalleryItem {
+            group: GalleryGroup::FalseAlarm,
+            file: "a.png".into(),
+            kind: "good".into(),
+            score: 1.0,
+            image: ByteImage { height: 9, width: 9, channels: 3, pixels: vec![0; 4] },
+            map: vec![1.0; 81],
+            mask: None,
+        }];
+        assert!(report.to_html().is_err());
+    }
+}

@@ -1,0 +1,134 @@
+//! What a person reads: heat maps, charts, one HTML file, tables. No tensor library; pure functions of plain data.
+
+mod chart;
+mod heatmap;
+mod html;
+mod number;
+mod plots;
+mod tables;
+
+pub use heatmap::{FOUND_COLOUR, TRUTH_COLOUR, colour_map, encode_png, heat, overlay, panel, save_png};
+pub use tables::{BenchmarkRow, markdown_table, text_table, verdict};
+
+use crate::data::{ByteImage, PixelMask};
+use crate::evaluation::Evaluation;
+use crate::history::EpochRecord;
+
+/// All that the HTML report shows.
+#[derive(Clone, Debug)]
+pub struct Report<'a> {
+    /// What was measured.
+    pub evaluation: &'a Evaluation,
+    /// The training, epoch by epoch; empty when it is not known.
+    pub history: &'a [EpochRecord],
+    /// Curves and scores for the charts.
+    pub curves: Curves,
+    /// Images to look at; [`select_gallery`] chooses them.
+    pub gallery: Vec<GalleryItem>,
+    /// Map value from which a pixel counts as part of a found region.
+    pub map_threshold: f32,
+    /// Map value shown in the hottest colour, the same for all pictures; twice the threshold shows both sides.
+    pub map_scale_max: f32,
+    /// Further facts for the last section (dates, versions, machine): name and value.
+    pub provenance: Vec<(String, String)>,
+    /// The effective configuration, as TOML.
+    pub config: String,
+}
+
+/// Points and scores for the charts. Long curves are thinned when drawn.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Curves {
+    /// False-positive rate and true-positive rate of the image scores.
+    pub roc: Vec<(f64, f64)>,
+    /// False-positive rate of the pixels and mean per-region overlap, up to the limit.
+    pub pro: Vec<(f64, f64)>,
+    /// Scores of the good images.
+    pub good_scores: Vec<f64>,
+    /// Scores of the defective images.
+    pub defective_scores: Vec<f64>,
+}
+
+/// Why an image is shown; the groups appear in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GalleryGroup {
+    /// Defective, below the threshold: the lowest scores first.
+    Missed,
+    /// Good, at or above the threshold: the highest scores first.
+    FalseAlarm,
+    /// Defective and found, the lowest scores first.
+    LeastSuspicious,
+    /// Defective and found, the highest scores first.
+    MostSuspicious,
+}
+
+/// One image of the gallery, at the resolution of its map.
+#[derive(Clone, Debug)]
+pub struct GalleryItem {
+    /// Why it is shown.
+    pub group: GalleryGroup,
+    /// The file, as the reader knows it.
+    pub file: String,
+    /// Kind of defect, or `good`.
+    pub kind: String,
+    /// Image score.
+    pub score: f64,
+    /// The picture.
+    pub image: ByteImage,
+    /// Anomaly map `[H, W]` of the picture's size.
+    pub map: Vec<f32>,
+    /// Ground truth of the picture's size, where there is one.
+    pub mask: Option<PixelMask>,
+}
+
+/// Chooses images worth a look: at most `limit` of each group, none twice, as groups with indices into `scores`.
+///
+/// `defective` says for each score whether its image is defective. Scores that are not finite are not shown.
+pub fn select_gallery(
+    scores: &[f64],
+    defective: &[bool],
+    threshold: f64,
+    limit: usize,
+) -> Vec<(GalleryGroup, usize)> {
+    let mut ascending: Vec<usize> =
+        (0..scores.len().min(defective.len())).filter(|&i| scores[i].is_finite()).collect();
+    ascending.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
+    let pick = |wanted: fn(bool, bool) -> bool| {
+        ascending.iter().copied().filter(move |&i| wanted(defective[i], scores[i] >= threshold))
+    };
+    let found = pick(|defective, flagged| defective && flagged).count();
+    let mut chosen = Vec::new();
+    let mut add = |group, indices: &mut dyn Iterator<Item = usize>, limit| {
+        chosen.extend(indices.take(limit).map(|i| (group, i)));
+    };
+    add(GalleryGroup::Missed, &mut pick(|defective, flagged| defective && !flagged), limit);
+    add(GalleryGroup::FalseAlarm, &mut pick(|defective, flagged| !defective && flagged).rev(), limit);
+    add(GalleryGroup::LeastSuspicious, &mut pick(|defective, flagged| defective && flagged), limit);
+    let rest = found.saturating_sub(limit).min(limit);
+    add(GalleryGroup::MostSuspicious, &mut pick(|defective, flagged| defective && flagged).rev(), rest);
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gallery_shows_each_image_once() {
+        let scores = [0.1, 0.9, 0.3, 0.6, 0.7, 0.8, f64::NAN, 0.2];
+        let defective = [false, false, true, true, true, true, true, true];
+        let chosen = select_gallery(&scores, &defective, 0.5, 2);
+        use GalleryGroup::{FalseAlarm, LeastSuspicious, Missed, MostSuspicious};
+        assert_eq!(
+            chosen,
+            [
+                (Missed, 7),
+                (Missed, 2),
+                (FalseAlarm, 1),
+                (LeastSuspicious, 3),
+                (LeastSuspicious, 4),
+                (MostSuspicious, 5)
+            ]
+        );
+        assert_eq!(select_gallery(&[], &[true], f64::NAN, 3), []);
+    }
+}

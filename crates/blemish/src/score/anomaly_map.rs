@@ -1,0 +1,125 @@
+//! Anomaly maps: how far each pixel is from what the model thinks it should be. Higher = more defective.
+
+use burn::tensor::{Tensor, TensorData};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::config::{MapKind, MaskConfig, Reduce, ScoreConfig};
+use crate::data::Image;
+use crate::kernels::blur::blur_same_reflect;
+use crate::loss;
+use crate::model::{Mae, Mask};
+
+/// One map per image, `[H, W]`, smoothed, not calibrated.
+///
+/// `images` are normalised and of the model's size. With `score.passes` above 1, every patch is judged while it
+/// is hidden: the maps of complementary block masks are put together.
+pub fn anomaly_maps(model: &Mae, images: &[Image], score: &ScoreConfig, mask: &MaskConfig) -> Vec<Vec<f32>> {
+    let [h, w] = model.image_size();
+    let mut maps = if score.passes == 1 {
+        unmasked(model, images, score.map)
+    } else {
+        images.iter().map(|image| complementary(model, image, score, mask)).collect()
+    };
+    if score.smooth_sigma > 0.0 {
+        for map in &mut maps {
+            *map = blur_same_reflect(map, h, w, score.smooth_sigma as f32);
+        }
+    }
+    maps
+}
+
+fn unmasked(model: &Mae, images: &[Image], kind: MapKind) -> Vec<Vec<f32>> {
+    let input = batch(model, images);
+    let output = model.forward(input.clone(), None);
+    split(map_of(kind, output.image, output.logit, input))
+}
+
+/// Each patch from the pass that hid it; patches hidden twice are averaged.
+fn complementary(model: &Mae, image: &Image, score: &ScoreConfig, mask: &MaskConfig) -> Vec<f32> {
+    let [h, w] = model.image_size();
+    let p = model.config().patch_size;
+    // A fixed seed: the same image always gets the same score.
+    let rng = &mut ChaCha8Rng::seed_from_u64(0);
+    let masks = Mask::complementary(mask, [h / p, w / p], score.passes, rng);
+    let input = batch(model, std::slice::from_ref(image)).repeat_dim(0, score.passes);
+    let output = model.forward(input.clone(), Some(&masks));
+    let maps = split(map_of(score.map, output.image, output.logit, input));
+    let hidden = masks.pixels(p);
+    let mut sum = vec![0.0; h * w];
+    let mut count = vec![0.0; h * w];
+    for (map, hidden) in maps.iter().zip(hidden.chunks_exact(h * w)) {
+        for (((s, c), m), hide) in sum.iter_mut().zip(&mut count).zip(map).zip(hidden) {
+            *s += m * hide;
+            *c += hide;
+        }
+    }
+    sum.iter().zip(&count).map(|(s, c): (&f32, &f32)| s / c.max(1.0)).collect()
+}
+
+fn batch(model: &Mae, images: &[Image]) -> Tensor<4> {
+    let [h, w] = model.image_size();
+    let values: Vec<f32> = images.iter().flat_map(|image| image.pixels.iter().copied()).collect();
+    let data = TensorData::new(values, [images.len(), h, w, model.channels()]);
+    Tensor::from_data(data, &model.device())
+}
+
+/// `[B, H, W]`
+fn map_of(kind: MapKind, prediction: Tensor<4>, logit: Option<Tensor<4>>, target: Tensor<4>) -> Tensor<3> {
+    let probability = || logit.map(|z| burn::tensor::activation::sigmoid(z).squeeze_dim::<3>(3));
+    match kind {
+        MapKind::Squared => squared(prediction, target),
+        MapKind::Ssim => dissimilarity(prediction, target),
+        MapKind::SquaredSsim => {
+            (squared(prediction.clone(), target.clone()) * dissimilarity(prediction, target)).sqrt()
+        }
+        MapKind::Defect => probability().unwrap_or_else(|| squared(prediction, target)),
+        MapKind::Fused => {
+            let error = squared(prediction, target).sqrt();
+            probability().map_or(error.clone(), |p| p * 0.5 + error)
+        }
+    }
+}
+
+fn squared(prediction: Tensor<4>, target: Tensor<4>) -> Tensor<3> {
+    let difference = prediction - target;
+    (difference.clone() * difference).mean_dim(3).squeeze_dim(3)
+}
+
+/// `1 - SSIM` per pixel, averaged over channels; the border that no window covers repeats its neighbour.
+fn dissimilarity(prediction: Tensor<4>, target: Tensor<4>) -> Tensor<3> {
+    let [b, h, w, c] = prediction.dims();
+    let map = loss::ssim_map(prediction, target);
+    let [_, inner_h, inner_w] = map.dims();
+    let map = map.reshape([b, c, inner_h, inner_w]).mean_dim(1).squeeze_dim::<3>(1);
+    let map = repeat_border(repeat_border(map, 1, h), 2, w);
+    map.neg() + 1.0
+}
+
+fn repeat_border(x: Tensor<3>, dim: usize, to: usize) -> Tensor<3> {
+    let size = x.dims()[dim];
+    let before = (to - size) / 2;
+    let first = x.clone().narrow(dim, 0, 1).repeat_dim(dim, before);
+    let last = x.clone().narrow(dim, size - 1, 1).repeat_dim(dim, to - size - before);
+    Tensor::cat(vec![first, x, last], dim)
+}
+
+fn split(maps: Tensor<3>) -> Vec<Vec<f32>> {
+    let [_, h, w] = maps.dims();
+    let values: Vec<f32> = maps.into_data().try_into_vec().unwrap_or_default();
+    values.chunks_exact(h * w).map(<[f32]>::to_vec).collect()
+}
+
+/// The image's score: the largest value, or the mean of the largest `top_fraction` (at least one).
+pub fn image_score(map: &[f32], score: &ScoreConfig) -> f32 {
+    match score.reduce {
+        Reduce::Max => map.iter().copied().fold(f32::MIN, f32::max),
+        Reduce::TopFraction => {
+            let count = ((map.len() as f64 * score.top_fraction).round() as usize).clamp(1, map.len());
+            let mut values = map.to_vec();
+            let split = values.len() - count;
+            values.select_nth_unstable_by(split, f32::total_cmp);
+            values[split..].iter().sum::<f32>() / count as f32
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The detector: a model file at work.
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::Device;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+
+use super::anomaly_map::{anomaly_maps, image_score};
+use super::calibrate::{PositionMap, Threshold};
+use crate::config::{RunConfig, ThresholdRule};
+use crate::data::{ByteImage, DecodeOptions, Image, decode, resize};
+use crate::error::{Error, Result};
+use crate::format::{ModelFile, Provenance};
+use crate::history::EpochRecord;
+use crate::metrics::{Region, regions};
+use crate::model::Mae;
+
+/// What the detector says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The score is below the threshold.
+    Good,
+    /// The score is at least the threshold.
+    Defective,
+}
+
+/// The detector's answer for one image.
+#[derive(Clone, Debug)]
+pub struct Prediction {
+    /// The image's score, higher = more defective.
+    pub score: f32,
+    /// The threshold that it was compared with.
+    pub threshold: f32,
+    /// Good or defective.
+    pub verdict: Verdict,
+    /// Connected regions of the map at or above the threshold, in pixels of the original image.
+    pub regions: Vec<Region>,
+    /// The calibrated anomaly map, `[H, W]` at the model's input size.
+    pub map: Vec<f32>,
+}
+
+/// A loaded model with its calibration and thresholds.
+#[derive(Clone, Debug)]
+pub struct Detector {
+    config: RunConfig,
+    model: Mae,
+    position: Option<PositionMap>,
+    thresholds: Vec<Threshold>,
+    provenance: Provenance,
+    history: Vec<EpochRecord>,
+}
+
+impl Detector {
+    /// Loads a model file.
+    ///
+    /// # Errors
+    /// Those of [`ModelFile::load`], and parameters that do not fit the stated configuration.
+    pub fn load(path: &Path, device: &Device) -> Result<Self> {
+        Self::from_file(ModelFile::load(path)?, device).map_err(|reason| Error::model(path, reason))
+    }
+
+    /// Puts a detector together from a file's content.
+    ///
+    /// # Errors
+    /// A sentence that names the parameter that does not fit.
+    pub fn from_file(file: ModelFile, device: &Device) -> Result<Self, String> {
+        let channels = file.config.data.channels.ok_or("data.channels is not set")?;
+        let rng = &mut ChaCha8Rng::seed_from_u64(file.config.seed);
+        let model = Mae::new(&file.config.model, file.config.data.image_size, channels, rng, device);
+        Ok(Self {
+            model: model.with_weights(file.weights)?,
+            config: file.config,
+            position: file.position.map(|mean| PositionMap { mean }),
+            thresholds: file.thresholds,
+            provenance: file.provenance,
+            history: file.history,
+        })
+    }
+
+    /// A detector around a trained model, without calibration or thresholds.
+    pub fn new(config: RunConfig, model: Mae) -> Self {
+        Self {
+            config,
+            model: model.valid(),
+            position: None,
+            thresholds: Vec::new(),
+            provenance: Provenance::default(),
+            history: Vec::new(),
+        }
+    }
+
+    /// The content of its model file.
+    pub fn to_file(&self) -> ModelFile {
+        ModelFile {
+            config: self.config.clone(),
+            weights: self.model.weights(),
+            position: self.position.as_ref().map(|p| p.mean.clone()),
+            thresholds: self.thresholds.clone(),
+            provenance: self.provenance.clone(),
+            history: self.history.clone(),
+        }
+    }
+
+    /// The same detector with other parts; how training finishes one.
+    pub fn with_calibration(mut self, position: Option<PositionMap>, thresholds: Vec<Threshold>) -> Self {
+        self.position = position;
+        self.thresholds = thresholds;
+        self
+    }
+
+    /// The same detector with its origin written down.
+    pub fn with_origin(mut self, provenance: Provenance, history: Vec<EpochRecord>) -> Self {
+        self.provenance = provenance;
+        self.history = history;
+        self
+    }
+
+    /// Reads an image as the model wants it: channels, size. Also gives the original height and width.
+    ///
+    /// # Errors
+    /// Those of [`decode`].
+    pub fn read(&self, path: &Path) -> Result<(ByteImage, [usize; 2])> {
+        let options =
+            DecodeOptions { max_pixels: self.config.data.max_pixels, channels: self.config.data.channels };
+        let image = decode(path, &options)?;
+        let original = [image.height, image.width];
+        Ok((resize(&image, self.config.data.image_size)?, original))
+    }
+
+    /// Calibrated anomaly maps, `[H, W]` each, of images at the model's size and channels.
+    pub fn anomaly_maps(&self, images: &[Image]) -> Vec<Vec<f32>> {
+        let images: Vec<Image> = images.iter().map(|image| self.config.data.normalize.apply(image)).collect();
+        let mut maps = Vec::with_capacity(images.len());
+        // A few at a time: enough to fill the machine, little enough to keep memory small.
+        for chunk in images.chunks(8) {
+            maps.extend(anomaly_maps(&self.model, chunk, &self.config.score, &self.config.mask));
+        }
+        if let Some(position) = &self.position {
+            maps.iter_mut().for_each(|map| position.apply(map));
+        }
+        maps
+    }
+
+    /// The score of a calibrated map.
+    pub fn score(&self, map: &[f32]) -> f32 {
+        image_score(map, &self.config.score)
+    }
+
+    /// Scores and locates; `original` is the height and width in whose pixels regions are given.
+    ///
+    /// # Errors
+    /// The image has another size or channel count than the model, or the model has no threshold.
+    pub fn predict(&self, image: &ByteImage, original: [usize; 2]) -> Result<Prediction> {
+        let [h, w] = self.config.data.image_size;
+        let channels = self.model.channels();
+        if [image.height, image.width, image.channels] != [h, w, channels] {
+            let reason = format!("the image must be {h} x {w} with {channels} channels");
+            return Err(Error::config("data.image_size", reason));
+        }
+        let threshold = self.threshold()?.value as f32;
+        let map = self.anomaly_maps(&[image.to_image()]).remove(0);
+        let score = self.score(&map);
+        let verdict = if score >= threshold { Verdict::Defective } else { Verdict::Good };
+        let scale = [original[0] as f32 / h as f32, original[1] as f32 / w as f32];
+        let regions = match verdict {
+            Verdict::Good => Vec::new(),
+            // A top-fraction score can exceed what any single pixel is compared with: show the peak at least.
+            Verdict::Defective => {
+                let peak = map.iter().copied().fold(f32::MIN, f32::max);
+                let found = regions(&map, h, w, f64::from(threshold.min(peak)))?;
+                found.into_iter().map(|r| r.scaled(scale)).collect()
+            }
+        };
+        Ok(Prediction { score, threshold, verdict, regions, map })
+    }
+
+    /// The threshold that decides: that of `score.threshold`, for `far` at the rate `score.far`.
+    ///
+    /// # Errors
+    /// The model has no threshold of that rule.
+    pub fn threshold(&self) -> Result<&Threshold> {
+        let score = &self.config.score;
+        let rate = (score.threshold == ThresholdRule::Far).then_some(score.far);
+        self.thresholds
+            .iter()
+            .find(|t| t.rule == score.threshold && (rate.is_none() || t.stated_rate == rate))
+            .ok_or_else(|| Error::config("score.threshold", "the model holds no threshold of this rule"))
+    }
+
+    /// Chooses another of the stored thresholds.
+    ///
+    /// # Errors
+    /// The model holds none of that rule (at that rate).
+    pub fn choose_threshold(&mut self, rule: ThresholdRule, far: Option<f64>) -> Result<()> {
+        self.config.score.threshold = rule;
+        if let Some(far) = far {
+            self.config.score.far = far;
+        }
+        self.threshold().map(|_| ())
+    }
+
+    /// All stored thresholds.
+    pub fn thresholds(&self) -> &[Threshold] {
+        &self.thresholds
+    }
+
+    /// The effective configuration.
+    pub fn config(&self) -> &RunConfig {
+        &self.config
+    }
+
+    /// The network.
+    pub fn model(&self) -> &Mae {
+        &self.model
+    }
+
+    /// Where the model came from.
+    pub fn provenance(&self) -> &Provenance {
+        &self.provenance
+    }
+
+    /// The training, epoch by epoch.
+    pub fn history(&self) -> &[EpochRecord] {
+        &self.history
+    }
+
+    /// Whether maps are calibrated by position.
+    pub fn is_position_calibrated(&self) -> bool {
+        self.position.is_some()
+    }
+}

@@ -1,0 +1,8 @@
+//! From a model's output to a verdict: anomaly maps, calibration against good images, thresholds, the detector.
+
+pub mod anomaly_map;
+mod calibrate;
+mod detector;
+
+pub use calibrate::{PositionMap, Threshold, thresholds};
+pub use detector::{Detector, Prediction, Verdict};

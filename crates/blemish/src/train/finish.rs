@@ -1,0 +1,76 @@
+//! After the last epoch: calibration, thresholds, origin.
+
+use super::split::TrainingData;
+use super::validate::validate;
+use crate::augment::image_statistics;
+use crate::config::{Calibration, RunConfig};
+use crate::data::ByteImage;
+use crate::error::{Error, Result};
+use crate::format::Provenance;
+use crate::history::EpochRecord;
+use crate::model::Mae;
+use crate::profile::Profile;
+use crate::score::{Detector, PositionMap, thresholds};
+
+/// Training images whose maps make the position map.
+const POSITION_IMAGES: usize = 64;
+
+/// Makes the detector: the position map from training images, the thresholds from held-out ones.
+///
+/// # Errors
+/// Scores that are not finite.
+pub fn finish(
+    config: &RunConfig,
+    model: Mae,
+    data: &TrainingData,
+    history: Vec<EpochRecord>,
+    seconds: f64,
+) -> Result<Detector> {
+    let detector = Detector::new(config.clone(), model);
+    let profile = Profile::new(&data.train);
+    let by_position = match config.score.calibration {
+        Calibration::None => false,
+        Calibration::Position => true,
+        Calibration::Auto => profile.has_fixed_pose(),
+    };
+    let position = by_position.then(|| {
+        let step = data.train.len().div_ceil(POSITION_IMAGES).max(1);
+        let some: Vec<&ByteImage> = data.train.iter().step_by(step).collect();
+        PositionMap::new(&maps(&detector, &some))
+    });
+    let detector = detector.with_calibration(position.clone(), Vec::new());
+    // Without held-out images the training images must do; `thresholds` says how many there were.
+    let good: Vec<&ByteImage> = if data.holdout.is_empty() { &data.train } else { &data.holdout }.iter().collect();
+    let scores: Vec<f32> = maps(&detector, &good).iter().map(|map| detector.score(map)).collect();
+    if scores.iter().any(|s| !s.is_finite()) {
+        return Err(Error::Training("a good image's score is not a finite number".to_owned()));
+    }
+    let validation = validate(&detector, &data.validation)?;
+    let thresholds = thresholds(&scores, validation.map(|v| v.threshold), &config.score);
+    let (median, spread) = light(&data.train);
+    let provenance = Provenance {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        median,
+        spread,
+        seconds,
+        profile: profile.describe(),
+        ..Provenance::default()
+    };
+    Ok(detector.with_calibration(position, thresholds).with_origin(provenance, history))
+}
+
+fn maps(detector: &Detector, images: &[&ByteImage]) -> Vec<Vec<f32>> {
+    let images: Vec<_> = images.iter().map(|image| image.to_image()).collect();
+    detector.anomaly_maps(&images)
+}
+
+/// Median over the images of their median grey level and of its spread: what `equalised` sets images to.
+fn light(images: &[ByteImage]) -> (f32, f32) {
+    let statistics: Vec<_> = images.iter().map(|image| image_statistics(&image.to_image())).collect();
+    let middle = |mut values: Vec<f32>| {
+        let at = values.len() / 2;
+        *values.select_nth_unstable_by(at, f32::total_cmp).1
+    };
+    let of = |f: fn(&crate::augment::Statistics) -> f32| middle(statistics.iter().map(f).collect());
+    (of(|s| s.median), of(|s| s.spread))
+}

@@ -1,0 +1,182 @@
+//! Which images train, which validate: decided by seed, named in every report.
+
+use std::path::Path;
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::augment::{corrupt, foreground};
+use crate::config::RunConfig;
+use crate::data::{self, ByteImage, DataSet, Label, LoadOptions, OnError, PixelMask, Problem, Sample, decode_mask, load};
+use crate::error::{Error, Result};
+
+/// How validation images are found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// Held-out good training images, and synthetic defects made from them. No test image is seen.
+    #[default]
+    Holdout,
+    /// As published: a fifth of every test folder validates, the other four fifths test.
+    Diyt,
+    /// The user's own labelled images, in any layout.
+    Labelled(std::path::PathBuf),
+}
+
+impl Protocol {
+    /// What the protocol means, for reports.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Holdout => {
+                "checkpoint and thresholds chosen on held-out good training images and synthetic defects made from \
+                 them; no test image was seen"
+                    .to_owned()
+            }
+            Self::Diyt => "as published (diyt): checkpoint and threshold chosen on 20 % of the official test images"
+                .to_owned(),
+            Self::Labelled(path) => format!("checkpoint and threshold chosen on {}", path.display()),
+        }
+    }
+}
+
+/// A validation image.
+#[derive(Clone, Debug)]
+pub struct Labelled {
+    /// The picture at the model's size.
+    pub image: ByteImage,
+    /// Whether it has a defect.
+    pub defective: bool,
+    /// Where, if known.
+    pub mask: Option<PixelMask>,
+}
+
+/// All images that training needs, decoded once and kept as bytes.
+#[derive(Clone, Debug)]
+pub struct TrainingData {
+    /// Good images to learn from.
+    pub train: Vec<ByteImage>,
+    /// Good images that are not learnt from: thresholds come from them.
+    pub holdout: Vec<ByteImage>,
+    /// Labelled images that choose the checkpoint and the dynamic threshold.
+    pub validation: Vec<Labelled>,
+    /// Files that were left out.
+    pub problems: Vec<Problem>,
+}
+
+impl TrainingData {
+    /// Loads `set` and splits it. `config.data.channels` must be set.
+    ///
+    /// # Errors
+    /// Those of [`load`], and too few images.
+    pub fn load(config: &RunConfig, set: &DataSet, protocol: &Protocol, on_error: OnError) -> Result<Self> {
+        let options = load_options(config, on_error);
+        let loaded = load(&set.train, &options)?;
+        let mut problems = loaded.problems;
+        let mut images: Vec<ByteImage> = loaded.images.into_iter().map(|l| l.image).collect();
+        if images.is_empty() {
+            return Err(Error::data(&set.root, "no good training image could be used"));
+        }
+        images.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
+        let held = held_out(images.len(), config.train.holdout);
+        let train = images.split_off(held);
+        let holdout = images;
+        let validation = match protocol {
+            Protocol::Holdout => synthetic(config, &holdout),
+            Protocol::Diyt => {
+                let (validation, _) = diyt_split(&set.test, config.seed);
+                labelled(&validation, &options, &mut problems)?
+            }
+            Protocol::Labelled(path) => labelled(&labelled_samples(path)?, &options, &mut problems)?,
+        };
+        Ok(Self { train, holdout, validation, problems })
+    }
+}
+
+/// How images are read for `config`; `data.channels` absent means 3.
+pub fn load_options(config: &RunConfig, on_error: OnError) -> LoadOptions {
+    LoadOptions {
+        image_size: config.data.image_size,
+        channels: config.data.channels.unwrap_or(3),
+        max_pixels: config.data.max_pixels,
+        on_error,
+    }
+}
+
+/// At least 4 where there are 12 images or more, never more than a third, none of fewer than 3.
+fn held_out(images: usize, share: f64) -> usize {
+    if share == 0.0 || images < 3 {
+        return 0;
+    }
+    ((images as f64 * share).round() as usize).max(4).min(images / 3)
+}
+
+/// Each held-out image twice: as it is, and with synthetic defects.
+fn synthetic(config: &RunConfig, holdout: &[ByteImage]) -> Vec<Labelled> {
+    let mut rng = ChaCha8Rng::seed_from_u64(config.seed ^ 0x5eed);
+    let mut defects = config.train.defects.clone();
+    defects.probability = 1.0;
+    defects.count = [1, 1];
+    let mut validation = Vec::with_capacity(2 * holdout.len());
+    for (i, image) in holdout.iter().enumerate() {
+        let clean = image.to_image();
+        validation.push(Labelled { image: image.clone(), defective: false, mask: None });
+        let other = holdout[(i + 1) % holdout.len()].to_image();
+        let centres = foreground(&clean);
+        let defective = corrupt(&clean, &other, Some(&centres), &defects, 1.0, &mut rng);
+        // A deformation of plain background may leave nothing to see: that is no defect.
+        if defective.mask.count() > 0 {
+            let mask = Some(defective.mask);
+            validation.push(Labelled { image: defective.image.to_bytes(), defective: true, mask });
+        }
+    }
+    validation
+}
+
+fn labelled(samples: &[Sample], options: &LoadOptions, problems: &mut Vec<Problem>) -> Result<Vec<Labelled>> {
+    let loaded = load(samples, options)?;
+    problems.extend(loaded.problems);
+    let read = |l: data::LoadedImage| {
+        let mask = l.sample.mask.as_deref().map(|path| decode_mask(path, options.image_size)).transpose()?;
+        Ok(Labelled { image: l.image, defective: l.sample.label == Label::Defective, mask })
+    };
+    loaded.images.into_iter().map(read).collect()
+}
+
+/// Every labelled image below `path`: its test images where it has any, otherwise its folders named `good` or `ok`
+/// against all others.
+fn labelled_samples(path: &Path) -> Result<Vec<Sample>> {
+    if let Ok(set) = data::open(path, None)
+        && !set.test.is_empty()
+    {
+        return Ok(set.test);
+    }
+    let mut samples = Vec::new();
+    for file in data::images_in(path)? {
+        let kind = file.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+        let good = ["good", "ok"].contains(&kind.to_lowercase().as_str());
+        samples.push(if good { Sample::good(file) } else { Sample::defective(file, kind, None) });
+    }
+    let has = |label| samples.iter().any(|s| s.label == label);
+    if !has(Label::Good) || !has(Label::Defective) {
+        let reason = "validation needs good and defective images: a test folder, or folders `good` and others";
+        return Err(Error::data(path, reason));
+    }
+    Ok(samples)
+}
+
+/// The published split: of every kind's images, in seeded order, the first fifth validates and the rest tests.
+pub fn diyt_split(test: &[Sample], seed: u64) -> (Vec<Sample>, Vec<Sample>) {
+    let mut kinds: Vec<&str> = test.iter().map(|s| s.kind.as_str()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let (mut validation, mut rest) = (Vec::new(), Vec::new());
+    for kind in kinds {
+        let mut samples: Vec<Sample> = test.iter().filter(|s| s.kind == kind).cloned().collect();
+        samples.shuffle(&mut rng);
+        let count = (samples.len() as f64 * 0.2).round() as usize;
+        rest.extend(samples.split_off(count));
+        validation.extend(samples);
+    }
+    (validation, rest)
+}

@@ -1,0 +1,14 @@
+//! The integration tests, one binary: parity with the PyTorch reference, gradients, metrics, files, real data.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod fixture;
+mod gradients;
+mod import_pytorch;
+mod imports;
+mod masks_and_patches;
+mod metrics;
+mod parity_layers;
+mod parity_losses;
+mod parity_model;
+mod real_data;
+mod train_step;
