@@ -30,7 +30,6 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{Cli, Command};
-use crate::failure::Result;
 
 /// Training and scoring allocate and free large buffers at every step.
 #[global_allocator]

@@ -403,7 +403,12 @@ impl RunConfig {
                 output: Output::Residual,
                 defect_logit: true,
             },
-            mask: MaskConfig { strategy: MaskStrategy::Block, mask_ratio: 0.5, block_min: 2, block_max: None },
+            mask: MaskConfig {
+                strategy: MaskStrategy::Block,
+                mask_ratio: 0.5,
+                block_min: 2,
+                block_max: None,
+            },
             train: TrainConfig {
                 batch_size: 16,
                 epoch_images: 320,
@@ -701,7 +706,8 @@ impl MaskConfig {
 impl TrainConfig {
     fn validate(&self, model: &ModelConfig) -> Result<()> {
         require(self.batch_size > 0, "train.batch_size", "must be at least 1")?;
-        let not_negative = |v: f64, field: &str| require(v >= 0.0 && v.is_finite(), field, "must not be negative");
+        let not_negative =
+            |v: f64, field: &str| require(v >= 0.0 && v.is_finite(), field, "must not be negative");
         not_negative(self.weight_decay, "train.weight_decay")?;
         not_negative(self.clip_norm, "train.clip_norm")?;
         not_negative(self.noise, "train.noise")?;
@@ -717,7 +723,11 @@ impl TrainConfig {
         let ok = self.pretrain.epochs + self.finetune.epochs > 0;
         require(ok, "train.finetune.epochs", "at least one stage needs an epoch")?;
         let repairs = self.finetune.epochs > 0 && self.finetune.task == Task::Repair;
-        require(repairs || !model.defect_logit, "model.defect_logit", "is trained by task = \"repair\" only")?;
+        require(
+            repairs || !model.defect_logit,
+            "model.defect_logit",
+            "is trained by task = \"repair\" only",
+        )?;
         self.geometric.validate()?;
         self.photometric.validate()?;
         self.defects.validate()

@@ -6,9 +6,12 @@ use crate::augment::{Statistics, equalise, image_statistics};
 use crate::data::{DataSet, Image, Label, LoadedImage, OnError, PixelMask, Sample, decode_mask, load};
 use crate::error::{Error, Result};
 use crate::evaluation::{
-    Counts, DataSummary, Evaluation, KindRow, Metrics, ModelSummary, Problem, Rate, ShortcutAudit, ThresholdRow,
+    Counts, DataSummary, Evaluation, KindRow, Metrics, ModelSummary, Problem, Rate, ShortcutAudit,
+    ThresholdRow,
 };
-use crate::metrics::{Confusion, aupro, auroc, f1_all_positive, f1_at, f1_max, pixel_auroc, pro_curve, roc_curve};
+use crate::metrics::{
+    Confusion, aupro, auroc, f1_all_positive, f1_at, f1_max, pixel_auroc, pro_curve, roc_curve,
+};
 use crate::report::{Curves, GalleryItem, Report, select_gallery};
 use crate::score::{Detector, Threshold};
 use crate::train::load_options;
@@ -87,9 +90,8 @@ pub fn evaluate(
         ..Scored::new(detector, &equalised)
     };
     let problems = set.problems.iter().chain(&loaded.problems);
-    let problems: Vec<Problem> = problems
-        .map(|p| Problem { path: p.path.display().to_string(), reason: p.reason.clone() })
-        .collect();
+    let problems: Vec<Problem> =
+        problems.map(|p| Problem { path: p.path.display().to_string(), reason: p.reason.clone() }).collect();
     if !origin.profile.is_empty() {
         notes.extend(origin.profile.iter().map(|fact| format!("training images: {fact}")));
     }
@@ -268,9 +270,8 @@ impl Scored {
         kinds.sort_unstable();
         kinds.dedup();
         let row = |kind: &str| {
-            let chosen: Vec<usize> = (0..images.len())
-                .filter(|&i| !self.defective[i] || images[i].sample.kind == kind)
-                .collect();
+            let chosen: Vec<usize> =
+                (0..images.len()).filter(|&i| !self.defective[i] || images[i].sample.kind == kind).collect();
             let part = Self {
                 maps: chosen.iter().map(|&i| self.maps[i].clone()).collect(),
                 scores: chosen.iter().map(|&i| self.scores[i]).collect(),
@@ -292,8 +293,6 @@ impl Scored {
 fn audit(images: &[Image], defective: &[bool]) -> ShortcutAudit {
     let statistics: Vec<Statistics> = images.iter().map(image_statistics).collect();
     // Undefined (`None`) where there are not both kinds of images.
-    let of = |f: fn(&Statistics) -> f32| {
-        auroc(&statistics.iter().map(f).collect::<Vec<_>>(), defective).ok()
-    };
+    let of = |f: fn(&Statistics) -> f32| auroc(&statistics.iter().map(f).collect::<Vec<_>>(), defective).ok();
     ShortcutAudit::new(of(|s| s.mean), of(|s| s.spread), of(|s| s.high_frequency))
 }

@@ -7,12 +7,12 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::write::write_whole;
 use crate::config::{ModelConfig, RunConfig};
 use crate::error::{Error, Result};
 use crate::history::EpochRecord;
 use crate::model::{Array, Weights};
 use crate::score::Threshold;
+use crate::write::write_whole;
 
 /// Version of the file's layout; a file of a newer one is refused.
 pub const VERSION: u32 = 1;
@@ -119,13 +119,17 @@ impl ModelFile {
         let [h, w] = header.config.data.image_size;
         let position = tensors.remove(POSITION);
         if position.as_ref().is_some_and(|p| p.shape != [h, w] || p.values.iter().any(|&v| v <= 0.0)) {
-            return Err(bad("its position map has the wrong shape, or values that are not positive".to_owned()));
+            return Err(bad(
+                "its position map has the wrong shape, or values that are not positive".to_owned()
+            ));
         }
         let stored: usize = tensors.values().map(|a| a.values.len()).sum();
         let needed = fewest_parameters(&header.config.model, header.config.grid());
         if stored < needed {
             // Checked before a model of the stated size is made: a lie must not cost memory.
-            return Err(bad(format!("holds {stored} parameters where its configuration needs {needed} or more")));
+            return Err(bad(format!(
+                "holds {stored} parameters where its configuration needs {needed} or more"
+            )));
         }
         if header.thresholds.iter().any(|t| !t.value.is_finite()) {
             return Err(bad("a threshold is not a finite number".to_owned()));
@@ -160,7 +164,9 @@ pub fn write_tensors(path: &Path, header: &impl Serialize, tensors: &Weights) ->
     let text = serde_json::to_string(header).map_err(|e| wrong(&e))?;
     let bytes: BTreeMap<&String, (Vec<u8>, &Vec<usize>)> = tensors
         .iter()
-        .map(|(name, array)| (name, (array.values.iter().flat_map(|v| v.to_le_bytes()).collect(), &array.shape)))
+        .map(|(name, array)| {
+            (name, (array.values.iter().flat_map(|v| v.to_le_bytes()).collect(), &array.shape))
+        })
         .collect();
     let views = bytes
         .iter()
@@ -185,7 +191,8 @@ pub fn read_tensors(path: &Path) -> Result<(String, Weights)> {
     if header > MAX_HEADER {
         return Err(bad("is not a blemish model file: its header is too large".to_owned()));
     }
-    let not_safetensors = |e: safetensors::SafeTensorError| bad(format!("is not a whole safetensors file: {e}"));
+    let not_safetensors =
+        |e: safetensors::SafeTensorError| bad(format!("is not a whole safetensors file: {e}"));
     let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(not_safetensors)?;
     let text = metadata.metadata().as_ref().and_then(|m| m.get("blemish")).cloned();
     let text = text.ok_or_else(|| bad("is a safetensors file, but not one of blemish".to_owned()))?;

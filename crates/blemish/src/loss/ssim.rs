@@ -43,7 +43,8 @@ pub fn ssim_map(a: Tensor<4>, b: Tensor<4>) -> Tensor<3> {
 /// The normalised 1-D Gaussian of the window.
 pub fn window() -> Vec<f32> {
     let half = (WINDOW / 2) as f64;
-    let raw: Vec<f64> = (0..WINDOW).map(|i| (-(i as f64 - half).powi(2) / (2.0 * SIGMA * SIGMA)).exp()).collect();
+    let raw: Vec<f64> =
+        (0..WINDOW).map(|i| (-(i as f64 - half).powi(2) / (2.0 * SIGMA * SIGMA)).exp()).collect();
     let sum: f64 = raw.iter().sum();
     raw.iter().map(|v| (v / sum) as f32).collect()
 }

@@ -200,7 +200,10 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let neighbours = |mask: &Mask| {
             let h = mask.hidden(0);
-            (0..16).flat_map(|y| (0..15).map(move |x| (y, x))).filter(|&(y, x)| h[y * 16 + x] == h[y * 16 + x + 1]).count()
+            (0..16)
+                .flat_map(|y| (0..15).map(move |x| (y, x)))
+                .filter(|&(y, x)| h[y * 16 + x] == h[y * 16 + x + 1])
+                .count()
         };
         let block: usize = (0..20).map(|_| neighbours(&Mask::draw(&config, [16, 16], 1, &mut rng))).sum();
         let random = MaskConfig { strategy: MaskStrategy::Random, ..config };

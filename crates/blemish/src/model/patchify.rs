@@ -9,10 +9,7 @@ use burn::tensor::Tensor;
 pub fn patchify(images: Tensor<4>, p: usize) -> Tensor<3> {
     let [b, h, w, c] = images.dims();
     let (rows, columns) = (h / p, w / p);
-    images
-        .reshape([b, rows, p, columns, p * c])
-        .swap_dims(2, 3)
-        .reshape([b, rows * columns, p * p * c])
+    images.reshape([b, rows, p, columns, p * c]).swap_dims(2, 3).reshape([b, rows * columns, p * p * c])
 }
 
 /// Undoes [`patchify`].

@@ -50,7 +50,11 @@ trait Fused<const N: usize>: Clone + Debug + Send + Sync + 'static {
 }
 
 /// Runs `op`, tracked where any input is.
-fn run<const N: usize, const D: usize, O: Fused<N>>(op: O, inputs: [Input; N], shape: [usize; D]) -> Tensor<D> {
+fn run<const N: usize, const D: usize, O: Fused<N>>(
+    op: O,
+    inputs: [Input; N],
+    shape: [usize; D],
+) -> Tensor<D> {
     if inputs.iter().all(|input| matches!(input, Input::Plain(_))) {
         let plain = inputs.map(|input| contiguous(input.primitive()));
         let (output, _) = op.forward(plain.each_ref().map(slice));

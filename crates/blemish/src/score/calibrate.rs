@@ -77,7 +77,12 @@ pub fn thresholds(good: &[f32], validation: Option<f64>, config: &ScoreConfig) -
     rates.dedup();
     rates.retain({
         let mut seen = Vec::new();
-        move |rate| !seen.contains(&rate.to_bits()) && { seen.push(rate.to_bits()); true }
+        move |rate| {
+            !seen.contains(&rate.to_bits()) && {
+                seen.push(rate.to_bits());
+                true
+            }
+        }
     });
     for rate in rates {
         let (value, how) = false_alarm(&sorted, rate);
@@ -92,7 +97,10 @@ fn false_alarm(sorted: &[f64], rate: f64) -> (f64, String) {
     let n = sorted.len();
     let percent = rate * 100.0;
     if n as f64 >= 2.0 / rate || sorted[0] <= 0.0 || n < 3 {
-        return (quantile(sorted, 1.0 - rate), format!("exceeded by {percent} % of {n} held-out good scores"));
+        return (
+            quantile(sorted, 1.0 - rate),
+            format!("exceeded by {percent} % of {n} held-out good scores"),
+        );
     }
     let logs: Vec<f64> = sorted.iter().map(|s| s.ln()).collect();
     let mean = logs.iter().sum::<f64>() / n as f64;
@@ -158,7 +166,8 @@ mod tests {
         let config = RunConfig::preset(Preset::Light).score;
         let good: Vec<f32> = (1..=1000).map(|i| i as f32).collect();
         let all = thresholds(&good, Some(0.5), &config);
-        let far = |rate: f64| all.iter().find(|t| t.stated_rate == Some(rate)).map(|t| t.value).unwrap_or(0.0);
+        let far =
+            |rate: f64| all.iter().find(|t| t.stated_rate == Some(rate)).map(|t| t.value).unwrap_or(0.0);
         let alarms = |t: f64| good.iter().filter(|&&s| f64::from(s) >= t).count();
         assert_eq!(alarms(far(0.05)), 50);
         assert_eq!(alarms(far(0.01)), 10);

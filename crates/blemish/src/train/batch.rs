@@ -8,10 +8,10 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::history::Stage;
 use crate::augment::{corrupt, foreground};
 use crate::config::{RunConfig, StageConfig, Task};
 use crate::data::{ByteImage, Image};
+use crate::history::Stage;
 
 /// What one step learns from; all channels-last, flattened.
 #[derive(Clone, Debug)]

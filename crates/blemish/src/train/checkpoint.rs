@@ -93,11 +93,16 @@ impl Checkpoint {
         let progress: Progress =
             serde_json::from_str(&text).map_err(|e| Error::model(&path, format!("not a checkpoint: {e}")))?;
         if progress.config != *config {
-            return Err(Error::model(&path, "was made with another configuration: it cannot be resumed with this one"));
+            return Err(Error::model(
+                &path,
+                "was made with another configuration: it cannot be resumed with this one",
+            ));
         }
         let take = |prefix: &str| -> Weights {
             let start = format!("{prefix}/");
-            let named = |(name, array): (&String, &_)| Some((name.strip_prefix(&start)?.to_owned(), Clone::clone(array)));
+            let named = |(name, array): (&String, &_)| {
+                Some((name.strip_prefix(&start)?.to_owned(), Clone::clone(array)))
+            };
             tensors.iter().filter_map(named).collect()
         };
         let some = |weights: Weights| (!weights.is_empty()).then_some(weights);

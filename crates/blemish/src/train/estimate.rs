@@ -35,7 +35,8 @@ pub fn estimate(config: &RunConfig, training_images: usize, device: &Device) -> 
     let device = device.clone().autodiff();
     let mut model = Mae::new(&config.model, config.data.image_size, channels, rng, &device);
     let mut optimizer = AdamW::default();
-    let stage = if config.train.finetune.epochs > 0 { &config.train.finetune } else { &config.train.pretrain };
+    let stage =
+        if config.train.finetune.epochs > 0 { &config.train.finetune } else { &config.train.pretrain };
     let settings = StepSettings { learning_rate: 0.0, weight_decay: 0.0, clip_norm: 0.0 };
     let mut fastest = f64::INFINITY;
     for _ in 0..3 {

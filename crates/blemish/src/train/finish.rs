@@ -40,7 +40,8 @@ pub fn finish(
     });
     let detector = detector.with_calibration(position.clone(), Vec::new());
     // Without held-out images the training images must do; `thresholds` says how many there were.
-    let good: Vec<&ByteImage> = if data.holdout.is_empty() { &data.train } else { &data.holdout }.iter().collect();
+    let good: Vec<&ByteImage> =
+        if data.holdout.is_empty() { &data.train } else { &data.holdout }.iter().collect();
     let scores: Vec<f32> = maps(&detector, &good).iter().map(|map| detector.score(map)).collect();
     if scores.iter().any(|s| !s.is_finite()) {
         return Err(Error::Training("a good image's score is not a finite number".to_owned()));

@@ -31,7 +31,11 @@ impl AdamW {
     pub fn step(&mut self, model: Mae, gradients: Weights, settings: StepSettings) -> (Mae, f64) {
         self.step += 1;
         let norm = gradients.values().map(|g| sum_squares(&g.values)).sum::<f64>().sqrt();
-        let scale = if settings.clip_norm > 0.0 && norm > settings.clip_norm { settings.clip_norm / norm } else { 1.0 };
+        let scale = if settings.clip_norm > 0.0 && norm > settings.clip_norm {
+            settings.clip_norm / norm
+        } else {
+            1.0
+        };
         let model = model.update(|name, values| {
             let Some(gradient) = gradients.get(name) else { return };
             let zeros = || Array { shape: gradient.shape.clone(), values: vec![0.0; gradient.values.len()] };

@@ -180,7 +180,9 @@ impl<'a> Run<'a> {
             let rng = &mut generator(self.config.seed, stage, epoch, usize::MAX - 2 - step);
             let loss = loss(self.config, settings.task, &self.model, batch, rng);
             let gradients = self.model.gradients(loss.backward());
-            let value = f64::from(loss.into_data().try_to_vec::<f32>().unwrap_or_default().first().copied().unwrap_or(f32::NAN));
+            let value = f64::from(
+                loss.into_data().try_to_vec::<f32>().unwrap_or_default().first().copied().unwrap_or(f32::NAN),
+            );
             if !value.is_finite() {
                 let reason = format!("the loss is {value} in epoch {} of {}", epoch + 1, stage.name());
                 return Err(Error::Training(reason));
@@ -228,7 +230,8 @@ impl<'a> Run<'a> {
     fn judge(&mut self, stage: Stage, data: &TrainingData, record: &mut EpochRecord) -> Result<()> {
         let settings = stage_config(self.config, stage);
         let last = self.progress.epoch == settings.epochs;
-        let due = settings.validate_every > 0 && (self.progress.epoch.is_multiple_of(settings.validate_every) || last);
+        let due = settings.validate_every > 0
+            && (self.progress.epoch.is_multiple_of(settings.validate_every) || last);
         let validation = if due { self.validate(data)? } else { None };
         if let Some(v) = validation {
             record.val_auroc = Some(v.auroc);

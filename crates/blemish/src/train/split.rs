@@ -8,7 +8,9 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::augment::{corrupt, foreground};
 use crate::config::RunConfig;
-use crate::data::{self, ByteImage, DataSet, Label, LoadOptions, OnError, PixelMask, Problem, Sample, decode_mask, load};
+use crate::data::{
+    self, ByteImage, DataSet, Label, LoadOptions, OnError, PixelMask, Problem, Sample, decode_mask, load,
+};
 use crate::error::{Error, Result};
 
 /// How validation images are found.
@@ -158,7 +160,8 @@ fn labelled_samples(path: &Path) -> Result<Vec<Sample>> {
     }
     let has = |label| samples.iter().any(|s| s.label == label);
     if !has(Label::Good) || !has(Label::Defective) {
-        let reason = "validation needs good and defective images: a test folder, or folders `good` and others";
+        let reason =
+            "validation needs good and defective images: a test folder, or folders `good` and others";
         return Err(Error::data(path, reason));
     }
     Ok(samples)

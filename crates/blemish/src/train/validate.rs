@@ -41,7 +41,8 @@ pub fn validate(detector: &Detector, images: &[Labelled]) -> Result<Option<Valid
             (map.as_slice(), l.mask.clone().unwrap_or_else(none))
         })
         .collect();
-    let (map_refs, masks): (Vec<&[f32]>, Vec<&PixelMask>) = known.iter().map(|(map, mask)| (*map, mask)).unzip();
+    let (map_refs, masks): (Vec<&[f32]>, Vec<&PixelMask>) =
+        known.iter().map(|(map, mask)| (*map, mask)).unzip();
     Ok(Some(Validation {
         auroc: auroc(&scores, &defective)?,
         f1_max: best.f1,
