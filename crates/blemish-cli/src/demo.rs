@@ -144,11 +144,11 @@ fn claim(path: &Path) -> Result<Folder> {
 fn draw(trained: &Trained, folder: &Path) -> Result<()> {
     let (detector, mut heatmaps) = (&trained.detector, HeatMaps::open(folder)?);
     for sample in trained.set.test.iter().filter(|sample| sample.label == Label::Defective) {
-        let (image, original) = detector.read(&sample.path)?;
-        let prediction = detector.predict(&image, original)?;
-        let size = [image.height, image.width];
+        let picture = detector.read(&sample.path)?;
+        let prediction = detector.predict(&picture)?;
+        let size = [picture.image.height, picture.image.width];
         let truth = sample.mask.as_deref().map(|path| decode_mask(path, size)).transpose()?;
-        heatmaps.save(&sample.path, &image, &prediction, truth.as_ref())?;
+        heatmaps.save(&sample.path, &picture.image, &prediction, truth.as_ref())?;
     }
     Ok(())
 }

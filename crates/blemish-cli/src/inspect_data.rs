@@ -6,7 +6,9 @@ use std::path::Path;
 
 use blemish::augment::{Statistics, image_statistics};
 use blemish::config::{Preset, RunConfig};
-use blemish::data::{self, Label, LoadedImage, OnError, Problem, Sample, decode_mask, detect_channels, load};
+use blemish::data::{
+    self, DecodeOptions, Label, LoadedImage, OnError, Problem, Sample, decode_mask, detect_channels, load,
+};
 use blemish::evaluation::ShortcutAudit;
 use blemish::metrics::auroc;
 use blemish::profile::Profile;
@@ -66,7 +68,7 @@ pub fn run(path: &Path, category: Option<&str>, output: &Output) -> Result<()> {
             problems.push(Problem { path: path.to_path_buf(), reason: error.to_string() });
         }
     }
-    let pictures: Vec<_> = train.iter().map(|l| l.image.clone()).collect();
+    let decoding = DecodeOptions { max_pixels: options.max_pixels, channels: Some(options.channels) };
     let summary = Summary {
         data: set.root.display().to_string(),
         category: set.category.clone(),
@@ -74,7 +76,7 @@ pub fn run(path: &Path, category: Option<&str>, output: &Output) -> Result<()> {
         channels: options.channels,
         groups: groups(&train, "train").into_iter().chain(groups(&test, "test")).collect(),
         sizes: sizes(&loaded.images),
-        profile: Profile::new(&pictures).describe(),
+        profile: Profile::survey(&set.train, &decoding)?.describe(),
         shortcut_audit: audit(&test),
         problems,
     };
@@ -87,7 +89,8 @@ fn groups(images: &[&LoadedImage], part: &str) -> Vec<Group> {
         kinds.entry(&image.sample.kind).or_default().push(image);
     }
     let group = |(kind, images): (&str, Vec<&LoadedImage>)| {
-        let statistics: Vec<_> = images.iter().map(|l| image_statistics(&l.image.to_image())).collect();
+        let statistics: Vec<_> =
+            images.iter().map(|l| image_statistics(&l.picture.image.to_image())).collect();
         let mean = |of: fn(&Statistics) -> f32| {
             statistics.iter().map(|s| f64::from(of(s))).sum::<f64>() / images.len() as f64
         };
@@ -106,7 +109,7 @@ fn groups(images: &[&LoadedImage], part: &str) -> Vec<Group> {
 fn sizes(images: &[LoadedImage]) -> Vec<Size> {
     let mut counts: BTreeMap<[usize; 2], usize> = BTreeMap::new();
     for image in images {
-        *counts.entry(image.original_size).or_default() += 1;
+        *counts.entry(image.picture.original_size).or_default() += 1;
     }
     let mut sizes: Vec<Size> =
         counts.into_iter().map(|([height, width], images)| Size { height, width, images }).collect();
@@ -117,7 +120,7 @@ fn sizes(images: &[LoadedImage]) -> Vec<Size> {
 /// How far brightness or contrast alone tells good test images from defective ones.
 fn audit(test: &[&LoadedImage]) -> ShortcutAudit {
     let defective: Vec<bool> = test.iter().map(|l| l.sample.label == Label::Defective).collect();
-    let statistics: Vec<_> = test.iter().map(|l| image_statistics(&l.image.to_image())).collect();
+    let statistics: Vec<_> = test.iter().map(|l| image_statistics(&l.picture.image.to_image())).collect();
     // Undefined where there are not both kinds of images.
     let of =
         |f: fn(&Statistics) -> f32| auroc(&statistics.iter().map(f).collect::<Vec<_>>(), &defective).ok();

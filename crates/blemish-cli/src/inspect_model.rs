@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use blemish::Error;
 use blemish::config::RunConfig;
-use blemish::data::ByteImage;
+use blemish::data::{ByteImage, Picture, View};
 use blemish::format::Provenance;
 use blemish::score::{Detector, Threshold};
 use serde::Serialize;
@@ -39,7 +39,7 @@ struct Summary<'a> {
 pub fn run(path: &Path, output: &Output) -> Result<()> {
     let detector = Detector::load(path, &DeviceName::Cpu.open()?)?;
     let config = detector.config();
-    let [h, w] = config.data.image_size;
+    let [h, w] = detector.model().image_size();
     let summary = Summary {
         model: path.display().to_string(),
         bytes: fs::metadata(path).map_err(|e| Error::io(path, e))?.len(),
@@ -62,13 +62,15 @@ fn time(detector: &Detector) -> Result<Option<f64>> {
     if detector.threshold().is_err() {
         return Ok(None);
     }
-    let ([height, width], channels) = (detector.config().data.image_size, detector.model().channels());
+    let ([height, width], channels) = (detector.model().image_size(), detector.model().channels());
     let pixels = (0..height * width * channels).map(|i| (i * 97 % 251) as u8).collect();
     let image = ByteImage { height, width, channels, pixels };
+    let original_size = [height, width];
+    let picture = Picture { image: image.clone(), view: View::whole(image), original_size };
     let mut times = Vec::with_capacity(TIMED);
     for _ in 0..TIMED {
         let start = Instant::now();
-        detector.predict(&image, [height, width])?;
+        detector.predict(&picture)?;
         times.push(1000.0 * start.elapsed().as_secs_f64());
     }
     times.sort_by(f64::total_cmp);

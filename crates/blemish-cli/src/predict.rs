@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use blemish::data::{ByteImage, images_in};
+use blemish::data::{Picture, images_in};
 use blemish::metrics::Region;
 use blemish::score::{Detector, Verdict};
 use blemish::{Error, Result as BlemishResult};
@@ -65,9 +65,6 @@ struct Unusable {
     error: String,
 }
 
-/// An image at the model's size, and its height and width before.
-type Picture = (ByteImage, [usize; 2]);
-
 /// Predicts; the answer is JSON with and without `--json`.
 pub fn run(args: &PredictArgs, _: &Output) -> Result<()> {
     let mut detector = Detector::load(&model_file(&args.model), &args.device.open()?)?;
@@ -96,7 +93,7 @@ pub fn run(args: &PredictArgs, _: &Output) -> Result<()> {
         for (path, read) in receiver {
             images += 1;
             match read {
-                Ok(picture) => json_line(&answer(detector, &path, picture, heatmaps.as_mut())?)?,
+                Ok(picture) => json_line(&answer(detector, &path, &picture, heatmaps.as_mut())?)?,
                 Err(error) => {
                     unusable += 1;
                     json_line(&Unusable { path: path.display().to_string(), error: reason(error) })?;
@@ -115,11 +112,11 @@ pub fn run(args: &PredictArgs, _: &Output) -> Result<()> {
 fn answer(
     detector: &Detector,
     path: &Path,
-    (image, original): Picture,
+    picture: &Picture,
     heatmaps: Option<&mut HeatMaps>,
 ) -> Result<Answer> {
-    let prediction = detector.predict(&image, original)?;
-    let heatmap = heatmaps.map(|folder| folder.save(path, &image, &prediction, None)).transpose()?;
+    let prediction = detector.predict(picture)?;
+    let heatmap = heatmaps.map(|folder| folder.save(path, &picture.image, &prediction, None)).transpose()?;
     Ok(Answer {
         path: path.display().to_string(),
         score: prediction.score,

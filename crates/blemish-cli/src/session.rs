@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use blemish::Device;
 use blemish::config::RunConfig;
-use blemish::data::{DataSet, Problem, detect_channels};
+use blemish::data::{DataSet, DecodeOptions, Problem, detect_channels};
 use blemish::format::Provenance;
 use blemish::profile::Profile;
 use blemish::score::Detector;
@@ -92,11 +92,12 @@ impl Session {
             self.config.data.channels = Some(detect_channels(&self.set.train)?);
         }
         self.config.validate()?;
+        let profile = self.survey()?;
         let data = self.load()?;
         if self.folder.is_resumed() {
             tracing::info!("resuming the run in {}", self.folder.path().display());
         } else {
-            self.plan(&data)?;
+            announce(&mut self.config, data.train.len(), self.budget, &self.device);
             self.folder.begin(&self.config, &self.source)?;
         }
         let detector = self.train(&data, output)?;
@@ -105,6 +106,7 @@ impl Session {
             category: self.source.category.clone(),
             trained: today(),
             split: self.source.protocol().describe(),
+            profile: profile.describe(),
             ..detector.provenance().clone()
         };
         let history = detector.history().to_vec();
@@ -115,6 +117,23 @@ impl Session {
         let mut problems = self.set.problems.clone();
         problems.extend(data.problems);
         Ok(Trained { detector, model, set: self.set, source: self.source, images, problems })
+    }
+
+    /// Looks at the training images, and settles what depends on them.
+    fn survey(&mut self) -> Result<Profile> {
+        let config = &mut self.config;
+        let decoding = DecodeOptions { max_pixels: config.data.max_pixels, channels: config.data.channels };
+        let profile = Profile::survey(&self.set.train, &decoding)?;
+        profile.describe().iter().for_each(|fact| tracing::info!("{fact}"));
+        config.resolve(config.data.channels.unwrap_or(3), &profile);
+        config.validate()?;
+        let turns = config.train.geometric.rotation_degrees;
+        let ([h, w], channels) = (config.input_size(), config.data.channels.unwrap_or(3));
+        tracing::info!(
+            "preset {}, {h} x {w} pixels, {channels} channels; augmentation turns images by up to {turns} degrees",
+            config.preset.name()
+        );
+        Ok(profile)
     }
 
     fn load(&self) -> Result<TrainingData> {
@@ -128,23 +147,6 @@ impl Session {
         );
         tracing::info!("{}", protocol.describe());
         Ok(data)
-    }
-
-    /// Settles what depends on the images, and says what the training will take.
-    fn plan(&mut self, data: &TrainingData) -> Result<()> {
-        let profile = Profile::new(&data.train);
-        let config = &mut self.config;
-        config.resolve(config.data.channels.unwrap_or(3), profile.has_fixed_pose());
-        config.validate()?;
-        profile.describe().iter().for_each(|fact| tracing::info!("{fact}"));
-        let turns = config.train.geometric.rotation_degrees;
-        let ([h, w], channels) = (config.data.image_size, config.data.channels.unwrap_or(3));
-        tracing::info!(
-            "preset {}, {h} x {w} pixels, {channels} channels; augmentation turns images by up to {turns} degrees",
-            config.preset.name()
-        );
-        announce(config, data.train.len(), self.budget, &self.device);
-        Ok(())
     }
 
     fn train(&self, data: &TrainingData, output: &Output) -> Result<Detector> {

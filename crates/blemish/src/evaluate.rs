@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use crate::augment::{Statistics, equalise, image_statistics};
-use crate::data::{DataSet, Image, Label, LoadedImage, OnError, PixelMask, Sample, decode_mask, load};
+use crate::augment::{Statistics, equalising, image_statistics};
+use crate::data::{DataSet, Image, Label, LoadedImage, OnError, PixelMask, Sample, View, decode_mask, load};
 use crate::error::{Error, Result};
 use crate::evaluation::{
     Counts, DataSummary, Evaluation, KindRow, Metrics, ModelSummary, Problem, Rate, ShortcutAudit,
@@ -66,8 +66,9 @@ pub fn evaluate(
     if loaded.images.is_empty() {
         return Err(Error::data(&set.root, "no test image could be used"));
     }
-    let pictures: Vec<Image> = loaded.images.iter().map(|l| l.image.to_image()).collect();
-    let mut scored = Scored::new(detector, &pictures);
+    let views: Vec<&View> = loaded.images.iter().map(|l| &l.picture.view).collect();
+    let pictures: Vec<Image> = views.iter().map(|view| view.image.to_image()).collect();
+    let mut scored = Scored::new(detector, &views, &pictures)?;
     let seconds = started.elapsed().as_secs_f64();
 
     let size = detector.config().data.image_size;
@@ -82,12 +83,18 @@ pub fn evaluate(
     let threshold = detector.threshold()?;
     let mut notes = scored.notes();
     let origin = detector.provenance();
-    let equalised: Vec<Image> =
-        pictures.iter().map(|image| equalise(image, origin.median, origin.spread)).collect();
+    let light: Vec<Statistics> =
+        loaded.images.iter().map(|l| image_statistics(&l.picture.image.to_image())).collect();
+    let equalise = |(mut view, own): (Image, &Statistics)| {
+        equalising(own, origin.median, origin.spread).apply(&mut view);
+        view.pixels.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+        view
+    };
+    let equalised: Vec<Image> = pictures.into_iter().zip(&light).map(equalise).collect();
     let equalised = Scored {
         defective: scored.defective.clone(),
         masks: scored.masks.clone(),
-        ..Scored::new(detector, &equalised)
+        ..Scored::new(detector, &views, &equalised)?
     };
     let problems = set.problems.iter().chain(&loaded.problems);
     let problems: Vec<Problem> =
@@ -115,13 +122,13 @@ pub fn evaluate(
         metrics: scored.metrics(threshold.value)?,
         threshold: threshold.value,
         threshold_rule: threshold.rule.name().to_owned(),
-        images_per_second: Some(pictures.len() as f64 / seconds),
+        images_per_second: Some(views.len() as f64 / seconds),
         counts: Counts {
             good: scored.defective.iter().filter(|d| !**d).count(),
             defective: scored.defective.iter().filter(|d| **d).count(),
             skipped: loaded.problems.len(),
         },
-        shortcut_audit: audit(&pictures, &scored.defective),
+        shortcut_audit: audit(&light, &scored.defective),
         equalised: Some(equalised.metrics(threshold.value)?),
         thresholds: detector.thresholds().iter().map(|t| scored.threshold_row(t)).collect(),
         per_kind: scored.per_kind(&loaded.images, threshold.value)?,
@@ -159,7 +166,7 @@ impl Evaluated {
                 file: self.images[i].sample.path.display().to_string(),
                 kind: self.images[i].sample.kind.clone(),
                 score: doubles[i],
-                image: self.images[i].image.clone(),
+                image: self.images[i].picture.image.clone(),
                 map: maps[i].clone(),
                 mask: masks[i].clone().filter(|m| m.count() > 0),
             })
@@ -185,10 +192,13 @@ impl Evaluated {
 }
 
 impl Scored {
-    fn new(detector: &Detector, images: &[Image]) -> Self {
+    /// Scores `images`, which lie in the whole pictures as `views` do.
+    fn new(detector: &Detector, views: &[&View], images: &[Image]) -> Result<Self> {
         let maps = detector.anomaly_maps(images);
         let scores = maps.iter().map(|map| detector.score(map)).collect();
-        Self { maps, scores, defective: Vec::new(), masks: Vec::new() }
+        let frame = detector.config().data.image_size;
+        let framed = maps.into_iter().zip(views).map(|(map, view)| view.to_frame(map, frame));
+        Ok(Self { maps: framed.collect::<Result<_>>()?, scores, defective: Vec::new(), masks: Vec::new() })
     }
 
     /// Maps and masks of the images whose ground truth is known.
@@ -290,8 +300,7 @@ impl Scored {
     }
 }
 
-fn audit(images: &[Image], defective: &[bool]) -> ShortcutAudit {
-    let statistics: Vec<Statistics> = images.iter().map(image_statistics).collect();
+fn audit(statistics: &[Statistics], defective: &[bool]) -> ShortcutAudit {
     // Undefined (`None`) where there are not both kinds of images.
     let of = |f: fn(&Statistics) -> f32| auroc(&statistics.iter().map(f).collect::<Vec<_>>(), defective).ok();
     ShortcutAudit::new(of(|s| s.mean), of(|s| s.spread), of(|s| s.high_frequency))

@@ -11,8 +11,8 @@
 //!
 //! # fn main() -> blemish::Result<()> {
 //! let detector = Detector::load(Path::new("run/model.safetensors"), &Device::flex())?;
-//! let (image, original_size) = detector.read(Path::new("part.png"))?;
-//! let prediction = detector.predict(&image, original_size)?;
+//! let picture = detector.read(Path::new("part.png"))?;
+//! let prediction = detector.predict(&picture)?;
 //! println!("{:?}: {:.3} against {:.3}", prediction.verdict, prediction.score, prediction.threshold);
 //! for region in prediction.regions {
 //!     println!("{} x {} pixels at ({}, {})", region.width, region.height, region.x, region.y);

@@ -1,9 +1,11 @@
 //! What the good training images look like, as far as training has to know: found by rule, printed, overridable.
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::augment::foreground;
-use crate::data::ByteImage;
+use crate::data::{ByteImage, DecodeOptions, Sample, View, ViewConfig, decode, find_product, resize};
+use crate::error::Result;
 
 /// Side of the thumbnails that are compared.
 const SIDE: usize = 32;
@@ -11,6 +13,16 @@ const SIDE: usize = 32;
 const LOOKS: usize = 64;
 /// Mean correlation of an image with the others' mean from which the pose counts as fixed.
 const FIXED: f64 = 0.6;
+/// The same for turned products, which must agree better to be worth turning.
+const TURNED: f64 = 0.8;
+/// By how much turning must raise the correlation.
+const GAIN: f64 = 0.2;
+/// Share of the images in which a product must be found for all of them to be turned.
+const FOUND: f64 = 0.95;
+/// What a view shows around the largest product, in units of the image's longer side.
+const MARGIN: f64 = 0.015;
+/// Longer over shorter side, relative to the frame's, from which images keep their own shape.
+const OWN_SHAPE: f64 = 1.25;
 
 /// Facts about a set of good images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,46 +31,124 @@ pub struct Profile {
     pub images: usize,
     /// Mean correlation of each image's thumbnail with the mean of all the others, -1 to 1.
     pub pose_correlation: f64,
+    /// The same after every product was turned to lie the same way, where one was found.
+    pub turned_correlation: Option<f64>,
+    /// Height and width of a box that holds every product found, in units of the image's longer side.
+    pub product_box: Option<[f64; 2]>,
     /// Share of the pixels that are product, 1 where no plain background was found.
     pub product_share: f64,
+    /// Height over width of the images, the median.
+    pub aspect: f64,
 }
 
 impl Profile {
-    /// Looks at up to 64 of `images`, evenly spread.
-    pub fn new(images: &[ByteImage]) -> Self {
-        let step = images.len().div_ceil(LOOKS).max(1);
-        let looked: Vec<&ByteImage> = images.iter().step_by(step).collect();
-        let thumbnails: Vec<Vec<f64>> = looked.iter().map(|image| thumbnail(image)).collect();
-        let product = |image: &&ByteImage| {
-            let weights = foreground(&image.to_image());
-            f64::from(weights.iter().sum::<f32>()) / weights.len() as f64
-        };
-        let product_share = looked.iter().map(product).sum::<f64>() / looked.len().max(1) as f64;
-        Self { images: looked.len(), pose_correlation: mean_correlation(&thumbnails), product_share }
+    /// Looks at up to 64 of `samples`, evenly spread; those that cannot be decoded have no say.
+    ///
+    /// # Errors
+    /// None of them can be decoded: the first one's error.
+    pub fn survey(samples: &[Sample], options: &DecodeOptions) -> Result<Self> {
+        let step = samples.len().div_ceil(LOOKS).max(1);
+        let looked: Vec<&Sample> = samples.iter().step_by(step).collect();
+        let (mut images, mut first_error) = (Vec::new(), None);
+        for result in looked.par_iter().map(|sample| decode(&sample.path, options)).collect::<Vec<_>>() {
+            match result {
+                Ok(image) => images.push(image),
+                Err(error) => _ = first_error.get_or_insert(error),
+            }
+        }
+        match first_error {
+            Some(error) if images.is_empty() => Err(error),
+            _ => Ok(Self::new(&images)),
+        }
     }
 
-    /// Whether the product always lies in the same place and at the same angle.
-    pub fn has_fixed_pose(&self) -> bool {
-        self.pose_correlation >= FIXED
+    /// Looks at images as they were decoded.
+    pub fn new(images: &[ByteImage]) -> Self {
+        let thumbnails: Vec<Vec<f64>> = images.par_iter().map(thumbnail).collect();
+        let share = |image: &ByteImage| {
+            let small =
+                resize(image, [4 * SIDE; 2]).map_or_else(|_| image.to_image(), |small| small.to_image());
+            let weights = foreground(&small);
+            f64::from(weights.iter().sum::<f32>()) / weights.len() as f64
+        };
+        let shares: Vec<f64> = images.par_iter().map(share).collect();
+        let mut aspects: Vec<f64> = images.iter().map(|i| i.height as f64 / i.width as f64).collect();
+        aspects.sort_by(f64::total_cmp);
+        let product_box = product_box(images);
+        let turned = product_box.map(|product| {
+            let config = ViewConfig { size: [SIDE; 2], product: Some(product) };
+            let turned = |image: &ByteImage| {
+                View::new(image, &config).map_or_else(|_| thumbnail(image), |v| thumbnail(&v.image))
+            };
+            images.par_iter().map(turned).collect::<Vec<_>>()
+        });
+        Self {
+            images: images.len(),
+            pose_correlation: mean_correlation(&thumbnails),
+            turned_correlation: turned.map(|thumbnails| mean_correlation(&thumbnails)),
+            product_box,
+            product_share: shares.iter().sum::<f64>() / shares.len().max(1) as f64,
+            aspect: aspects.get(aspects.len() / 2).copied().unwrap_or(1.0),
+        }
+    }
+
+    /// Whether the product always lies in the same place and at the same angle, as it was photographed.
+    pub fn lies_still(&self) -> bool {
+        self.pose_correlation >= FIXED && !self.can_be_turned()
+    }
+
+    /// Whether products lie anyhow, but can be turned to lie all the same way.
+    pub fn can_be_turned(&self) -> bool {
+        self.turned_correlation.is_some_and(|c| c >= TURNED && c >= self.pose_correlation + GAIN)
     }
 
     /// Whether the images show one surface without a background.
     pub fn is_texture(&self) -> bool {
-        !self.has_fixed_pose() && self.product_share > 0.95
+        !self.lies_still() && !self.can_be_turned() && self.product_share > 0.95
+    }
+
+    /// What the model should look at, in about as many pixels as `frame` has, in multiples of `multiple`: the turned
+    /// product, else the whole image in its own shape where that differs from the frame's, else (`None`) the frame.
+    pub fn view(&self, frame: [usize; 2], multiple: usize) -> Option<ViewConfig> {
+        let product = self.product_box.filter(|_| self.can_be_turned());
+        let aspect = product.map_or(self.aspect, |[height, width]| height / width);
+        let stretch = aspect / (frame[0] as f64 / frame[1] as f64);
+        if product.is_none() && stretch.max(1.0 / stretch) < OWN_SHAPE {
+            return None;
+        }
+        let area = (frame[0] * frame[1]) as f64;
+        let side = |length: f64| ((length / multiple as f64).round() as usize).max(1) * multiple;
+        let height = (area * aspect).sqrt();
+        Some(ViewConfig { size: [side(height), side(height / aspect)], product })
     }
 
     /// What was found, one sentence each.
     pub fn describe(&self) -> Vec<String> {
-        let pose = if self.has_fixed_pose() { "fixed" } else { "varies" };
+        let pose = if self.lies_still() { "fixed" } else { "varies" };
+        let mut facts = vec![format!(
+            "pose {pose}: thumbnails correlate by {:.2} with the mean of the others (fixed from {FIXED})",
+            self.pose_correlation
+        )];
+        if let (false, Some(turned)) = (self.lies_still(), self.turned_correlation) {
+            let verdict = if self.can_be_turned() { "looks at the turned product" } else { "not turned" };
+            facts.push(format!(
+                "turned to lie alike they correlate by {turned:.2} (from {TURNED}): {verdict}"
+            ));
+        }
         let kind = if self.is_texture() { "a texture" } else { "an object" };
-        vec![
-            format!(
-                "pose {pose}: thumbnails correlate by {:.2} with the mean of the others (fixed from {FIXED})",
-                self.pose_correlation
-            ),
-            format!("{kind}: the product covers {:.0} % of the image", 100.0 * self.product_share),
-        ]
+        facts.push(format!("{kind}: the product covers {:.0} % of the image", 100.0 * self.product_share));
+        facts
     }
+}
+
+/// A box for the largest product of `images`, with a margin; `None` where too few of them show one.
+fn product_box(images: &[ByteImage]) -> Option<[f64; 2]> {
+    let products: Vec<_> = images.par_iter().filter_map(find_product).collect();
+    if images.len() < 2 || (products.len() as f64) < FOUND * images.len() as f64 {
+        return None;
+    }
+    let largest = |k: usize| products.iter().map(|p| p.extent[k]).fold(0.0, f64::max);
+    Some([0, 1].map(|k| largest(k) + 2.0 * MARGIN))
 }
 
 /// Grey, `SIDE` x `SIDE` block means, zero mean, unit length.
@@ -111,8 +201,40 @@ mod tests {
     #[test]
     fn tells_a_fixed_pose_from_a_varying_one() {
         let fixed = Profile::new(&vec![bar(true); 6]);
-        assert!(fixed.pose_correlation > 0.999 && fixed.has_fixed_pose());
+        assert!(fixed.pose_correlation > 0.999 && fixed.lies_still());
         let turning: Vec<ByteImage> = (0..6).map(|i| bar(i % 2 == 0)).collect();
-        assert!(!Profile::new(&turning).has_fixed_pose());
+        assert!(!Profile::new(&turning).lies_still());
+    }
+
+    #[test]
+    fn pictures_keep_their_shape_in_as_many_pixels() {
+        let tall = ByteImage { height: 100, width: 40, channels: 1, pixels: vec![7; 4000] };
+        let view = Profile::new(&[tall.clone(), tall]).view([256, 256], 16).expect("a view of its own");
+        assert_eq!((view.size, view.product), ([400, 160], None));
+        assert_eq!(Profile::new(&vec![bar(true); 3]).view([256, 256], 16), None);
+    }
+
+    /// A dark wedge on a light ground at an angle.
+    fn wedge(angle: f64) -> ByteImage {
+        let (sin, cos) = angle.sin_cos();
+        let inside = |i: usize| {
+            let (y, x) = ((i / 128) as f64 - 64.0, (i % 128) as f64 - 64.0);
+            let (along, across) = (y * sin + x * cos, x * sin - y * cos);
+            (-30.0..=45.0).contains(&along) && across.abs() < 0.2 * (45.0 - along)
+        };
+        let pixels = (0..128 * 128).map(|i| if inside(i) { 60 } else { 180 }).collect();
+        ByteImage { height: 128, width: 128, channels: 1, pixels }
+    }
+
+    #[test]
+    fn products_that_lie_anyhow_are_turned() {
+        let anyhow: Vec<ByteImage> = (0..12).map(|i| wedge(f64::from(i) * 0.55)).collect();
+        let profile = Profile::new(&anyhow);
+        assert!(profile.can_be_turned(), "{profile:?}");
+        let view = profile.view([256, 256], 16).expect("a view");
+        assert!(view.size[1] > 2 * view.size[0] && view.size[0] * view.size[1] <= 256 * 280, "{view:?}");
+        let still = Profile::new(&vec![wedge(0.3); 12]);
+        assert!(still.lies_still() && !still.can_be_turned());
+        assert_eq!(still.view([256, 256], 16), None);
     }
 }

@@ -1,8 +1,8 @@
 //! Changes of pose: rotation, perspective, crop, flips, scale and shift, in one projective warp and one resampling.
 
-use super::warp::{Border, Homography, warp};
+use super::warp::{Homography, warp};
 use super::{uniform, within};
-use crate::data::Image;
+use crate::data::{Border, Image};
 use crate::error::Result;
 use rand::Rng;
 use serde::{Deserialize, Serialize};

@@ -13,9 +13,9 @@ mod warp;
 
 pub use defects::{DefectConfig, Defective, Fill, Shape, corrupt, foreground};
 pub use geometric::GeometricConfig;
-pub use normalize::{Affine, Normalize, Statistics, equalise, image_statistics};
+pub use normalize::{Affine, Normalize, Statistics, equalising, image_statistics};
 pub use photometric::PhotometricConfig;
-pub use warp::{Border, Homography, warp};
+pub use warp::{Homography, warp};
 
 use crate::error::{Error, Result};
 use rand::Rng;

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::decode::{DecodeOptions, decode, resize};
-use super::{ByteImage, Problem, Sample};
+use super::decode::{DecodeOptions, decode};
+use super::{Picture, Problem, Sample, ViewConfig};
 use crate::error::{Error, Result};
 
 /// How many images decide whether a data set is grey.
@@ -21,10 +21,12 @@ pub enum OnError {
 }
 
 /// How samples are loaded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LoadOptions {
     /// The size `[H, W]` that every image is resized to.
     pub image_size: [usize; 2],
+    /// What the model looks at.
+    pub view: ViewConfig,
     /// 1 (grey) or 3 (RGB), whatever the files have; see [`detect_channels`].
     pub channels: usize,
     /// As [`DecodeOptions::max_pixels`].
@@ -48,9 +50,7 @@ pub struct LoadedImage {
     /// Where it comes from.
     pub sample: Sample,
     /// The picture, of [`LoadOptions::image_size`] and [`LoadOptions::channels`].
-    pub image: ByteImage,
-    /// Height and width before resizing, upright.
-    pub original_size: [usize; 2],
+    pub picture: Picture,
 }
 
 /// Decodes and resizes every sample once, in parallel; they stay in memory as bytes.
@@ -65,10 +65,8 @@ pub fn load(samples: &[Sample], options: &LoadOptions) -> Result<Loaded> {
     let results: Vec<Result<LoadedImage>> = samples
         .par_iter()
         .map(|sample| {
-            let original = decode(&sample.path, &decoding)?;
-            let original_size = [original.height, original.width];
-            let image = resize(&original, options.image_size)?;
-            Ok(LoadedImage { sample: sample.clone(), image, original_size })
+            let picture = Picture::new(&decode(&sample.path, &decoding)?, options.image_size, &options.view)?;
+            Ok(LoadedImage { sample: sample.clone(), picture })
         })
         .collect();
 

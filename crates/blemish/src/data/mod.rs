@@ -11,7 +11,10 @@ mod listing;
 pub mod load;
 mod mask;
 mod mvtec;
+mod product;
+mod sampling;
 pub mod synthetic;
+mod view;
 mod visa;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +27,9 @@ pub use self::image::{ByteImage, Image, PixelMask};
 pub use self::listing::images_in;
 pub use self::load::{LoadOptions, Loaded, LoadedImage, OnError, detect_channels, load};
 pub use self::mask::decode_mask;
+pub use self::product::{Product, find_product};
+pub use self::sampling::{Border, sample};
+pub use self::view::{Picture, View, ViewConfig};
 use crate::error::{Error, Result};
 
 /// How many folder levels below the root [`categories`] looks at.

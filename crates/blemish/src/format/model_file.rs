@@ -92,7 +92,7 @@ impl ModelFile {
         };
         let mut tensors = self.weights.clone();
         if let Some(position) = &self.position {
-            let shape = self.config.data.image_size.to_vec();
+            let shape = self.config.input_size().to_vec();
             tensors.insert(POSITION.to_owned(), Array { shape, values: position.clone() });
         }
         write_tensors(path, &header, &tensors)
@@ -116,7 +116,7 @@ impl ModelFile {
         if header.config.data.channels.is_none() {
             return Err(bad("does not say how many channels its images have".to_owned()));
         }
-        let [h, w] = header.config.data.image_size;
+        let [h, w] = header.config.input_size();
         let position = tensors.remove(POSITION);
         if position.as_ref().is_some_and(|p| p.shape != [h, w] || p.values.iter().any(|&v| v <= 0.0)) {
             return Err(bad(

@@ -1,10 +1,10 @@
 //! What training minimises. All losses are means, so that they do not grow with batch or image size.
 
-mod bce;
+mod focal;
 mod mse;
 mod ssim;
 
-pub use bce::bce_with_logits;
+pub use focal::focal_with_logits;
 pub use mse::{masked_mse, mse};
 pub use ssim::{ssim, ssim_map};
 

@@ -25,11 +25,11 @@ impl DecoderLayer {
     pub fn new(config: &ModelConfig, init: &mut Init<'_>) -> Self {
         let (dim, heads) = (config.decoder_embed_dim, config.decoder_num_heads);
         Self {
-            norm1: Norm::new(config.norm, dim, 0.1, init),
+            norm1: Norm::new(config.norm, dim, config.dyt_alpha as f32, init),
             attn: Attention::new(dim, heads, init),
-            norm2: Norm::new(config.norm, dim, 0.1, init),
+            norm2: Norm::new(config.norm, dim, config.dyt_alpha as f32, init),
             cross_attn: CrossAttention::new(dim, config.embed_dim, heads, init),
-            norm3: Norm::new(config.norm, dim, 0.1, init),
+            norm3: Norm::new(config.norm, dim, config.dyt_alpha as f32, init),
             mlp: Mlp::new(dim, config.decoder_mlp_dim(), init),
         }
     }

@@ -23,9 +23,9 @@ impl EncoderLayer {
     pub fn new(config: &ModelConfig, init: &mut Init<'_>) -> Self {
         let dim = config.embed_dim;
         Self {
-            norm1: Norm::new(config.norm, dim, 0.1, init),
+            norm1: Norm::new(config.norm, dim, config.dyt_alpha as f32, init),
             attn: Attention::new(dim, config.num_heads, init),
-            norm2: Norm::new(config.norm, dim, 0.1, init),
+            norm2: Norm::new(config.norm, dim, config.dyt_alpha as f32, init),
             mlp: Mlp::new(dim, config.mlp_dim(), init),
         }
     }

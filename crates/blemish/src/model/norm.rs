@@ -20,7 +20,7 @@ pub struct Norm {
 }
 
 impl Norm {
-    /// `alpha` starts at 0.1 inside layers and at 0.5 in final norms, as published.
+    /// A norm whose `alpha`, if it has one, starts at the given value.
     pub fn new(kind: config::Norm, dim: usize, alpha: f32, init: &mut Init<'_>) -> Self {
         Self {
             alpha: (kind == config::Norm::Dyt).then(|| init.constant([1], alpha)),

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::anomaly_map::{anomaly_maps, image_score};
 use super::calibrate::{PositionMap, Threshold};
 use crate::config::{RunConfig, ThresholdRule};
-use crate::data::{ByteImage, DecodeOptions, Image, decode, resize};
+use crate::data::{DecodeOptions, Image, Picture, decode};
 use crate::error::{Error, Result};
 use crate::format::{ModelFile, Provenance};
 use crate::history::EpochRecord;
@@ -39,7 +39,7 @@ pub struct Prediction {
     pub verdict: Verdict,
     /// Connected regions of the map at or above the threshold, in pixels of the original image.
     pub regions: Vec<Region>,
-    /// The calibrated anomaly map, `[H, W]` at the model's input size.
+    /// The calibrated anomaly map of the whole image, `[H, W]` at `data.image_size`.
     pub map: Vec<f32>,
 }
 
@@ -70,7 +70,7 @@ impl Detector {
     pub fn from_file(file: ModelFile, device: &Device) -> Result<Self, String> {
         let channels = file.config.data.channels.ok_or("data.channels is not set")?;
         let rng = &mut ChaCha8Rng::seed_from_u64(file.config.seed);
-        let model = Mae::new(&file.config.model, file.config.data.image_size, channels, rng, device);
+        let model = Mae::new(&file.config.model, file.config.input_size(), channels, rng, device);
         Ok(Self {
             model: model.with_weights(file.weights)?,
             config: file.config,
@@ -119,19 +119,17 @@ impl Detector {
         self
     }
 
-    /// Reads an image as the model wants it: channels, size. Also gives the original height and width.
+    /// Reads an image as the model wants it: channels, size, view.
     ///
     /// # Errors
     /// Those of [`decode`].
-    pub fn read(&self, path: &Path) -> Result<(ByteImage, [usize; 2])> {
+    pub fn read(&self, path: &Path) -> Result<Picture> {
         let options =
             DecodeOptions { max_pixels: self.config.data.max_pixels, channels: self.config.data.channels };
-        let image = decode(path, &options)?;
-        let original = [image.height, image.width];
-        Ok((resize(&image, self.config.data.image_size)?, original))
+        Picture::new(&decode(path, &options)?, self.config.data.image_size, &self.config.view())
     }
 
-    /// Calibrated anomaly maps, `[H, W]` each, of images at the model's size and channels.
+    /// Calibrated anomaly maps, `[H, W]` each, of views at the model's size and channels.
     pub fn anomaly_maps(&self, images: &[Image]) -> Vec<Vec<f32>> {
         let images: Vec<Image> = images.iter().map(|image| self.config.data.normalize.apply(image)).collect();
         let mut maps = Vec::with_capacity(images.len());
@@ -150,20 +148,23 @@ impl Detector {
         image_score(map, &self.config.score)
     }
 
-    /// Scores and locates; `original` is the height and width in whose pixels regions are given.
+    /// Scores and locates; regions are given in the pixels of the original image.
     ///
     /// # Errors
-    /// The image has another size or channel count than the model, or the model has no threshold.
-    pub fn predict(&self, image: &ByteImage, original: [usize; 2]) -> Result<Prediction> {
-        let [h, w] = self.config.data.image_size;
-        let channels = self.model.channels();
-        if [image.height, image.width, image.channels] != [h, w, channels] {
-            let reason = format!("the image must be {h} x {w} with {channels} channels");
-            return Err(Error::config("data.image_size", reason));
+    /// The view has another size or channel count than the model, or the model has no threshold.
+    pub fn predict(&self, picture: &Picture) -> Result<Prediction> {
+        let ([h, w], channels) = (self.model.image_size(), self.model.channels());
+        let view = &picture.view.image;
+        if [view.height, view.width, view.channels] != [h, w, channels] {
+            let reason = format!("the view must be {h} x {w} with {channels} channels");
+            return Err(Error::config("data.view.size", reason));
         }
         let threshold = self.threshold()?.value as f32;
-        let map = self.anomaly_maps(&[image.to_image()]).remove(0);
+        let map = self.anomaly_maps(&[view.to_image()]).remove(0);
         let score = self.score(&map);
+        let [h, w] = self.config.data.image_size;
+        let map = picture.view.to_frame(map, [h, w])?;
+        let original = picture.original_size;
         let verdict = if score >= threshold { Verdict::Defective } else { Verdict::Good };
         let scale = [original[0] as f32 / h as f32, original[1] as f32 / w as f32];
         let regions = match verdict {

@@ -33,7 +33,7 @@ pub fn estimate(config: &RunConfig, training_images: usize, device: &Device) -> 
     let channels = config.data.channels.unwrap_or(3);
     let rng = &mut ChaCha8Rng::seed_from_u64(0);
     let device = device.clone().autodiff();
-    let mut model = Mae::new(&config.model, config.data.image_size, channels, rng, &device);
+    let mut model = Mae::new(&config.model, config.input_size(), channels, rng, &device);
     let mut optimizer = AdamW::default();
     let stage =
         if config.train.finetune.epochs > 0 { &config.train.finetune } else { &config.train.pretrain };
@@ -59,7 +59,7 @@ pub fn estimate(config: &RunConfig, training_images: usize, device: &Device) -> 
 
 fn grey_batch(config: &RunConfig, channels: usize, task: Task) -> Batch {
     let size = config.train.batch_size;
-    let pixels = size * config.data.image_size[0] * config.data.image_size[1];
+    let pixels = size * config.input_size().iter().product::<usize>();
     let defect = if task == Task::Repair { vec![0.0; pixels] } else { Vec::new() };
     Batch { size, input: vec![0.5; pixels * channels], target: vec![0.5; pixels * channels], defect }
 }

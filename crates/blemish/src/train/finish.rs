@@ -1,15 +1,13 @@
 //! After the last epoch: calibration, thresholds, origin.
 
-use super::split::TrainingData;
+use super::split::{Light, TrainingData};
 use super::validate::validate;
-use crate::augment::image_statistics;
 use crate::config::{Calibration, RunConfig};
 use crate::data::ByteImage;
 use crate::error::{Error, Result};
 use crate::format::Provenance;
 use crate::history::EpochRecord;
 use crate::model::Mae;
-use crate::profile::Profile;
 use crate::score::{Detector, PositionMap, thresholds};
 
 /// Training images whose maps make the position map.
@@ -27,13 +25,7 @@ pub fn finish(
     seconds: f64,
 ) -> Result<Detector> {
     let detector = Detector::new(config.clone(), model);
-    let profile = Profile::new(&data.train);
-    let by_position = match config.score.calibration {
-        Calibration::None => false,
-        Calibration::Position => true,
-        Calibration::Auto => profile.has_fixed_pose(),
-    };
-    let position = by_position.then(|| {
+    let position = (config.score.calibration == Calibration::Position).then(|| {
         let step = data.train.len().div_ceil(POSITION_IMAGES).max(1);
         let some: Vec<&ByteImage> = data.train.iter().step_by(step).collect();
         PositionMap::new(&maps(&detector, &some))
@@ -48,30 +40,13 @@ pub fn finish(
     }
     let validation = validate(&detector, &data.validation)?;
     let thresholds = thresholds(&scores, validation.map(|v| v.threshold), &config.score);
-    let (median, spread) = light(&data.train);
-    let provenance = Provenance {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        median,
-        spread,
-        seconds,
-        profile: profile.describe(),
-        ..Provenance::default()
-    };
+    let Light { median, spread } = data.light;
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let provenance = Provenance { version, median, spread, seconds, ..Provenance::default() };
     Ok(detector.with_calibration(position, thresholds).with_origin(provenance, history))
 }
 
 fn maps(detector: &Detector, images: &[&ByteImage]) -> Vec<Vec<f32>> {
     let images: Vec<_> = images.iter().map(|image| image.to_image()).collect();
     detector.anomaly_maps(&images)
-}
-
-/// Median over the images of their median grey level and of its spread: what `equalised` sets images to.
-fn light(images: &[ByteImage]) -> (f32, f32) {
-    let statistics: Vec<_> = images.iter().map(|image| image_statistics(&image.to_image())).collect();
-    let middle = |mut values: Vec<f32>| {
-        let at = values.len() / 2;
-        *values.select_nth_unstable_by(at, f32::total_cmp).1
-    };
-    let of = |f: fn(&crate::augment::Statistics) -> f32| middle(statistics.iter().map(f).collect());
-    (of(|s| s.median), of(|s| s.spread))
 }

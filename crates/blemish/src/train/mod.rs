@@ -18,5 +18,5 @@ pub use objective::loss;
 pub use optimizer::{AdamW, StepSettings};
 pub use run::{TrainOptions, train};
 pub use schedule::Schedule;
-pub use split::{Labelled, Protocol, TrainingData, diyt_split, load_options};
+pub use split::{Labelled, Light, Protocol, TrainingData, diyt_split, load_options};
 pub use validate::{Validation, validate};

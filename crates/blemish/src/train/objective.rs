@@ -29,7 +29,8 @@ pub fn loss(config: &RunConfig, task: Task, model: &Mae, batch: Batch, rng: &mut
             let repair = loss::mse(output.image, target);
             match output.logit {
                 Some(logit) => {
-                    let locate = loss::bce_with_logits(logit, images(batch.defect, 1));
+                    let gamma = config.train.focal_gamma;
+                    let locate = loss::focal_with_logits(logit, images(batch.defect, 1), gamma);
                     repair + locate * config.train.locate_weight
                 }
                 None => repair,

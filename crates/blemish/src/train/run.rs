@@ -80,7 +80,7 @@ impl<'a> Run<'a> {
         let device = options.device.clone().autodiff();
         let channels = config.data.channels.unwrap_or(3);
         let rng = &mut generator(config.seed, Stage::Pretrain, 0, usize::MAX - 1);
-        let model = Mae::new(&config.model, config.data.image_size, channels, rng, &device);
+        let model = Mae::new(&config.model, config.input_size(), channels, rng, &device);
         let resumed = match &options.folder {
             Some(folder) if options.resume => Checkpoint::load(folder, config)?,
             _ => None,

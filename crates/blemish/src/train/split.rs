@@ -6,10 +6,11 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use crate::augment::{corrupt, foreground};
+use crate::augment::{corrupt, foreground, image_statistics};
 use crate::config::RunConfig;
 use crate::data::{
-    self, ByteImage, DataSet, Label, LoadOptions, OnError, PixelMask, Problem, Sample, decode_mask, load,
+    self, ByteImage, DataSet, Label, LoadOptions, OnError, PixelMask, Problem, Sample, View, decode_mask,
+    load,
 };
 use crate::error::{Error, Result};
 
@@ -44,11 +45,11 @@ impl Protocol {
 /// A validation image.
 #[derive(Clone, Debug)]
 pub struct Labelled {
-    /// The picture at the model's size.
-    pub image: ByteImage,
+    /// What the model sees of it.
+    pub view: View,
     /// Whether it has a defect.
     pub defective: bool,
-    /// Where, if known.
+    /// Where, if known: of the whole image, all at one size. Empty for good images.
     pub mask: Option<PixelMask>,
 }
 
@@ -63,6 +64,32 @@ pub struct TrainingData {
     pub validation: Vec<Labelled>,
     /// Files that were left out.
     pub problems: Vec<Problem>,
+    /// How bright the good training images are.
+    pub light: Light,
+}
+
+/// Brightness and contrast that `equalised` sets images to: medians over the training images.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Light {
+    /// Of their median grey levels.
+    pub median: f32,
+    /// Of their grey levels' standard deviations.
+    pub spread: f32,
+}
+
+impl Light {
+    /// Of whole images, at least one.
+    fn of<'a>(images: impl Iterator<Item = &'a ByteImage>) -> Self {
+        let (mut medians, mut spreads): (Vec<f32>, Vec<f32>) = images
+            .map(|image| image_statistics(&image.to_image()))
+            .map(|statistics| (statistics.median, statistics.spread))
+            .unzip();
+        let middle = |values: &mut Vec<f32>| {
+            let at = values.len() / 2;
+            *values.select_nth_unstable_by(at, f32::total_cmp).1
+        };
+        Self { median: middle(&mut medians), spread: middle(&mut spreads) }
+    }
 }
 
 impl TrainingData {
@@ -74,10 +101,11 @@ impl TrainingData {
         let options = load_options(config, on_error);
         let loaded = load(&set.train, &options)?;
         let mut problems = loaded.problems;
-        let mut images: Vec<ByteImage> = loaded.images.into_iter().map(|l| l.image).collect();
-        if images.is_empty() {
+        if loaded.images.is_empty() {
             return Err(Error::data(&set.root, "no good training image could be used"));
         }
+        let light = Light::of(loaded.images.iter().map(|l| &l.picture.image));
+        let mut images: Vec<ByteImage> = loaded.images.into_iter().map(|l| l.picture.view.image).collect();
         images.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
         let held = held_out(images.len(), config.train.holdout);
         let train = images.split_off(held);
@@ -90,7 +118,7 @@ impl TrainingData {
             }
             Protocol::Labelled(path) => labelled(&labelled_samples(path)?, &options, &mut problems)?,
         };
-        Ok(Self { train, holdout, validation, problems })
+        Ok(Self { train, holdout, validation, problems, light })
     }
 }
 
@@ -98,6 +126,7 @@ impl TrainingData {
 pub fn load_options(config: &RunConfig, on_error: OnError) -> LoadOptions {
     LoadOptions {
         image_size: config.data.image_size,
+        view: config.view(),
         channels: config.data.channels.unwrap_or(3),
         max_pixels: config.data.max_pixels,
         on_error,
@@ -121,14 +150,16 @@ fn synthetic(config: &RunConfig, holdout: &[ByteImage]) -> Vec<Labelled> {
     let mut validation = Vec::with_capacity(2 * holdout.len());
     for (i, image) in holdout.iter().enumerate() {
         let clean = image.to_image();
-        validation.push(Labelled { image: image.clone(), defective: false, mask: None });
+        let mask = Some(PixelMask::empty(image.height, image.width));
+        validation.push(Labelled { view: View::whole(image.clone()), defective: false, mask });
         let other = holdout[(i + 1) % holdout.len()].to_image();
         let centres = foreground(&clean);
         let defective = corrupt(&clean, &other, Some(&centres), &defects, 1.0, &mut rng);
         // A deformation of plain background may leave nothing to see: that is no defect.
         if defective.mask.count() > 0 {
             let mask = Some(defective.mask);
-            validation.push(Labelled { image: defective.image.to_bytes(), defective: true, mask });
+            let view = View::whole(defective.image.to_bytes());
+            validation.push(Labelled { view, defective: true, mask });
         }
     }
     validation
@@ -138,8 +169,13 @@ fn labelled(samples: &[Sample], options: &LoadOptions, problems: &mut Vec<Proble
     let loaded = load(samples, options)?;
     problems.extend(loaded.problems);
     let read = |l: data::LoadedImage| {
-        let mask = l.sample.mask.as_deref().map(|path| decode_mask(path, options.image_size)).transpose()?;
-        Ok(Labelled { image: l.image, defective: l.sample.label == Label::Defective, mask })
+        let [height, width] = options.image_size;
+        let mask = match (l.sample.label, &l.sample.mask) {
+            (Label::Good, _) => Some(PixelMask::empty(height, width)),
+            (Label::Defective, None) => None,
+            (Label::Defective, Some(path)) => Some(decode_mask(path, options.image_size)?),
+        };
+        Ok(Labelled { view: l.picture.view, defective: l.sample.label == Label::Defective, mask })
     };
     loaded.images.into_iter().map(read).collect()
 }

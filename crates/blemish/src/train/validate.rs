@@ -28,21 +28,18 @@ pub fn validate(detector: &Detector, images: &[Labelled]) -> Result<Option<Valid
     if !defective.contains(&true) || !defective.contains(&false) {
         return Ok(None);
     }
-    let pictures: Vec<_> = images.iter().map(|l| l.image.to_image()).collect();
+    let pictures: Vec<_> = images.iter().map(|l| l.view.image.to_image()).collect();
     let maps = detector.anomaly_maps(&pictures);
     let scores: Vec<f32> = maps.iter().map(|map| detector.score(map)).collect();
     let best = f1_max(&scores, &defective)?;
-    let known: Vec<(&[f32], PixelMask)> = images
-        .iter()
-        .zip(&maps)
-        .filter(|(l, _)| !l.defective || l.mask.is_some())
-        .map(|(l, map)| {
-            let none = || PixelMask::empty(l.image.height, l.image.width);
-            (map.as_slice(), l.mask.clone().unwrap_or_else(none))
-        })
-        .collect();
-    let (map_refs, masks): (Vec<&[f32]>, Vec<&PixelMask>) =
-        known.iter().map(|(map, mask)| (*map, mask)).unzip();
+    let (mut framed, mut masks): (Vec<Vec<f32>>, Vec<&PixelMask>) = (Vec::new(), Vec::new());
+    for (image, map) in images.iter().zip(maps) {
+        if let Some(mask) = &image.mask {
+            framed.push(image.view.to_frame(map, [mask.height, mask.width])?);
+            masks.push(mask);
+        }
+    }
+    let map_refs: Vec<&[f32]> = framed.iter().map(Vec::as_slice).collect();
     Ok(Some(Validation {
         auroc: auroc(&scores, &defective)?,
         f1_max: best.f1,

@@ -101,10 +101,13 @@ impl Fixture {
     }
 }
 
+/// Reads one input's gradient.
+type Gradient = Box<dyn Fn(&Gradients) -> Vec<f32>>;
+
 /// One layer's fixture at work: what went in, and the scalar whose gradients are stored.
 pub struct Layer {
     fixture: Fixture,
-    inputs: Vec<(String, Box<dyn Fn(&Gradients) -> Vec<f32>>)>,
+    inputs: Vec<(String, Gradient)>,
     total: Tensor<1>,
 }
 

@@ -34,10 +34,10 @@ impl Default for DefectConfig {
             probability: 0.88,
             count: [1, 5],
             // Per image, the real defects of the two sets cover 0.1 to 1 % at 256 pixels.
-            area: [0.0005, 0.08],
-            opacity: [0.25, 1.0],
+            area: [0.0008, 0.05],
+            opacity: [0.35, 1.0],
             foreground_bias: 0.8,
-            visibility: 0.025,
+            visibility: 0.04,
             shapes: [
                 (Shape::Blob, 3.0),
                 (Shape::Noise, 2.0),

@@ -1,11 +1,10 @@
 //! What a defect looks like: the new content of its bounding box.
 
 use super::super::noise::{fbm, normal};
-use super::super::warp::{Border, sample};
 use super::super::{log_uniform, uniform};
 use super::blend::membrane;
 use super::region::Region;
-use crate::data::Image;
+use crate::data::{Border, Image, sample};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use std::f32::consts::{PI, TAU};

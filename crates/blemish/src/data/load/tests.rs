@@ -13,7 +13,8 @@ fn samples(folder: &Path) -> Vec<Sample> {
 }
 
 fn options(on_error: OnError) -> LoadOptions {
-    LoadOptions { image_size: [8, 6], channels: 3, max_pixels: 1000, on_error }
+    let view = ViewConfig { size: [4, 4], product: None };
+    LoadOptions { image_size: [8, 6], view, channels: 3, max_pixels: 1000, on_error }
 }
 
 #[test]
@@ -23,8 +24,11 @@ fn order_and_sizes() {
     let loaded = load(&samples, &options(OnError::Stop)).unwrap();
     assert!(loaded.images.iter().map(|image| &image.sample).eq(&samples) && loaded.problems.is_empty());
     let first = &loaded.images[0];
-    assert_eq!((first.image.height, first.image.width, first.image.channels), (8, 6, 3));
-    assert_eq!(first.original_size, [3, 4]);
+    assert_eq!(
+        (first.picture.image.height, first.picture.image.width, first.picture.image.channels),
+        (8, 6, 3)
+    );
+    assert_eq!(first.picture.original_size, [3, 4]);
     assert!(load(&[], &options(OnError::Stop)).unwrap().images.is_empty());
 }
 

@@ -1,0 +1,58 @@
+//! How images are read.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ModelConfig, Normalize, ViewConfig, require};
+use crate::error::Result;
+
+/// How images are read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// Height and width of anomaly maps, and of what the model sees unless `view` says otherwise, pixels.
+    pub image_size: [usize; 2],
+    /// What becomes of images that are not of that shape, and of products that lie anyhow.
+    pub fit: Fit,
+    /// What the model looks at; absent: the whole image at `image_size`. With `fit = "auto"` found from the training images.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub view: Option<ViewConfig>,
+    /// 1 (grey) or 3 (RGB); absent: 1 when the training images are grey, otherwise 3.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub channels: Option<usize>,
+    /// Per-image normalisation before the model.
+    pub normalize: Normalize,
+    /// Images with more pixels than this are refused before they are decoded.
+    pub max_pixels: u64,
+}
+
+/// How an image is fitted to the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fit {
+    /// Single products that lie anyhow are turned to lie alike; long images keep their shape; see
+    /// [`Profile::view`](crate::profile::Profile::view).
+    Auto,
+    /// The whole image is stretched to `image_size`.
+    Stretch,
+}
+
+impl DataConfig {
+    pub(super) fn validate(&self, model: &ModelConfig) -> Result<()> {
+        let p = model.patch_size;
+        require(p > 0, "model.patch_size", "must be at least 1")?;
+        let view = self.view.iter().flat_map(|view| view.size).map(|side| ("data.view.size", side));
+        for (field, side) in self.image_size.map(|side| ("data.image_size", side)).into_iter().chain(view) {
+            let ok = side >= p && side.is_multiple_of(p) && side <= 4096;
+            require(ok, field, format!("{side} is not a multiple of patch_size {p} up to 4096"))?;
+        }
+        let product = self.view.iter().filter_map(|view| view.product).flatten();
+        let ok = product.into_iter().all(|side| side > 0.0 && side <= 4.0);
+        require(
+            ok,
+            "data.view.product",
+            "must be above 0 and at most 4, in units of the image's longer side",
+        )?;
+        require(matches!(self.channels, None | Some(1 | 3)), "data.channels", "must be 1 or 3")?;
+        require(self.max_pixels > 0, "data.max_pixels", "must be at least 1")
+    }
+}

@@ -1,0 +1,112 @@
+//! From anomaly map to verdict.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ModelConfig, require};
+use crate::error::Result;
+
+/// From anomaly map to verdict.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScoreConfig {
+    /// Which map is scored.
+    pub map: MapKind,
+    /// 1: the unmasked pass; K > 1: K complementary block masks, joined.
+    pub passes: usize,
+    /// Standard deviation of the Gaussian that smooths the map, pixels; 0: none.
+    pub smooth_sigma: f64,
+    /// How a map becomes a score.
+    pub reduce: Reduce,
+    /// Share of the pixels that `top_fraction` averages.
+    pub top_fraction: f64,
+    /// Calibration of maps against good images.
+    pub calibration: Calibration,
+    /// The threshold that decides.
+    pub threshold: ThresholdRule,
+    /// Percentile of `percentile`, 0 to 100.
+    pub percentile: f64,
+    /// Factor of `sigma`.
+    pub sigmas: f64,
+    /// False-alarm rate of `far`.
+    pub far: f64,
+}
+
+/// Which map is scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MapKind {
+    /// Squared error, averaged over channels.
+    Squared,
+    /// 1 - SSIM, per pixel.
+    Ssim,
+    /// The geometric mean of the squared error and 1 - SSIM.
+    SquaredSsim,
+    /// The head's defect probability.
+    Defect,
+    /// The defect probability joined with the squared error (both calibrated on good images).
+    Fused,
+}
+
+/// How a map becomes a score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reduce {
+    /// The largest value.
+    Max,
+    /// The mean of the largest `score.top_fraction` of the values.
+    TopFraction,
+}
+
+/// Calibration of maps against good images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Calibration {
+    /// None: the map as it is.
+    None,
+    /// Divided by what good images give at that position.
+    Position,
+    /// `Position` for maps of differences where the product always lies the same way, otherwise `None`.
+    Auto,
+}
+
+/// How the threshold that decides is chosen; all are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ThresholdRule {
+    /// Best F1 on the validation set.
+    Val,
+    /// `score.percentile` of the held-out good scores.
+    Percentile,
+    /// Mean plus `score.sigmas` standard deviations of the held-out good scores.
+    Sigma,
+    /// The stated false-alarm rate on held-out good images.
+    Far,
+}
+
+impl ThresholdRule {
+    /// The name by which it is chosen.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Val => "val",
+            Self::Percentile => "percentile",
+            Self::Sigma => "sigma",
+            Self::Far => "far",
+        }
+    }
+}
+
+impl ScoreConfig {
+    pub(super) fn validate(&self, model: &ModelConfig) -> Result<()> {
+        require((1..=64).contains(&self.passes), "score.passes", "must be 1 to 64")?;
+        require((0.0..=64.0).contains(&self.smooth_sigma), "score.smooth_sigma", "must be 0 to 64")?;
+        let ok = self.top_fraction > 0.0 && self.top_fraction <= 1.0;
+        require(ok, "score.top_fraction", "must be above 0 and at most 1")?;
+        require((0.0..=100.0).contains(&self.percentile), "score.percentile", "must be 0 to 100")?;
+        require(self.sigmas.is_finite(), "score.sigmas", "must be a number")?;
+        require(self.far > 0.0 && self.far < 1.0, "score.far", "must be above 0 and below 1")?;
+        let needs_logit = matches!(self.map, MapKind::Defect | MapKind::Fused);
+        require(!needs_logit || model.defect_logit, "score.map", "this map needs model.defect_logit = true")?;
+        let ok = !(needs_logit && self.passes > 1);
+        require(ok, "score.passes", "the defect logit is read from the unmasked pass: set passes to 1")
+    }
+}

@@ -1,0 +1,120 @@
+//! Both training stages.
+
+use serde::{Deserialize, Serialize};
+
+use super::{DefectConfig, GeometricConfig, ModelConfig, PhotometricConfig, require};
+use crate::error::Result;
+
+/// Both training stages and what they share.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Images per step.
+    pub batch_size: usize,
+    /// Images per epoch; 0: every training image once. Small sets are repeated.
+    pub epoch_images: usize,
+    /// Decoupled weight decay; norms, biases and embeddings are left out.
+    pub weight_decay: f64,
+    /// Gradients are scaled down to this global norm; 0: never.
+    pub clip_norm: f64,
+    /// Decay of the moving average of the weights that is kept for scoring; 0: none.
+    pub ema_decay: f64,
+    /// Share of SSIM in the masked loss.
+    pub ssim_weight: f64,
+    /// Focusing exponent of the defect logit's loss (Lin et al. 2017); 0: plain cross-entropy.
+    pub focal_gamma: f64,
+    /// Weight of the defect logit's loss beside the repair loss.
+    pub locate_weight: f64,
+    /// Standard deviation of isotropic noise added to the input and kept in the target (Bauer and Mueller 2025).
+    pub noise: f64,
+    /// Share of the good training images that is held out for validation and calibration.
+    pub holdout: f64,
+    /// First stage.
+    pub pretrain: StageConfig,
+    /// Second stage.
+    pub finetune: StageConfig,
+    /// How the pose of the training images is varied.
+    pub pose: Pose,
+    /// Geometric augmentation; with `pose` other than `custom` it follows from that.
+    pub geometric: GeometricConfig,
+    /// Lighting augmentation.
+    pub photometric: PhotometricConfig,
+    /// The synthetic defect generator.
+    pub defects: DefectConfig,
+}
+
+/// One training stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageConfig {
+    /// What the stage learns.
+    pub task: Task,
+    /// Passes over `train.epoch_images` images; 0 leaves the stage out.
+    pub epochs: usize,
+    /// Peak learning rate of AdamW.
+    pub learning_rate: f64,
+    /// Epochs of linear warm-up before the cosine.
+    pub warmup_epochs: f64,
+    /// Validate after this many epochs; 0: never.
+    pub validate_every: usize,
+    /// Stop after this many epochs without a better loss (pre-training) or AUROC (fine-tuning); 0: never.
+    pub patience: usize,
+}
+
+/// What a stage learns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Fill in hidden patches (masked patches' MSE plus SSIM).
+    Masked,
+    /// Reproduce the unmasked image (whole-image MSE), as published.
+    Reconstruct,
+    /// Undo synthetic defects and say where they were.
+    Repair,
+}
+
+/// How the pose of the training images is varied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pose {
+    /// `fixed` or `free`, whichever the training images show.
+    Auto,
+    /// Small turns and shifts: the product always lies the same way.
+    Fixed,
+    /// Any angle and mirror image: the product lies anyhow, or is a texture.
+    Free,
+    /// As `train.geometric` says.
+    Custom,
+}
+
+impl TrainConfig {
+    pub(super) fn validate(&self, model: &ModelConfig) -> Result<()> {
+        require(self.batch_size > 0, "train.batch_size", "must be at least 1")?;
+        let not_negative =
+            |v: f64, field: &str| require(v >= 0.0 && v.is_finite(), field, "must not be negative");
+        not_negative(self.weight_decay, "train.weight_decay")?;
+        not_negative(self.clip_norm, "train.clip_norm")?;
+        not_negative(self.noise, "train.noise")?;
+        not_negative(self.locate_weight, "train.locate_weight")?;
+        not_negative(self.focal_gamma, "train.focal_gamma")?;
+        require((0.0..1.0).contains(&self.ema_decay), "train.ema_decay", "must be 0 to below 1")?;
+        require((0.0..=1.0).contains(&self.ssim_weight), "train.ssim_weight", "must be 0 to 1")?;
+        require((0.0..=0.5).contains(&self.holdout), "train.holdout", "must be 0 to 0.5")?;
+        for (stage, name) in [(&self.pretrain, "pretrain"), (&self.finetune, "finetune")] {
+            let ok = stage.learning_rate > 0.0 && stage.learning_rate.is_finite();
+            require(ok, &format!("train.{name}.learning_rate"), "must be above 0")?;
+            not_negative(stage.warmup_epochs, &format!("train.{name}.warmup_epochs"))?;
+        }
+        let ok = self.pretrain.epochs + self.finetune.epochs > 0;
+        require(ok, "train.finetune.epochs", "at least one stage needs an epoch")?;
+        let repairs = self.finetune.epochs > 0 && self.finetune.task == Task::Repair;
+        require(
+            repairs || !model.defect_logit,
+            "model.defect_logit",
+            "is trained by task = \"repair\" only",
+        )?;
+        self.geometric.validate()?;
+        self.photometric.validate()?;
+        self.defects.validate()
+    }
+}
