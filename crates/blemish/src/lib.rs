@@ -3,7 +3,7 @@
 //!
 //! The way of a picture: [`data`] reads it, [`augment`] varies and spoils it for training, [`train`] fits
 //! [`model`] by the measures of [`loss`], [`score`] turns its output into a map, a score and a verdict,
-//! [`evaluate`] measures that with [`metrics`], [`report`] shows it, and [`format`] keeps the model in one file.
+//! [`evaluate`] measures that with [`metrics`], [`report`] shows it, and [`mod@format`] keeps the model in one file.
 //!
 //! ```no_run
 //! use std::path::Path;

@@ -60,7 +60,7 @@ pub fn zip_map(a: &[f32], b: &[f32], out: &mut [f32], f: impl Fn(f32, f32) -> f3
 /// Accumulators of a horizontal reduction: enough for two AVX-512 or four AVX2 additions in flight.
 const WIDTH: usize = 32;
 
-/// Folds `f` over a row in [`WIDTH`] interleaved accumulators, which are then combined with `join`, in a fixed order.
+/// Folds `f` over a row in 32 interleaved accumulators, which are then combined with `join`, in a fixed order.
 #[inline(always)]
 pub fn fold(x: &[f32], start: f32, f: impl Fn(f32, f32) -> f32, join: impl Fn(f32, f32) -> f32) -> f32 {
     let (blocks, rest) = x.as_chunks::<WIDTH>();

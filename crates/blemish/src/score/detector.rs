@@ -122,7 +122,7 @@ impl Detector {
     /// Reads an image as the model wants it: channels, size, view.
     ///
     /// # Errors
-    /// Those of [`decode`].
+    /// Those of [`decode()`].
     pub fn read(&self, path: &Path) -> Result<Picture> {
         let options =
             DecodeOptions { max_pixels: self.config.data.max_pixels, channels: self.config.data.channels };

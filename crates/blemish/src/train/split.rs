@@ -96,7 +96,7 @@ impl TrainingData {
     /// Loads `set` and splits it. `config.data.channels` must be set.
     ///
     /// # Errors
-    /// Those of [`load`], and too few images.
+    /// Those of [`load()`], and too few images.
     pub fn load(config: &RunConfig, set: &DataSet, protocol: &Protocol, on_error: OnError) -> Result<Self> {
         let options = load_options(config, on_error);
         let loaded = load(&set.train, &options)?;
