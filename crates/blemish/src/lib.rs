@@ -31,6 +31,7 @@ pub mod format;
 pub mod history;
 pub mod kernels;
 pub mod loss;
+pub mod memory;
 pub mod metrics;
 pub mod model;
 pub mod ops;

@@ -25,6 +25,7 @@ pub use crate::augment::{DefectConfig, GeometricConfig, Normalize, PhotometricCo
 use crate::data::Border;
 pub use crate::data::ViewConfig;
 use crate::error::{Error, Result};
+pub use crate::memory::{Keep, MemoryConfig};
 use crate::profile::Profile;
 
 /// Everything that shapes a run.
@@ -150,9 +151,12 @@ impl RunConfig {
         let turned = self.data.view.as_ref().is_some_and(|view| view.product.is_some());
         let fixed_pose = profile.lies_still() || turned;
         if self.score.calibration == Calibration::Auto {
-            let residual = !matches!(self.score.map, MapKind::Defect | MapKind::Fused);
+            let residual = !matches!(self.score.map, MapKind::Defect | MapKind::Memory | MapKind::Fused);
             self.score.calibration =
                 if fixed_pose && residual { Calibration::Position } else { Calibration::None };
+        }
+        if self.score.memory.keep == Keep::Auto {
+            self.score.memory.keep = if fixed_pose { Keep::Always } else { Keep::Never };
         }
         let train = &mut self.train;
         if train.pose == Pose::Auto {

@@ -1,9 +1,10 @@
 //! The named starting points.
 
 use super::{
-    AggregationKeys, Calibration, DataConfig, DefectConfig, Fit, GeometricConfig, Head, MapKind, MaskConfig,
-    MaskStrategy, ModelConfig, Norm, Normalize, Output, PatchEmbed, PhotometricConfig, Pose, Preset, Reduce,
-    RunConfig, ScoreConfig, Sinusoid, StageConfig, Task, ThresholdRule, TrainConfig,
+    AggregationKeys, Calibration, DataConfig, DefectConfig, Fit, GeometricConfig, Head, Keep, MapKind,
+    MaskConfig, MaskStrategy, MemoryConfig, ModelConfig, Norm, Normalize, Output, PatchEmbed,
+    PhotometricConfig, Pose, Preset, Reduce, RunConfig, ScoreConfig, Sinusoid, StageConfig, Task,
+    ThresholdRule, TrainConfig,
 };
 
 impl RunConfig {
@@ -85,12 +86,19 @@ impl RunConfig {
                 defects: DefectConfig::default(),
             },
             score: ScoreConfig {
-                map: MapKind::Defect,
+                map: MapKind::Fused,
                 passes: 1,
                 smooth_sigma: 2.0,
                 reduce: Reduce::Max,
                 top_fraction: 0.001,
                 calibration: Calibration::Auto,
+                memory: MemoryConfig {
+                    keep: Keep::Auto,
+                    scales: vec![2],
+                    components: 16,
+                    prototypes: 128,
+                    reach: 1,
+                },
                 threshold: ThresholdRule::Far,
                 percentile: 95.0,
                 sigmas: 3.0,
@@ -152,6 +160,7 @@ impl RunConfig {
             map: MapKind::Squared,
             smooth_sigma: 0.0,
             calibration: Calibration::None,
+            memory: MemoryConfig { keep: Keep::Never, ..config.score.memory.clone() },
             threshold: ThresholdRule::Percentile,
             ..config.score
         };

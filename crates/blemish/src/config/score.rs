@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ModelConfig, require};
 use crate::error::Result;
+use crate::memory::{Keep, MemoryConfig};
 
 /// From anomaly map to verdict.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,8 +20,10 @@ pub struct ScoreConfig {
     pub reduce: Reduce,
     /// Share of the pixels that `top_fraction` averages.
     pub top_fraction: f64,
-    /// Calibration of maps against good images.
+    /// Calibration of the network's maps against good images.
     pub calibration: Calibration,
+    /// The memory of good patches.
+    pub memory: MemoryConfig,
     /// The threshold that decides.
     pub threshold: ThresholdRule,
     /// Percentile of `percentile`, 0 to 100.
@@ -43,7 +46,9 @@ pub enum MapKind {
     SquaredSsim,
     /// The head's defect probability.
     Defect,
-    /// The defect probability joined with the squared error (both calibrated on good images).
+    /// How far patches are from what good images show at that place; needs the memory.
+    Memory,
+    /// `Defect` and, where it is kept, `Memory`, each in units of what good images give at the most.
     Fused,
 }
 
@@ -104,6 +109,9 @@ impl ScoreConfig {
         require((0.0..=100.0).contains(&self.percentile), "score.percentile", "must be 0 to 100")?;
         require(self.sigmas.is_finite(), "score.sigmas", "must be a number")?;
         require(self.far > 0.0 && self.far < 1.0, "score.far", "must be above 0 and below 1")?;
+        self.memory.validate()?;
+        let memory = self.memory.keep != Keep::Never || self.map != MapKind::Memory;
+        require(memory, "score.memory.keep", "score.map = \"memory\" needs one")?;
         let needs_logit = matches!(self.map, MapKind::Defect | MapKind::Fused);
         require(!needs_logit || model.defect_logit, "score.map", "this map needs model.defect_logit = true")?;
         let ok = !(needs_logit && self.passes > 1);

@@ -11,13 +11,11 @@ use crate::config::{ModelConfig, RunConfig};
 use crate::error::{Error, Result};
 use crate::history::EpochRecord;
 use crate::model::{Array, Weights};
-use crate::score::Threshold;
+use crate::score::{Normal, Threshold};
 use crate::write::write_whole;
 
 /// Version of the file's layout; a file of a newer one is refused.
 pub const VERSION: u32 = 1;
-/// Name of the position map among the tensors.
-const POSITION: &str = "calibration.position";
 /// A header of more bytes than this is not one of ours.
 const MAX_HEADER: u64 = 16 << 20;
 
@@ -52,8 +50,8 @@ pub struct ModelFile {
     pub config: RunConfig,
     /// Parameters by name.
     pub weights: Weights,
-    /// Mean anomaly map of good images, `[H, W]`, where the model is calibrated by position.
-    pub position: Option<Vec<f32>>,
+    /// What is known of good images beside the network.
+    pub normal: Normal,
     /// All thresholds.
     pub thresholds: Vec<Threshold>,
     /// Where the model came from.
@@ -91,10 +89,7 @@ impl ModelFile {
             history: self.history.clone(),
         };
         let mut tensors = self.weights.clone();
-        if let Some(position) = &self.position {
-            let shape = self.config.input_size().to_vec();
-            tensors.insert(POSITION.to_owned(), Array { shape, values: position.clone() });
-        }
+        tensors.extend(self.normal.to_tensors(self.config.input_size()));
         write_tensors(path, &header, &tensors)
     }
 
@@ -116,13 +111,7 @@ impl ModelFile {
         if header.config.data.channels.is_none() {
             return Err(bad("does not say how many channels its images have".to_owned()));
         }
-        let [h, w] = header.config.input_size();
-        let position = tensors.remove(POSITION);
-        if position.as_ref().is_some_and(|p| p.shape != [h, w] || p.values.iter().any(|&v| v <= 0.0)) {
-            return Err(bad(
-                "its position map has the wrong shape, or values that are not positive".to_owned()
-            ));
-        }
+        let normal = Normal::take_from(&mut tensors, &header.config).map_err(bad)?;
         let stored: usize = tensors.values().map(|a| a.values.len()).sum();
         let needed = fewest_parameters(&header.config.model, header.config.grid());
         if stored < needed {
@@ -137,7 +126,7 @@ impl ModelFile {
         Ok(Self {
             config: header.config,
             weights: tensors,
-            position: position.map(|p| p.values),
+            normal,
             thresholds: header.thresholds,
             provenance: header.provenance,
             history: header.history,

@@ -13,6 +13,7 @@ use super::model_file::{ModelFile, Provenance};
 use crate::config::{Preset, RunConfig};
 use crate::error::{Error, Result};
 use crate::model::{Array, Weights};
+use crate::score::Normal;
 
 /// Keys under which training scripts put the state dict beside other things.
 const WRAPPERS: [&str; 3] = ["model_state_dict", "state_dict", "model"];
@@ -49,7 +50,7 @@ pub fn import_pytorch(path: &Path, options: ImportOptions) -> Result<ModelFile> 
         profile: vec![format!("imported from the PyTorch state dict {file}")],
         ..Provenance::default()
     };
-    Ok(ModelFile { config, weights, position: None, thresholds: Vec::new(), provenance, history: Vec::new() })
+    Ok(ModelFile { config, weights, normal: Normal::default(), thresholds: Vec::new(), provenance, history: Vec::new() })
 }
 
 /// Tensors by PyTorch name, read one at a time.

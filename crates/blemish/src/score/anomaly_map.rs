@@ -73,10 +73,9 @@ fn map_of(kind: MapKind, prediction: Tensor<4>, logit: Option<Tensor<4>>, target
         MapKind::SquaredSsim => {
             (squared(prediction.clone(), target.clone()) * dissimilarity(prediction, target)).sqrt()
         }
-        MapKind::Defect => probability().unwrap_or_else(|| squared(prediction, target)),
-        MapKind::Fused => {
-            let error = squared(prediction, target).sqrt();
-            probability().map_or(error.clone(), |p| p * 0.5 + error)
+        // The memory is no part of the network: its owner joins it.
+        MapKind::Defect | MapKind::Memory | MapKind::Fused => {
+            probability().unwrap_or_else(|| squared(prediction, target))
         }
     }
 }

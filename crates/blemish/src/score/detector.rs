@@ -9,8 +9,9 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::anomaly_map::{anomaly_maps, image_score};
-use super::calibrate::{PositionMap, Threshold};
-use crate::config::{RunConfig, ThresholdRule};
+use super::calibrate::Threshold;
+use super::normal::Normal;
+use crate::config::{MapKind, RunConfig, ThresholdRule};
 use crate::data::{DecodeOptions, Image, Picture, decode};
 use crate::error::{Error, Result};
 use crate::format::{ModelFile, Provenance};
@@ -48,7 +49,7 @@ pub struct Prediction {
 pub struct Detector {
     config: RunConfig,
     model: Mae,
-    position: Option<PositionMap>,
+    normal: Normal,
     thresholds: Vec<Threshold>,
     provenance: Provenance,
     history: Vec<EpochRecord>,
@@ -74,7 +75,7 @@ impl Detector {
         Ok(Self {
             model: model.with_weights(file.weights)?,
             config: file.config,
-            position: file.position.map(|mean| PositionMap { mean }),
+            normal: file.normal,
             thresholds: file.thresholds,
             provenance: file.provenance,
             history: file.history,
@@ -86,7 +87,7 @@ impl Detector {
         Self {
             config,
             model: model.valid(),
-            position: None,
+            normal: Normal::default(),
             thresholds: Vec::new(),
             provenance: Provenance::default(),
             history: Vec::new(),
@@ -98,7 +99,7 @@ impl Detector {
         ModelFile {
             config: self.config.clone(),
             weights: self.model.weights(),
-            position: self.position.as_ref().map(|p| p.mean.clone()),
+            normal: self.normal.clone(),
             thresholds: self.thresholds.clone(),
             provenance: self.provenance.clone(),
             history: self.history.clone(),
@@ -106,8 +107,8 @@ impl Detector {
     }
 
     /// The same detector with other parts; how training finishes one.
-    pub fn with_calibration(mut self, position: Option<PositionMap>, thresholds: Vec<Threshold>) -> Self {
-        self.position = position;
+    pub fn with_calibration(mut self, normal: Normal, thresholds: Vec<Threshold>) -> Self {
+        self.normal = normal;
         self.thresholds = thresholds;
         self
     }
@@ -132,13 +133,24 @@ impl Detector {
     /// Calibrated anomaly maps, `[H, W]` each, of views at the model's size and channels.
     pub fn anomaly_maps(&self, images: &[Image]) -> Vec<Vec<f32>> {
         let images: Vec<Image> = images.iter().map(|image| self.config.data.normalize.apply(image)).collect();
+        let memory = self.normal.memory.as_ref();
+        if let (MapKind::Memory, Some(memory)) = (self.config.score.map, memory) {
+            return images.iter().map(|image| memory.map(image)).collect();
+        }
         let mut maps = Vec::with_capacity(images.len());
         // A few at a time: enough to fill the machine, little enough to keep memory small.
         for chunk in images.chunks(8) {
             maps.extend(anomaly_maps(&self.model, chunk, &self.config.score, &self.config.mask));
         }
-        if let Some(position) = &self.position {
+        if let Some(position) = &self.normal.position {
             maps.iter_mut().for_each(|map| position.apply(map));
+        }
+        if let (MapKind::Fused, Some(unit), Some(memory)) = (self.config.score.map, self.normal.unit, memory)
+        {
+            for (map, image) in maps.iter_mut().zip(&images) {
+                let distances = memory.map(image);
+                map.iter_mut().zip(distances).for_each(|(v, d)| *v = 0.5 * (*v / unit + d));
+            }
         }
         maps
     }
@@ -229,8 +241,13 @@ impl Detector {
         &self.history
     }
 
+    /// What it knows of good images beside the network.
+    pub fn normal(&self) -> &Normal {
+        &self.normal
+    }
+
     /// Whether maps are calibrated by position.
     pub fn is_position_calibrated(&self) -> bool {
-        self.position.is_some()
+        self.normal.position.is_some()
     }
 }

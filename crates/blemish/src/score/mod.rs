@@ -3,6 +3,8 @@
 pub mod anomaly_map;
 mod calibrate;
 mod detector;
+mod normal;
 
 pub use calibrate::{PositionMap, Threshold, thresholds};
 pub use detector::{Detector, Prediction, Verdict};
+pub use normal::Normal;

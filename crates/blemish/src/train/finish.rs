@@ -2,13 +2,14 @@
 
 use super::split::{Light, TrainingData};
 use super::validate::validate;
-use crate::config::{Calibration, RunConfig};
-use crate::data::ByteImage;
+use crate::config::{Calibration, Keep, RunConfig};
+use crate::data::{ByteImage, Image};
 use crate::error::{Error, Result};
 use crate::format::Provenance;
 use crate::history::EpochRecord;
+use crate::memory::Memory;
 use crate::model::Mae;
-use crate::score::{Detector, PositionMap, thresholds};
+use crate::score::{Detector, Normal, PositionMap, thresholds};
 
 /// Training images whose maps make the position map.
 const POSITION_IMAGES: usize = 64;
@@ -30,7 +31,9 @@ pub fn finish(
         let some: Vec<&ByteImage> = data.train.iter().step_by(step).collect();
         PositionMap::new(&maps(&detector, &some))
     });
-    let detector = detector.with_calibration(position.clone(), Vec::new());
+    let detector = detector.with_calibration(Normal { position, ..Normal::default() }, Vec::new());
+    let normal = remember(config, &detector, data);
+    let detector = detector.with_calibration(normal.clone(), Vec::new());
     // Without held-out images the training images must do; `thresholds` says how many there were.
     let good: Vec<&ByteImage> =
         if data.holdout.is_empty() { &data.train } else { &data.holdout }.iter().collect();
@@ -43,7 +46,34 @@ pub fn finish(
     let Light { median, spread } = data.light;
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let provenance = Provenance { version, median, spread, seconds, ..Provenance::default() };
-    Ok(detector.with_calibration(position, thresholds).with_origin(provenance, history))
+    Ok(detector.with_calibration(normal, thresholds).with_origin(provenance, history))
+}
+
+/// Fills the memory, where the configuration keeps one, and finds the units in which it is joined with the network.
+fn remember(config: &RunConfig, detector: &Detector, data: &TrainingData) -> Normal {
+    let mut normal = detector.normal().clone();
+    if config.score.memory.keep != Keep::Always {
+        return normal;
+    }
+    // Units come from images that are not remembered: the held-out ones, else every fifth.
+    let (kept, unseen): (Vec<&ByteImage>, Vec<&ByteImage>) = if data.holdout.is_empty() {
+        let (unseen, kept): (Vec<_>, Vec<_>) = data.train.iter().enumerate().partition(|(i, _)| i % 5 == 4);
+        (
+            kept.into_iter().map(|(_, image)| image).collect(),
+            unseen.into_iter().map(|(_, image)| image).collect(),
+        )
+    } else {
+        (data.train.iter().collect(), data.holdout.iter().collect())
+    };
+    let normalised = |images: &[&ByteImage]| -> Vec<Image> {
+        images.iter().map(|image| config.data.normalize.apply(&image.to_image())).collect()
+    };
+    let largest = maps(detector, &unseen).into_iter().map(|map| map.into_iter().fold(0.0, f32::max));
+    let unit = largest.sum::<f32>() / unseen.len().max(1) as f32;
+    normal.unit = (unit > 0.0).then_some(unit);
+    normal.memory = Memory::fit(&normalised(&kept), &config.score.memory)
+        .map(|memory| memory.in_units_of(&normalised(&unseen)));
+    normal
 }
 
 fn maps(detector: &Detector, images: &[&ByteImage]) -> Vec<Vec<f32>> {

@@ -1,0 +1,83 @@
+//! What the scorer knows of good images beside the network, and how it is kept among a model file's tensors.
+
+use super::calibrate::PositionMap;
+use crate::config::RunConfig;
+use crate::memory::{Components, Grid, Memory, Scale};
+use crate::model::{Array, Weights};
+
+/// Name of the position map among the tensors.
+const POSITION: &str = "calibration.position";
+/// Name of the network's unit among the tensors.
+const UNIT: &str = "calibration.unit";
+
+/// What is normal.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Normal {
+    /// The network's mean map of good images, where maps are calibrated by position.
+    pub position: Option<PositionMap>,
+    /// The largest value that the network's map has on a good image, on average: maps are joined in units of it.
+    pub unit: Option<f32>,
+    /// Patches of good images, where they are remembered.
+    pub memory: Option<Memory>,
+}
+
+impl Normal {
+    /// As named tensors. `input_size` is the model's.
+    pub fn to_tensors(&self, input_size: [usize; 2]) -> Weights {
+        let mut tensors = Weights::new();
+        let mut put = |name: String, shape: &[usize], values: &[f32]| {
+            tensors.insert(name, Array { shape: shape.to_vec(), values: values.to_vec() });
+        };
+        if let Some(position) = &self.position {
+            put(POSITION.to_owned(), &input_size, &position.mean);
+        }
+        if let Some(unit) = self.unit {
+            put(UNIT.to_owned(), &[1], &[unit]);
+        }
+        for scale in self.memory.iter().flat_map(Memory::scales) {
+            let (grid, components) = (scale.grid, &scale.components);
+            let each = scale.prototypes.len() / (grid.places() * components.count());
+            put(name(grid.scale, "unit"), &[1], &[scale.unit]);
+            put(name(grid.scale, "mean"), &[grid.values()], &components.mean);
+            put(name(grid.scale, "basis"), &[grid.values(), components.count()], &components.basis);
+            let shape = [grid.places(), each, components.count()];
+            put(name(grid.scale, "prototypes"), &shape, &scale.prototypes);
+        }
+        tensors
+    }
+
+    /// Takes its tensors out of `tensors`; `config` is valid and names the channels.
+    ///
+    /// # Errors
+    /// A sentence on what does not fit.
+    pub fn take_from(tensors: &mut Weights, config: &RunConfig) -> Result<Self, String> {
+        let size = config.input_size();
+        let position = tensors.remove(POSITION);
+        if position.as_ref().is_some_and(|p| p.shape != size || p.values.iter().any(|&v| v <= 0.0)) {
+            return Err("its position map has the wrong shape, or values that are not positive".to_owned());
+        }
+        let unit = tensors.remove(UNIT).map(|unit| unit.values.first().copied().unwrap_or_default());
+        if unit.is_some_and(|unit| unit <= 0.0) {
+            return Err("its unit is not positive".to_owned());
+        }
+        let mut scales = Vec::new();
+        for &scale in &config.score.memory.scales {
+            let mut take = |part: &str| tensors.remove(&name(scale, part)).map(|array| array.values);
+            let (Some(unit), Some(mean), Some(basis), Some(prototypes)) =
+                (take("unit"), take("mean"), take("basis"), take("prototypes"))
+            else {
+                continue;
+            };
+            let grid = Grid::new(scale, size, config.data.channels.unwrap_or(3));
+            let scale = Components::from_parts(mean, basis)
+                .and_then(|components| Scale::new(grid, components, prototypes, *unit.first()?));
+            scales.push(scale.ok_or("its memory of good patches does not fit its configuration")?);
+        }
+        let memory = (!scales.is_empty()).then(|| Memory::new(size, config.score.memory.reach, scales));
+        Ok(Self { position: position.map(|p| PositionMap { mean: p.values }), unit, memory })
+    }
+}
+
+fn name(scale: usize, part: &str) -> String {
+    format!("memory.{scale}.{part}")
+}
