@@ -67,6 +67,14 @@ impl From<Broken> for OnError {
     }
 }
 
+/// How patient a command is with its images.
+#[derive(Args)]
+pub struct Patience {
+    /// What to do with an image that cannot be used
+    #[arg(long, value_enum, default_value_t)]
+    pub on_error: Broken,
+}
+
 /// Which of the model's thresholds decides.
 #[derive(Args)]
 pub struct ThresholdArgs {
@@ -94,17 +102,7 @@ impl ThresholdArgs {
             }
             (rule, _) => rule.unwrap_or(ThresholdRule::Far),
         };
-        detector.choose_threshold(rule, self.far).map_err(|_| {
-            let held: Vec<String> = detector
-                .thresholds()
-                .iter()
-                .map(|t| {
-                    t.stated_rate.map_or_else(|| t.rule.name().to_owned(), |rate| format!("far at {rate}"))
-                })
-                .collect();
-            let held = if held.is_empty() { "none".to_owned() } else { held.join(", ") };
-            Failure::Usage(format!("the model does not hold this threshold; it holds: {held}"))
-        })
+        detector.choose_threshold(rule, self.far).map_err(|error| Failure::Usage(error.to_string()))
     }
 }
 

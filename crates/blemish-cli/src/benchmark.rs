@@ -11,8 +11,8 @@ use blemish::{Device, Error, write_whole};
 use clap::Args;
 use serde::Serialize;
 
-use crate::args::{Broken, Split};
-use crate::device::DeviceName;
+use crate::args::{Patience, Split};
+use crate::device::DeviceArgs;
 use crate::evaluate::{measure, write};
 use crate::failure::{Failure, Result};
 use crate::folder::Folder;
@@ -51,12 +51,10 @@ pub struct BenchmarkArgs {
     /// Which images choose the checkpoint and the threshold
     #[arg(long, value_enum, default_value_t)]
     split: Split,
-    /// What to do with an image that cannot be used
-    #[arg(long, value_enum, default_value_t)]
-    on_error: Broken,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
-    device: DeviceName,
+    #[command(flatten)]
+    patience: Patience,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Go on where a benchmark was interrupted; what is finished is only evaluated again
     #[arg(long)]
     resume: bool,
@@ -172,13 +170,13 @@ impl Job<'_> {
             category: set.category.clone(),
             split: args.split,
             val: None,
-            on_error: args.on_error,
+            on_error: args.patience.on_error,
         };
         let mut settings = args.settings.clone();
         settings.seed = self.seed;
         let trained =
             Session::new(set, source, &settings, folder, device.clone(), Arc::clone(stop))?.run(output)?;
-        let (detector, on_error) = (&trained.detector, args.on_error.into());
+        let (detector, on_error) = (&trained.detector, args.patience.on_error.into());
         let evaluated = measure(detector, &trained.model, &trained.set, trained.source.split, on_error)?;
         write(&self.folder, &evaluated, detector)?;
         let evaluation = &evaluated.evaluation;

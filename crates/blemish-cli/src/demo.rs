@@ -19,6 +19,7 @@ use crate::failure::{Failure, Result};
 use crate::folder::Folder;
 use crate::heatmaps::HeatMaps;
 use crate::output::Output;
+use crate::quote::quoted;
 use crate::run_folder::{RunFolder, Source, Start};
 use crate::session::{Session, Trained};
 use crate::stop::on_ctrl_c;
@@ -77,9 +78,13 @@ fn config(seed: u64) -> RunConfig {
 /// Runs the demo.
 pub fn run(args: &DemoArgs, output: &Output) -> Result<()> {
     let folder = claim(&args.out)?;
-    let (data, heatmaps) = (folder.join("data"), folder.join("heatmaps"));
+    let (data, heatmaps) = (folder.join("data/flange"), folder.join("heatmaps"));
     tracing::info!("drawing pictures of a synthetic product into {}", data.display());
-    generate(&pictures(args.seed), &data)?;
+    if let Err(error) = generate(&pictures(args.seed), &data) {
+        // A part of the pictures is of no use; what cannot be removed goes when the demo runs again.
+        let _ = fs::remove_dir_all(folder.join("data")).and_then(|()| fs::remove_file(folder.join(MARK)));
+        return Err(error.into());
+    }
     let set = data::open(&data, None)?;
     let source = Source {
         data: data.display().to_string(),
@@ -115,7 +120,7 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<()> {
         let places =
             [("model", &summary.model_file), ("report", &summary.report), ("heat maps", &summary.heatmaps)];
         let places: String = places.iter().map(|(name, path)| format!("{name:<11}{path}\n")).collect();
-        let model = args.out.display();
+        let model = quoted(&args.out);
         format!("{}\n{places}next       blemish predict {model} PHOTO..\n", text_table(evaluation))
     })
 }
@@ -147,7 +152,7 @@ fn draw(trained: &Trained, folder: &Path) -> Result<()> {
         let picture = detector.read(&sample.path)?;
         let prediction = detector.predict(&picture)?;
         let size = [picture.image.height, picture.image.width];
-        let truth = sample.mask.as_deref().map(|path| decode_mask(path, size)).transpose()?;
+        let truth = sample.mask.as_deref().map(|path| decode_mask(path, size, u64::MAX)).transpose()?;
         heatmaps.save(&sample.path, &picture.image, &prediction, truth.as_ref())?;
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Where to compute.
 
 use blemish::{Device, Error};
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 
 use crate::failure::Result;
 
@@ -14,6 +14,21 @@ pub enum DeviceName {
     Wgpu,
     /// An NVIDIA graphics card
     Cuda,
+}
+
+/// Where to compute, as the command line says.
+#[derive(Args)]
+pub struct DeviceArgs {
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    device: DeviceName,
+}
+
+impl DeviceArgs {
+    /// The device, if this program was built for it.
+    pub fn open(&self) -> Result<Device> {
+        self.device.open()
+    }
 }
 
 impl DeviceName {

@@ -1,5 +1,6 @@
 //! `blemish evaluate`: how good a model is on labelled images.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use blemish::data::{self, DataSet, OnError};
@@ -10,8 +11,8 @@ use blemish::train::{Protocol, diyt_split};
 use blemish::write_whole;
 use clap::Args;
 
-use crate::args::{Broken, Split, ThresholdArgs};
-use crate::device::DeviceName;
+use crate::args::{Patience, Split, ThresholdArgs};
+use crate::device::DeviceArgs;
 use crate::failure::Result;
 use crate::folder::Folder;
 use crate::output::{Output, json};
@@ -40,15 +41,13 @@ pub struct EvaluateArgs {
     out: Option<PathBuf>,
     #[command(flatten)]
     threshold: ThresholdArgs,
-    /// With 'diyt': leave out the fifth of the test images that chose checkpoint and threshold
-    #[arg(long, value_enum, default_value_t)]
+    /// 'holdout': every test image counts; 'diyt': without the fifth that chose checkpoint and threshold, as published
+    #[arg(long, value_enum, default_value_t, hide_possible_values = true)]
     split: Split,
-    /// What to do with an image that cannot be used
-    #[arg(long, value_enum, default_value_t)]
-    on_error: Broken,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
-    device: DeviceName,
+    #[command(flatten)]
+    patience: Patience,
+    #[command(flatten)]
+    device: DeviceArgs,
 }
 
 /// Evaluates.
@@ -56,9 +55,10 @@ pub fn run(args: &EvaluateArgs, output: &Output) -> Result<()> {
     let model = model_file(&args.model);
     let mut detector = Detector::load(&model, &args.device.open()?)?;
     args.threshold.apply(&mut detector)?;
+    detector.threshold()?;
     let set = data::open(&args.data, args.category.as_deref())?;
     let folder = args.out.as_deref().map(Folder::open).transpose()?;
-    let evaluated = measure(&detector, &model, &set, args.split, args.on_error.into())?;
+    let evaluated = measure(&detector, &model, &set, args.split, args.patience.on_error.into())?;
     if let Some(folder) = &folder {
         write(folder.path(), &evaluated, &detector)?;
     }
@@ -97,8 +97,14 @@ pub fn measure(
 
 /// Writes `report.html` and `evaluation.json`.
 pub fn write(folder: &Path, evaluated: &Evaluated, detector: &Detector) -> Result<()> {
-    evaluated.report(detector)?.save(&folder.join("report.html"))?;
-    write_whole(&folder.join("evaluation.json"), json(&evaluated.evaluation)?.as_bytes())?;
-    tracing::info!("wrote {}", folder.join("report.html").display());
+    let report = folder.join("report.html");
+    evaluated.report(detector)?.save(&report)?;
+    if let Err(error) = write_whole(&folder.join("evaluation.json"), json(&evaluated.evaluation)?.as_bytes())
+    {
+        // Both or none; what cannot be removed is at least whole.
+        let _ = fs::remove_file(&report);
+        return Err(error.into());
+    }
+    tracing::info!("wrote {}", report.display());
     Ok(())
 }

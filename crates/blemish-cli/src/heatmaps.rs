@@ -1,10 +1,11 @@
 //! Heat maps as PNG files.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use blemish::data::{ByteImage, PixelMask};
-use blemish::report::{overlay, save_png};
+use blemish::report::{heat, overlay, panel, save_png};
 use blemish::score::Prediction;
 
 use crate::failure::Result;
@@ -22,8 +23,9 @@ impl HeatMaps {
         Ok(Self { folder: Folder::open(path)?, names: HashSet::new() })
     }
 
-    /// Writes the picture of `image`, with the regions that reach the threshold in colour and outlined; images of the
-    /// same name get a number.
+    /// Writes `image`, with the regions that reach the threshold in colour and outlined, and its heat map beside it.
+    /// The file is named after the image; where that name is taken its folder's name is put before it, and then a
+    /// number behind.
     pub fn save(
         &mut self,
         path: &Path,
@@ -31,16 +33,23 @@ impl HeatMaps {
         prediction: &Prediction,
         truth: Option<&PixelMask>,
     ) -> Result<PathBuf> {
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let mut name = stem.clone();
-        let mut number = 1;
-        while !self.names.insert(name.clone()) {
-            number += 1;
-            name = format!("{stem}-{number}");
-        }
+        let name = self.free_name(path);
         let target = self.folder.join(format!("{name}.png"));
-        let threshold = prediction.threshold;
-        save_png(&overlay(image, &prediction.map, threshold, 2.0 * threshold, truth), &target)?;
+        self.names.insert(name);
+        let Prediction { map, threshold, .. } = prediction;
+        // Twice the threshold is the hottest colour, as in the report.
+        let scale = 2.0 * threshold;
+        let regions = overlay(image, map, *threshold, scale, truth);
+        save_png(&panel(&[regions, heat(map, image.height, image.width, scale)]), &target)?;
         Ok(target)
+    }
+
+    fn free_name(&self, path: &Path) -> String {
+        let text = |part: Option<&OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+        let stem = text(path.file_stem());
+        let long = format!("{}-{stem}", text(path.parent().and_then(Path::file_name)));
+        let numbered = (2..).map(|number| format!("{long}-{number}"));
+        let free = [stem, long.clone()].into_iter().chain(numbered).find(|name| !self.names.contains(name));
+        free.unwrap_or(long)
     }
 }

@@ -7,16 +7,16 @@ use std::path::Path;
 use blemish::augment::{Statistics, image_statistics};
 use blemish::config::{Preset, RunConfig};
 use blemish::data::{
-    self, DecodeOptions, Label, LoadedImage, OnError, Problem, Sample, decode_mask, detect_channels, load,
+    self, DecodeOptions, Label, LoadedImage, OnError, Problem, Sample, detect_channels, load, load_masks,
 };
+use blemish::evaluate::shortcut_audit;
 use blemish::evaluation::ShortcutAudit;
-use blemish::metrics::auroc;
 use blemish::profile::Profile;
 use blemish::train::load_options;
 use serde::Serialize;
 
 use crate::failure::Result;
-use crate::output::Output;
+use crate::output::{Output, colours};
 
 #[derive(Serialize)]
 struct Summary {
@@ -54,7 +54,7 @@ struct Size {
 pub fn run(path: &Path, category: Option<&str>, output: &Output) -> Result<()> {
     let set = data::open(path, category)?;
     let mut config = RunConfig::preset(Preset::Light);
-    config.data.channels = Some(detect_channels(&set.train)?);
+    config.data.channels = Some(detect_channels(&set.train, config.data.max_pixels)?);
     let options = load_options(&config, OnError::Skip);
     let samples: Vec<Sample> = set.train.iter().chain(&set.test).cloned().collect();
     let loaded = load(&samples, &options)?;
@@ -62,10 +62,13 @@ pub fn run(path: &Path, category: Option<&str>, output: &Output) -> Result<()> {
         loaded.images.iter().partition(|image| set.train.contains(&image.sample));
 
     let mut problems = set.problems.clone();
-    problems.extend(loaded.problems.iter().cloned());
-    for path in loaded.images.iter().filter_map(|image| image.sample.mask.as_deref()) {
-        if let Err(error) = decode_mask(path, options.image_size) {
-            problems.push(Problem { path: path.to_path_buf(), reason: error.to_string() });
+    let (masks, bad_masks) = load_masks(&loaded.images, &options)?;
+    problems.extend(loaded.problems.into_iter().chain(bad_masks));
+    for (image, mask) in loaded.images.iter().zip(&masks) {
+        if image.sample.label == Label::Defective && mask.as_ref().is_some_and(|mask| mask.count() == 0) {
+            let path = image.sample.mask.clone().unwrap_or_default();
+            problems
+                .push(Problem { path, reason: "mask: empty, though the image is called defective".into() });
         }
     }
     let decoding = DecodeOptions { max_pixels: options.max_pixels, channels: Some(options.channels) };
@@ -77,7 +80,7 @@ pub fn run(path: &Path, category: Option<&str>, output: &Output) -> Result<()> {
         groups: groups(&train, "train").into_iter().chain(groups(&test, "test")).collect(),
         sizes: sizes(&loaded.images),
         profile: Profile::survey(&set.train, &decoding)?.describe(),
-        shortcut_audit: audit(&test),
+        shortcut_audit: shortcut_audit(&test),
         problems,
     };
     output.result(&summary, || text(&summary))
@@ -117,21 +120,13 @@ fn sizes(images: &[LoadedImage]) -> Vec<Size> {
     sizes
 }
 
-/// How far brightness or contrast alone tells good test images from defective ones.
-fn audit(test: &[&LoadedImage]) -> ShortcutAudit {
-    let defective: Vec<bool> = test.iter().map(|l| l.sample.label == Label::Defective).collect();
-    let statistics: Vec<_> = test.iter().map(|l| image_statistics(&l.picture.image.to_image())).collect();
-    // Undefined where there are not both kinds of images.
-    let of =
-        |f: fn(&Statistics) -> f32| auroc(&statistics.iter().map(f).collect::<Vec<_>>(), &defective).ok();
-    ShortcutAudit::new(of(|s| s.mean), of(|s| s.spread), of(|s| s.high_frequency))
-}
-
 fn text(summary: &Summary) -> String {
-    let colour = if summary.channels == 1 { "grey" } else { "colour" };
     let mut text = format!(
-        "data         {}\nproduct      {}\nlayout       {}, {colour}\n",
-        summary.data, summary.category, summary.layout
+        "data         {}\nproduct      {}\nlayout       {}, {}\n",
+        summary.data,
+        summary.category,
+        summary.layout,
+        colours(summary.channels)
     );
     for Size { height, width, images } in &summary.sizes {
         text += &format!("size         {height} x {width} pixels: {images} images\n");

@@ -8,12 +8,13 @@ use blemish::Error;
 use blemish::config::RunConfig;
 use blemish::data::{ByteImage, Picture, View};
 use blemish::format::Provenance;
+use blemish::report::significant;
 use blemish::score::{Detector, Threshold};
 use serde::Serialize;
 
 use crate::device::DeviceName;
 use crate::failure::Result;
-use crate::output::Output;
+use crate::output::{Output, colours};
 use crate::progress::duration;
 
 /// Images that are timed; the median counts.
@@ -29,6 +30,8 @@ struct Summary<'a> {
     milliseconds_per_image: Option<f64>,
     threshold_rule: &'static str,
     thresholds: &'a [Threshold],
+    #[serde(skip)]
+    used: Option<&'a Threshold>,
     calibrated_by_position: bool,
     provenance: &'a Provenance,
     epochs: usize,
@@ -49,6 +52,7 @@ pub fn run(path: &Path, output: &Output) -> Result<()> {
         milliseconds_per_image: time(&detector)?,
         threshold_rule: config.score.threshold.name(),
         thresholds: detector.thresholds(),
+        used: detector.threshold().ok(),
         calibrated_by_position: detector.is_position_calibrated(),
         provenance: detector.provenance(),
         epochs: detector.history().len(),
@@ -81,29 +85,24 @@ fn text(summary: &Summary) -> String {
     let Summary { provenance, config, .. } = summary;
     let [h, w, channels] = summary.input;
     let mut text = format!(
-        "model        {}\nsize         {:.1} MB, {} parameters, preset {}\ninput        {h} x {w} pixels, {channels} channels\n",
+        "model        {}\nsize         {:.1} MB, {} parameters, preset {}\ninput        {h} x {w} pixels, {}\n",
         summary.model,
         summary.bytes as f64 / 1e6,
         summary.parameters,
-        config.preset.name()
+        config.preset.name(),
+        colours(channels)
     );
-    text += &format!("work         {:.2} GFLOP for one image", summary.flops as f64 / 1e9);
+    text += &format!("work         {} GFLOP for one image", significant(Some(summary.flops as f64 / 1e9)));
     if let Some(time) = summary.milliseconds_per_image {
         text += &format!(", {time:.1} ms here");
     }
     text += "\n\n";
     for threshold in summary.thresholds {
-        let used = if threshold.rule == config.score.threshold
-            && threshold.stated_rate.is_none_or(|rate| rate == config.score.far)
-        {
-            " (used)"
-        } else {
-            ""
-        };
+        let used = if Some(threshold) == summary.used { " (used)" } else { "" };
         text += &format!(
-            "threshold    {:<10} {:.4}  {}{used}\n",
+            "threshold    {:<10} {:>9}  {}{used}\n",
             threshold.rule.name(),
-            threshold.value,
+            significant(Some(threshold.value)),
             threshold.how
         );
     }

@@ -19,6 +19,7 @@ mod output;
 mod plan;
 mod predict;
 mod progress;
+mod quote;
 mod run_folder;
 mod session;
 mod settings;

@@ -9,17 +9,20 @@ use tracing::Level;
 
 use crate::failure::{Failure, Result};
 
+/// In help texts these options stand below the command's own.
+const LAST: usize = 900;
+
 /// What is printed, and how; the same for every command.
 #[derive(Args)]
 pub struct OutputArgs {
     /// Print results as JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = LAST)]
     json: bool,
     /// Print no progress and no remarks, only warnings and errors
-    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    #[arg(long, short, global = true, conflicts_with = "verbose", display_order = LAST)]
     quiet: bool,
     /// Print one line per epoch instead of a progress bar, and details
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, display_order = LAST)]
     verbose: bool,
 }
 
@@ -58,7 +61,7 @@ impl OutputArgs {
 impl Output {
     /// Prints a command's result: `value` as JSON or `text`.
     pub fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
-        if self.json { print(&json(value)?) } else { print(&text()) }
+        if self.json { print(&json(value)?) } else { print(&visible(&text())) }
     }
 }
 
@@ -83,5 +86,16 @@ pub fn print(text: &str) -> Result<()> {
 /// Prints an error to standard error.
 pub fn error(error: &impl Display) {
     // Where standard error cannot be written to, nobody can be told.
-    let _ = writeln!(io::stderr(), "error: {error}");
+    let _ = writeln!(io::stderr(), "error: {}", visible(&error.to_string()));
+}
+
+/// Names of files and texts in model files come from anywhere: what would command the terminal is made visible.
+fn visible(text: &str) -> String {
+    let shown = |c: char| if c.is_control() && !"\n\t".contains(c) { '\u{fffd}' } else { c };
+    text.chars().map(shown).collect()
+}
+
+/// One channel or three, in a word.
+pub fn colours(channels: usize) -> &'static str {
+    if channels == 1 { "grey" } else { "colour" }
 }

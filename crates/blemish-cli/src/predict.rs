@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
+use blemish::Result as BlemishResult;
 use blemish::data::{Picture, images_in};
 use blemish::metrics::Region;
 use blemish::score::{Detector, Verdict};
-use blemish::{Error, Result as BlemishResult};
 use clap::Args;
 use serde::Serialize;
 
 use crate::args::ThresholdArgs;
-use crate::device::DeviceName;
+use crate::device::DeviceArgs;
 use crate::failure::{Failure, Result};
 use crate::heatmaps::HeatMaps;
 use crate::output::{Output, json_line};
@@ -36,14 +36,13 @@ pub struct PredictArgs {
     /// Images, and folders that are searched for images
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Write a picture per image into this folder, with what was found in colour
+    /// Write a picture per image into this folder: what was found, and the heat map beside it
     #[arg(long, value_name = "DIR")]
     heatmaps: Option<PathBuf>,
     #[command(flatten)]
     threshold: ThresholdArgs,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
-    device: DeviceName,
+    #[command(flatten)]
+    device: DeviceArgs,
 }
 
 /// The answer for one image.
@@ -96,7 +95,7 @@ pub fn run(args: &PredictArgs, _: &Output) -> Result<()> {
                 Ok(picture) => json_line(&answer(detector, &path, &picture, heatmaps.as_mut())?)?,
                 Err(error) => {
                     unusable += 1;
-                    json_line(&Unusable { path: path.display().to_string(), error: reason(error) })?;
+                    json_line(&Unusable { path: path.display().to_string(), error: error.reason() })?;
                 }
             }
         }
@@ -125,13 +124,4 @@ fn answer(
         regions: prediction.regions,
         heatmap: heatmap.map(|path| path.display().to_string()),
     })
-}
-
-/// What is wrong, without the path, which stands beside it.
-fn reason(error: Error) -> String {
-    match error {
-        Error::Image { reason, .. } | Error::Data { reason, .. } => reason,
-        Error::Io { source, .. } => source.to_string(),
-        other => other.to_string(),
-    }
 }

@@ -38,7 +38,9 @@ impl Progress {
             }
             Event::Step { loss, images } => {
                 self.bar.inc(*images as u64);
-                self.bar.set_message(format!("epoch {}/{}  loss {loss:.4}", self.epoch + 1, self.epochs));
+                let width = self.epochs.to_string().len();
+                let epoch = format!("{:>width$}/{}", self.epoch + 1, self.epochs);
+                self.bar.set_message(format!("epoch {epoch}  loss {loss:.4}"));
             }
             Event::Epoch(record) => {
                 self.epoch = record.epoch;
@@ -101,10 +103,11 @@ impl Progress {
     }
 }
 
-/// Seconds in words: `40 s`, `12.5 min`, `3.2 h`.
+/// Seconds in words: `1.5 s`, `40 s`, `12.5 min`, `3.2 h`.
 pub fn duration(seconds: f64) -> String {
     match seconds {
-        s if s < 60.0 => format!("{s:.0} s"),
+        s if s < 9.95 => format!("{s:.1} s"),
+        s if s < 59.5 => format!("{s:.0} s"),
         s if s < 5400.0 => format!("{:.1} min", s / 60.0),
         s => format!("{:.1} h", s / 3600.0),
     }

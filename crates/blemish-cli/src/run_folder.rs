@@ -74,7 +74,12 @@ impl RunFolder {
     /// Opens the folder; refuses it before any work is done if it cannot be used for `start`.
     pub fn open(path: &Path, start: Start) -> Result<Self> {
         Self::check(path, start)?;
-        Ok(Self { folder: Folder::open(path)?, start })
+        let folder = Folder::open(path)?;
+        // A run that was killed while it wrote a file leaves the part that it had written.
+        for name in [MODEL, CHECKPOINT, CONFIG, SOURCE, METRICS] {
+            remove_temporary(path, name)?;
+        }
+        Ok(Self { folder, start })
     }
 
     /// Whether the folder can be used for `start`, as far as a look tells.
@@ -127,7 +132,11 @@ impl RunFolder {
             }
         }
         write_whole(&self.folder.join(SOURCE), json(source)?.as_bytes())?;
-        write_whole(&self.folder.join(CONFIG), config.to_toml()?.as_bytes())?;
+        if let Err(error) = write_whole(&self.folder.join(CONFIG), config.to_toml()?.as_bytes()) {
+            // One is of no use without the other.
+            let _ = fs::remove_file(self.folder.join(SOURCE));
+            return Err(error.into());
+        }
         Ok(())
     }
 
@@ -161,4 +170,19 @@ impl RunFolder {
 /// Whether `path` holds a run that can go on.
 pub fn is_started(path: &Path) -> bool {
     path.join(CONFIG).is_file()
+}
+
+/// Removes what [`write_whole`] leaves beside `name` when the process is killed.
+fn remove_temporary(folder: &Path, name: &str) -> Result<()> {
+    let failed = |e| Error::io(folder, e);
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let file = entry.file_name();
+        let number =
+            file.to_str().and_then(|file| file.strip_prefix(name)?.strip_prefix('.')?.strip_suffix(".tmp"));
+        if number.is_some_and(|number| number.parse::<u32>().is_ok()) {
+            fs::remove_file(entry.path()).map_err(|e| Error::io(entry.path(), e))?;
+        }
+    }
+    Ok(())
 }

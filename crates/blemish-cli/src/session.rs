@@ -14,7 +14,7 @@ use blemish::train::{self, TrainOptions, TrainingData};
 
 use crate::date::today;
 use crate::failure::{Failure, Result};
-use crate::output::Output;
+use crate::output::{Output, colours};
 use crate::plan::announce;
 use crate::progress::Progress;
 use crate::run_folder::{RunFolder, Source};
@@ -89,7 +89,7 @@ impl Session {
     pub fn run(mut self, output: &Output) -> Result<Trained> {
         warn_of(&self.set.problems);
         if self.config.data.channels.is_none() {
-            self.config.data.channels = Some(detect_channels(&self.set.train)?);
+            self.config.data.channels = Some(detect_channels(&self.set.train, self.config.data.max_pixels)?);
         }
         self.config.validate()?;
         let profile = self.survey()?;
@@ -128,10 +128,11 @@ impl Session {
         config.resolve(config.data.channels.unwrap_or(3), &profile);
         config.validate()?;
         let turns = config.train.geometric.rotation_degrees;
-        let ([h, w], channels) = (config.input_size(), config.data.channels.unwrap_or(3));
+        let [h, w] = config.input_size();
         tracing::info!(
-            "preset {}, {h} x {w} pixels, {channels} channels; augmentation turns images by up to {turns} degrees",
-            config.preset.name()
+            "preset {}, {h} x {w} pixels, {}; augmentation turns images by up to {turns} degrees",
+            config.preset.name(),
+            colours(config.data.channels.unwrap_or(3))
         );
         Ok(profile)
     }
@@ -146,6 +147,15 @@ impl Session {
             self.set.category
         );
         tracing::info!("{}", protocol.describe());
+        if holdout == 0 {
+            tracing::warn!(
+                "warning: no good image is held out: the thresholds come from images that the model has learnt, and \
+                 may be too low"
+            );
+        }
+        if validation == 0 {
+            tracing::warn!("warning: nothing to validate with: the last epoch counts, not the best");
+        }
         Ok(data)
     }
 

@@ -1,18 +1,20 @@
 //! `blemish train`: good images in, a model file out.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use blemish::data::{self, Problem};
 use blemish::history::EpochRecord;
+use blemish::report::significant;
 use blemish::score::Threshold;
 use clap::Args;
 use serde::Serialize;
 
-use crate::args::{Broken, Split};
-use crate::device::DeviceName;
+use crate::args::{Patience, Split};
+use crate::device::DeviceArgs;
 use crate::failure::Result;
 use crate::output::Output;
 use crate::progress::duration;
+use crate::quote::quoted;
 use crate::run_folder::{RunFolder, Source, Start};
 use crate::session::{Session, Trained};
 use crate::settings::Settings;
@@ -43,18 +45,16 @@ pub struct TrainArgs {
     out: PathBuf,
     #[command(flatten)]
     settings: Settings,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
-    device: DeviceName,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Which images choose the checkpoint and the threshold
     #[arg(long, value_enum, default_value_t)]
     split: Split,
     /// Choose them on your own images instead: a folder with folders 'good' and others
     #[arg(long, value_name = "DIR", conflicts_with = "split")]
     val: Option<PathBuf>,
-    /// What to do with an image that cannot be used
-    #[arg(long, value_enum, default_value_t)]
-    on_error: Broken,
+    #[command(flatten)]
+    patience: Patience,
     /// Go on where a run was interrupted, with its own settings
     #[arg(long, conflicts_with_all = ["settings", "split", "val", "on_error"])]
     resume: bool,
@@ -94,23 +94,26 @@ pub fn run(args: &TrainArgs, output: &Output) -> Result<()> {
         category: set.category.clone(),
         split: args.split,
         val: args.val.clone(),
-        on_error: args.on_error,
+        on_error: args.patience.on_error,
     };
     let session = Session::new(set, source, &args.settings, folder, device, on_ctrl_c())?;
     let trained = session.run(output).map_err(|failure| failure.with_next(|| next(args)))?;
-    summarise(&trained, &args.data, &args.out, output)
+    summarise(&trained, args, output)
 }
 
 /// The command that goes on after Ctrl-C.
 fn next(args: &TrainArgs) -> String {
-    let category = args.category.as_ref().map_or_else(String::new, |name| format!(" --category {name}"));
-    let (data, out) = (args.data.display(), args.out.display());
-    format!(
-        "nothing but the last epoch is lost; continue with: blemish train {data}{category} --out {out} --resume"
-    )
+    let (data, out) = (data_set(args), quoted(&args.out));
+    format!("nothing but the last epoch is lost; continue with: blemish train {data} --out {out} --resume")
 }
 
-fn summarise(trained: &Trained, data: &Path, out: &Path, output: &Output) -> Result<()> {
+/// The data set as the command line named it.
+fn data_set(args: &TrainArgs) -> String {
+    let category = args.category.as_ref().map(|name| format!(" --category {}", quoted(name.as_ref())));
+    quoted(&args.data) + &category.unwrap_or_default()
+}
+
+fn summarise(trained: &Trained, args: &TrainArgs, output: &Output) -> Result<()> {
     let detector = &trained.detector;
     let threshold = detector.threshold()?;
     let summary = Summary {
@@ -139,11 +142,16 @@ fn summarise(trained: &Trained, data: &Path, out: &Path, output: &Output) -> Res
                 best.epoch
             );
         }
-        text +=
-            &format!("threshold:  {:.4} ({}: {})\n", threshold.value, threshold.rule.name(), threshold.how);
+        let value = significant(Some(threshold.value));
+        text += &format!("threshold:  {value} ({}: {})\n", threshold.rule.name(), threshold.how);
         text += &format!("model:      {}\n", summary.model);
-        let next = if trained.set.test.is_empty() { "predict" } else { "evaluate" };
-        text + &format!("next:       blemish {next} {} {}\n", out.display(), data.display())
+        let run = quoted(&args.out);
+        let next = if trained.set.test.is_empty() {
+            format!("predict {run} PHOTO..")
+        } else {
+            format!("evaluate {run} {}", data_set(args))
+        };
+        text + &format!("next:       blemish {next}\n")
     })
 }
 

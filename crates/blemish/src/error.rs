@@ -66,6 +66,17 @@ impl Error {
         Self::Config { field: field.into(), reason: reason.into() }
     }
 
+    /// What is wrong, without the name of the file, for where that stands beside it.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Image { reason, .. } | Self::Data { reason, .. } | Self::Model { reason, .. } => {
+                reason.clone()
+            }
+            Self::Io { source, .. } => source.to_string(),
+            other => other.to_string(),
+        }
+    }
+
     /// An [`Error::Io`] for `path`.
     pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
         Self::Io { path: path.as_ref().to_path_buf(), source }

@@ -3,11 +3,10 @@
 use std::time::Instant;
 
 use crate::augment::{Statistics, equalising, image_statistics};
-use crate::data::{DataSet, Image, Label, LoadedImage, OnError, PixelMask, Sample, View, decode_mask, load};
+use crate::data::{DataSet, Image, Label, LoadedImage, OnError, PixelMask, Sample, View, load, load_masks};
 use crate::error::{Error, Result};
 use crate::evaluation::{
-    Counts, DataSummary, Evaluation, KindRow, Metrics, ModelSummary, Problem, Rate, ShortcutAudit,
-    ThresholdRow,
+    Counts, DataSummary, Evaluation, KindRow, Metrics, ModelSummary, Rate, ShortcutAudit, ThresholdRow,
 };
 use crate::metrics::{
     Confusion, aupro, auroc, f1_all_positive, f1_at, f1_max, pixel_auroc, pro_curve, roc_curve,
@@ -62,7 +61,8 @@ pub fn evaluate(
         return Err(Error::data(&set.root, "holds no test image to evaluate on"));
     }
     let started = Instant::now();
-    let loaded = load(samples, &load_options(detector.config(), options.on_error))?;
+    let loading = load_options(detector.config(), options.on_error);
+    let loaded = load(samples, &loading)?;
     if loaded.images.is_empty() {
         return Err(Error::data(&set.root, "no test image could be used"));
     }
@@ -72,14 +72,9 @@ pub fn evaluate(
     let seconds = started.elapsed().as_secs_f64();
 
     let size = detector.config().data.image_size;
-    for image in &loaded.images {
-        let mask = image.sample.mask.as_deref().map(|path| decode_mask(path, size)).transpose()?;
-        scored.defective.push(image.sample.label == Label::Defective);
-        scored.masks.push(match image.sample.label {
-            Label::Good => Some(PixelMask::empty(size[0], size[1])),
-            Label::Defective => mask,
-        });
-    }
+    let (masks, bad_masks) = load_masks(&loaded.images, &loading)?;
+    scored.masks = masks;
+    scored.defective = loaded.images.iter().map(|l| l.sample.label == Label::Defective).collect();
     let threshold = detector.threshold()?;
     let mut notes = scored.notes();
     let origin = detector.provenance();
@@ -96,9 +91,6 @@ pub fn evaluate(
         masks: scored.masks.clone(),
         ..Scored::new(detector, &views, &equalised)?
     };
-    let problems = set.problems.iter().chain(&loaded.problems);
-    let problems: Vec<Problem> =
-        problems.map(|p| Problem { path: p.path.display().to_string(), reason: p.reason.clone() }).collect();
     if !origin.profile.is_empty() {
         notes.extend(origin.profile.iter().map(|fact| format!("training images: {fact}")));
     }
@@ -130,10 +122,10 @@ pub fn evaluate(
         },
         shortcut_audit: audit(&light, &scored.defective),
         equalised: Some(equalised.metrics(threshold.value)?),
-        thresholds: detector.thresholds().iter().map(|t| scored.threshold_row(t)).collect(),
+        thresholds: detector.thresholds().iter().map(|t| scored.threshold_row(t, t == threshold)).collect(),
         per_kind: scored.per_kind(&loaded.images, threshold.value)?,
         notes,
-        problems,
+        problems: set.problems.iter().chain(&loaded.problems).chain(&bad_masks).cloned().collect(),
     };
     Ok(Evaluated { evaluation, images: loaded.images, scored })
 }
@@ -172,12 +164,13 @@ impl Evaluated {
             })
             .collect();
         let origin = detector.provenance();
-        let provenance = vec![
-            ("trained on".to_owned(), origin.data.clone()),
-            ("trained".to_owned(), origin.trained.clone()),
-            ("training time".to_owned(), format!("{:.1} minutes", origin.seconds / 60.0)),
-            ("blemish".to_owned(), origin.version.clone()),
-        ];
+        let mut provenance = Vec::new();
+        if !origin.data.is_empty() {
+            provenance.push(("Trained on".to_owned(), format!("{} ({})", origin.data, origin.category)));
+        }
+        if origin.seconds > 0.0 {
+            provenance.push(("Training time".to_owned(), format!("{:.1} minutes", origin.seconds / 60.0)));
+        }
         Ok(Report {
             evaluation: &self.evaluation,
             history: detector.history(),
@@ -195,6 +188,7 @@ impl Scored {
     /// Scores `images`, which lie in the whole pictures as `views` do.
     fn new(detector: &Detector, views: &[&View], images: &[Image]) -> Result<Self> {
         let maps = detector.anomaly_maps(images);
+        maps.iter().try_for_each(|map| detector.check(map))?;
         let scores = maps.iter().map(|map| detector.score(map)).collect();
         let frame = detector.config().data.image_size;
         let framed = maps.into_iter().zip(views).map(|(map, view)| view.to_frame(map, frame));
@@ -224,14 +218,15 @@ impl Scored {
         if !self.defective.contains(&false) {
             notes.push("no good image: nothing that needs one is defined".to_owned());
         }
+        let defective = format!("{} defective images", self.defective.iter().filter(|d| **d).count());
         let without = self.masks.iter().filter(|m| m.is_none()).count();
         if without > 0 {
-            notes.push(format!("{without} defective images have no mask and are left out of pixel metrics"));
+            notes.push(format!("without a mask, and left out of pixel metrics: {without} of {defective}"));
         }
         let pairs = self.masks.iter().zip(&self.defective);
         let empty = pairs.filter(|(m, d)| **d && m.as_ref().is_some_and(|m| m.count() == 0)).count();
         if empty > 0 {
-            notes.push(format!("{empty} defective images have an empty mask at this resolution"));
+            notes.push(format!("with a mask that is empty at this resolution: {empty} of {defective}"));
         }
         notes
     }
@@ -258,7 +253,7 @@ impl Scored {
         Ok(metrics)
     }
 
-    fn threshold_row(&self, threshold: &Threshold) -> ThresholdRow {
+    fn threshold_row(&self, threshold: &Threshold, used: bool) -> ThresholdRow {
         let at = |defective: bool| {
             let of_kind = || self.scores.iter().zip(&self.defective).filter(move |(_, d)| **d == defective);
             let flagged = of_kind().filter(|(s, _)| f64::from(**s) >= threshold.value).count();
@@ -268,6 +263,7 @@ impl Scored {
             name: threshold.rule.name().to_owned(),
             value: threshold.value,
             rule: threshold.how.clone(),
+            used,
             stated_rate: threshold.stated_rate,
             false_alarms: at(false),
             detections: at(true),
@@ -300,8 +296,15 @@ impl Scored {
     }
 }
 
+/// How far brightness or contrast alone tells good images from defective ones; undefined where there are not both.
+pub fn shortcut_audit(images: &[&LoadedImage]) -> ShortcutAudit {
+    let defective: Vec<bool> = images.iter().map(|l| l.sample.label == Label::Defective).collect();
+    let statistics: Vec<Statistics> =
+        images.iter().map(|l| image_statistics(&l.picture.image.to_image())).collect();
+    audit(&statistics, &defective)
+}
+
 fn audit(statistics: &[Statistics], defective: &[bool]) -> ShortcutAudit {
-    // Undefined (`None`) where there are not both kinds of images.
     let of = |f: fn(&Statistics) -> f32| auroc(&statistics.iter().map(f).collect::<Vec<_>>(), defective).ok();
     ShortcutAudit::new(of(|s| s.mean), of(|s| s.spread), of(|s| s.high_frequency))
 }

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::Problem;
 use crate::metrics::{Z95, wilson};
 
 /// AUROC above which (and, mirrored, 1 minus it, below which) a shortcut is warned of.
@@ -161,6 +162,8 @@ pub struct ThresholdRow {
     pub value: f64,
     /// How it was made, in words.
     pub rule: String,
+    /// Whether it is the one that decides.
+    pub used: bool,
     /// The false-alarm rate that it promises, if it promises one.
     pub stated_rate: Option<f64>,
     /// Good images that it rejects.
@@ -180,15 +183,6 @@ pub struct KindRow {
     pub detections: Rate,
     /// AUPRO over the regions of this kind.
     pub aupro: Option<f64>,
-}
-
-/// A file that was left out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
-    /// The file.
-    pub path: String,
-    /// Why it was left out.
-    pub reason: String,
 }
 
 /// The evaluated model.

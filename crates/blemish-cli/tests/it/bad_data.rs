@@ -3,7 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use crate::{blemish, make_data, shared, train};
+use blemish::data::ByteImage;
+use blemish::report::save_png;
+
+use crate::{blemish, make_data, names, shared, train};
 
 /// The header of a BMP image of 60000 x 60000 pixels.
 const HUGE: &[u8] = b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x60\xea\0\0\x60\xea\0\0\x01\0\x18\0\
@@ -71,6 +74,61 @@ fn predict_names_what_it_cannot_use_and_goes_on() {
     assert_eq!(errors, [true, true, false, true]);
     assert!(lines[1]["error"].as_str().unwrap().contains("more than the limit"));
     assert!(lines[3]["path"].as_str().unwrap().ends_with("missing.png"));
+}
+
+#[test]
+fn masks_that_cannot_be_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    make_data(&data);
+    let masks = data.join("ground_truth/dent");
+    let mask = masks.join(&names(&masks)[0]);
+    fs::write(&mask, "").unwrap();
+    let evaluate = ["evaluate", shared().run().to_str().unwrap(), data.to_str().unwrap()].map(str::to_owned);
+    blemish(&evaluate).fails(3, &["_mask.png", "empty"]);
+    let skipped =
+        blemish(evaluate.iter().map(String::as_str).chain(["--on-error", "skip", "--json"])).ok().json();
+    assert_eq!((&skipped["counts"]["defective"], skipped["pixel_auroc"].is_number()), (&5.into(), true));
+    assert!(skipped["problems"].to_string().contains("mask: empty or not an image"));
+    assert!(skipped["notes"].to_string().contains("pixel metrics: 1 of 5 defective"), "{}", skipped["notes"]);
+    let run = folder.path().join("run");
+    train(&data, &run, &["--val", data.to_str().unwrap()]).fails(3, &["_mask.png"]);
+    train(&data, &run, &["--val", data.to_str().unwrap(), "--on-error", "skip"]).ok();
+
+    save_png(&ByteImage { height: 40, width: 40, channels: 1, pixels: vec![0; 1600] }, &mask).unwrap();
+    let inspected = blemish(["inspect", data.to_str().unwrap(), "--json"]).ok().json();
+    assert!(inspected["problems"].to_string().contains("mask: empty, though"), "{}", inspected["problems"]);
+    let evaluated = blemish(&evaluate).ok().stdout();
+    assert!(evaluated.contains("mask that is empty at this resolution"), "{evaluated}");
+}
+
+#[test]
+fn the_published_split_needs_test_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = shared().data().join("train/good");
+    train(&good, &folder.path().join("run"), &["--split", "diyt"]).fails(3, &["diyt", "there are none"]);
+}
+
+/// Names can hold anything: neither an escape sequence nor bytes that are no text may reach the terminal or break JSON.
+#[cfg(unix)]
+#[test]
+fn strange_names_do_no_harm() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    make_data(&data);
+    for name in [&b"\x1b[31mred.png"[..], b"\xff\xfe.png"] {
+        fs::write(data.join("train/good").join(OsStr::from_bytes(name)), "").unwrap();
+    }
+    let run = folder.path().join("run");
+    let failed = train(&data, &run, &[]).fails(3, &["red.png"]);
+    assert!(!failed.stderr().contains('\u{1b}'));
+    let trained = train(&data, &run, &["--on-error", "skip", "--json"]).ok();
+    assert!(!trained.stderr().contains('\u{1b}'), "{}", trained.stderr());
+    assert_eq!(trained.json()["problems"].as_array().unwrap().len(), 2);
+    let shown = blemish(["inspect", data.to_str().unwrap()]).ok().stdout();
+    assert!(shown.contains("red.png") && !shown.contains('\u{1b}'), "{shown}");
 }
 
 #[test]

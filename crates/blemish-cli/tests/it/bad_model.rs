@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use blemish::format::ModelFile;
+
 use crate::{blemish, shared};
 
 fn predict_with(bytes: &[u8], parts: &[&str]) {
@@ -29,9 +31,48 @@ fn damaged_newer_and_hostile_models_are_refused() {
     let end = nan.len();
     nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
     predict_with(&nan, &["not finite"]);
+    // Finite weights whose sums are not: no map of theirs may pass for that of a good image.
+    let mut vast = whole.clone();
+    let start = 8 + u64::from_le_bytes(*whole.first_chunk().unwrap()) as usize;
+    vast[start..].chunks_exact_mut(4).for_each(|value| value.copy_from_slice(&f32::MAX.to_le_bytes()));
+    predict_with(&vast, &["not finite"]);
     predict_with(&replaced(&whole, br#"\"version\":1,"#, br#"\"version\":9,"#), &["version 9"]);
     predict_with(&replaced(&whole, br#"\"embed_dim\":16"#, br#"\"embed_dim\":24"#), &[]);
     predict_with(&replaced(&whole, br#"\"depth\":3,"#, br#"\"depth\":9,"#), &[]);
+}
+
+#[test]
+fn facts_that_cannot_be_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.safetensors");
+    let refused = |change: &dyn Fn(&mut ModelFile), part: &str| {
+        let mut file = ModelFile::load(&shared().run().join("model.safetensors")).unwrap();
+        change(&mut file);
+        file.save(&path).unwrap();
+        predict_with(&fs::read(&path).unwrap(), &[part]);
+    };
+    // Beyond what a score can be: nothing would ever be defective.
+    refused(&|file| file.thresholds[0].value = 1e300, "not a finite number");
+    refused(&|file| file.provenance.spread = -1.0, "between 0 and 1");
+    refused(&|file| file.config.model.stem_dims = vec![1024; 3], "parameters");
+}
+
+#[test]
+fn a_model_without_the_threshold_says_which_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.safetensors");
+    let mut file = ModelFile::load(&shared().run().join("model.safetensors")).unwrap();
+    file.config.score.far = 0.3;
+    file.save(&path).unwrap();
+    let model = path.to_str().unwrap();
+    let data = shared().data();
+    let data = data.to_str().unwrap();
+    blemish(["predict", model, data]).fails(4, &["far at 0.3", "far at 0.05"]);
+    file.thresholds.clear();
+    file.save(&path).unwrap();
+    blemish(["predict", model, data]).fails(4, &["no threshold", "calibrated"]);
+    blemish(["evaluate", model, data]).fails(4, &["no threshold"]);
+    assert!(blemish(["inspect", model]).ok().stdout().contains("cannot give a verdict"));
 }
 
 #[test]

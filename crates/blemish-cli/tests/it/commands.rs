@@ -1,6 +1,9 @@
 //! What every command gives when all is well.
 
 use std::fs;
+use std::path::Path;
+
+use blemish::data::dimensions;
 
 use crate::{TINY, blemish, make_data, names, shared, train};
 
@@ -58,7 +61,13 @@ fn evaluate_measures_and_reports() {
     }
     assert_eq!(json["counts"]["defective"], 5);
     assert_eq!(names(&out), ["evaluation.json", "report.html"]);
-    assert!(blemish(args).ok().stdout().contains("Image AUROC"));
+    let text = blemish(args).ok().stdout();
+    assert!(text.contains("Image AUROC"));
+    // Two of the thresholds have one name: only one of them decides.
+    assert_eq!(text.matches("(used)").count(), 1, "{text}");
+    let used = |row: &&serde_json::Value| row["used"] == true;
+    let rows = json["thresholds"].as_array().unwrap();
+    assert_eq!(rows.iter().filter(used).map(|row| &row["value"]).collect::<Vec<_>>(), [&json["threshold"]]);
     let sigma = blemish(args.iter().chain(&["--json", "--threshold", "sigma"])).ok().json();
     assert_eq!(sigma["threshold_rule"], "sigma");
     let rest = blemish(args.iter().chain(&["--json", "--split", "diyt"])).ok().json();
@@ -73,7 +82,7 @@ fn predict_gives_a_line_per_image() {
     let folder = tempfile::tempdir().unwrap();
     let maps = folder.path().join("maps");
     let (run, test) = (run.to_str().unwrap(), data.join("test"));
-    // Two folders have an image of the same name: neither heat map replaces the other.
+    // Some folders have images of the same name: no heat map replaces another.
     let lines = blemish(["predict", run, test.to_str().unwrap(), "--heatmaps", maps.to_str().unwrap()])
         .ok()
         .json_lines();
@@ -87,8 +96,11 @@ fn predict_gives_a_line_per_image() {
         for region in regions {
             assert!(region["x"].as_u64().unwrap() + region["width"].as_u64().unwrap() <= 40);
         }
-        assert!(line["path"].is_string() && line["heatmap"].is_string());
+        // Regions and heat map side by side.
+        let picture = dimensions(line["heatmap"].as_str().unwrap().as_ref()).unwrap();
+        assert!(picture[0] == 32 && picture[1] > 64, "{picture:?}");
     }
+    assert!(names(&maps).iter().any(|name| name.contains("-0")), "{:?}", names(&maps));
 }
 
 #[test]
@@ -103,6 +115,86 @@ fn inspect_shows_models_and_data() {
     assert_eq!((&json["layout"], &json["channels"]), (&"mvtec".into(), &1.into()));
     assert_eq!(json["sizes"], serde_json::json!([{ "height": 40, "width": 40, "images": 22 }]));
     assert!(blemish(["inspect", data.to_str().unwrap()]).ok().stdout().contains("train/good"));
+}
+
+/// Every choice that the configuration offers, from training to verdict.
+#[test]
+fn every_choice_trains_and_predicts() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = shared().data().join("test/good/000.png");
+    let plain =
+        ["model.head=linear", "model.defect_logit=false", "model.patch_embed=linear", "score.map=squared"];
+    let passes =
+        ["score.map=squared_ssim", "score.passes=4", "train.ema_decay=0.9", "score.calibration=position"];
+    for (i, settings) in [
+        &["model.norm=layer_norm", "mask.strategy=random", "score.map=fused", "score.threshold=val"][..],
+        &[
+            "data.image_size=[32, 64]",
+            "data.channels=3",
+            "score.reduce=top_fraction",
+            "score.threshold=sigma",
+        ],
+        &plain,
+        &passes,
+        &["model.output=absolute", "score.map=ssim", "score.threshold=percentile", "model.sinusoid=row"],
+    ]
+    .iter()
+    .enumerate()
+    {
+        let run = folder.path().join(i.to_string());
+        let sets: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+        train(&shared().data(), &run, &sets).ok();
+        let answer = blemish([Path::new("predict"), &run, &image]).ok().json();
+        assert!(answer["score"].is_number(), "{settings:?}: {answer}");
+    }
+    let diyt = folder.path().join("diyt");
+    train(&shared().data(), &diyt, &["--preset", "diyt", "--split", "diyt"]).ok();
+    let evaluate = [Path::new("evaluate"), &diyt, &shared().data(), "--split".as_ref(), "diyt".as_ref()];
+    let json = blemish(evaluate.into_iter().chain([Path::new("--json")])).ok().json();
+    assert_eq!((&json["model"]["preset"], &json["counts"]["good"]), (&"diyt".into(), &4.into()));
+    assert!(
+        json["threshold_rule"] == "percentile" && json["split"].as_str().unwrap().contains("as published")
+    );
+}
+
+#[test]
+fn a_stage_without_progress_stops_early() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = ["--set", "train.finetune.epochs=60", "--set", "train.finetune.patience=1"];
+    let run = train(&shared().data(), &folder.path().join("run"), &settings).ok();
+    assert!(run.stderr().contains("finetune: stopped early after epoch"), "{}", run.stderr());
+}
+
+#[test]
+fn import_pytorch_gives_a_detector_once_calibrated() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let weights = concat!(env!("CARGO_MANIFEST_DIR"), "/../blemish/tests/fixtures/diyt.pth");
+    let data = shared().data().to_str().unwrap().to_owned();
+    let json = blemish(["import-pytorch", weights, "--out", &at("plain"), "--json"]).ok().json();
+    assert_eq!((&json["preset"], &json["thresholds"]), (&"diyt".into(), &0.into()));
+    blemish(["predict", &at("plain"), &data]).fails(4, &["no threshold"]);
+    blemish(["import-pytorch", weights, "--out", &at("model"), "--calibrate", &data]).ok();
+    let scores = |lines: Vec<serde_json::Value>| lines.iter().filter(|l| l["verdict"] == "good").count();
+    let good = blemish(["predict", &at("model"), &format!("{data}/train/good")]).ok().json_lines();
+    assert!(good.len() == 12 && scores(good) >= 11);
+    assert!(blemish(["evaluate", &at("model"), &data, "--json"]).ok().json()["aupro"].is_number());
+    let inspected = blemish(["inspect", &at("model")]).ok().stdout();
+    assert!(inspected.contains("imported from the PyTorch state dict") && inspected.contains("(used)"));
+    let missing = at("missing");
+    blemish(["import-pytorch", weights, "--out", &at("x"), "--calibrate", &missing]).fails(3, &["missing"]);
+    assert!(!Path::new(&at("x")).exists());
+}
+
+#[test]
+fn what_to_do_next_can_be_copied() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("my data");
+    make_data(&root.join("part"));
+    let run = folder.path().join("run");
+    let trained = train(&root, &run, &["--category", "part"]).ok().stdout();
+    let next = format!("blemish evaluate {} '{}' --category part\n", run.display(), root.display());
+    assert!(trained.ends_with(&next), "{trained}");
 }
 
 #[test]

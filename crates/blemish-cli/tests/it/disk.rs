@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
-use crate::{Run, blemish, command, names, shared, train, train_command};
+use crate::{Run, blemish, names, shared, train, train_command};
 
 /// The same command where no file can grow beyond 20 KiB, as on a full disk.
 fn cramped(command: &Command) -> Run {
@@ -35,11 +35,24 @@ fn a_full_disk_leaves_nothing_half_written() {
     cramped(&train_command(&shared().data(), &out)).fails(6, &["checkpoint.safetensors"]);
     assert_eq!(names(&out), ["data.json", "metrics.jsonl", "run.toml"]);
     // With room again it goes on.
-    Run(command().arg("train").arg(shared().data()).arg("--out").arg(&out).arg("--resume").output().unwrap())
-        .ok();
+    Run(crate::command()
+        .arg("train")
+        .arg(shared().data())
+        .arg("--out")
+        .arg(&out)
+        .arg("--resume")
+        .output()
+        .unwrap())
+    .ok();
+
+    let demo = folder.path().join("demo");
+    let mut command = crate::command();
+    command.arg("demo").arg("--out").arg(&demo);
+    cramped(&command).fails(6, &[".png"]);
+    assert!(!demo.exists());
 
     let report = folder.path().join("report");
-    let mut evaluate = command();
+    let mut evaluate = crate::command();
     evaluate.arg("evaluate").args([&shared().run(), &shared().data()]).arg("--out").arg(&report);
     cramped(&evaluate).fails(6, &["report.html"]);
     assert!(!report.exists());
@@ -48,7 +61,7 @@ fn a_full_disk_leaves_nothing_half_written() {
 #[test]
 fn standard_output_may_be_full_or_closed() {
     let (run, data) = (shared().run(), shared().data());
-    let mut predict = command();
+    let mut predict = crate::command();
     predict.arg("predict").args([&run, &data]);
     let full = Run(predict.stdout(File::create("/dev/full").unwrap()).output().unwrap());
     full.fails(6, &["standard output"]);

@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 
 use blemish::format::ModelFile;
 
-use crate::{Run, command, shared, train_command};
+use crate::{Run, command, names, shared, train_command};
 
 /// The same training on one thread, where sums have one order.
 fn slow(run: &Path) -> Command {
     let mut command = train_command(&shared().data(), run);
-    command.args(["--set", "train.finetune.epochs=25"]).env("RAYON_NUM_THREADS", "1");
+    command
+        .args(["--set", "train.finetune.epochs=25", "--set", "train.ema_decay=0.9"])
+        .env("RAYON_NUM_THREADS", "1");
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -52,8 +54,11 @@ fn a_killed_run_goes_on_to_the_same_model() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!broken.join("model.safetensors").exists());
+    // What a run leaves that is killed while it writes.
+    fs::write(broken.join("checkpoint.safetensors.4711.tmp"), "half").unwrap();
     let resumed = resume(&broken).ok();
     assert!(resumed.stderr().contains("continuing after epoch"));
+    assert!(names(&broken).iter().all(|name| !name.ends_with(".tmp")), "{:?}", names(&broken));
     let load = |run: &Path| ModelFile::load(&run.join("model.safetensors")).unwrap();
     let (whole_file, resumed_file) = (load(&whole), load(&broken));
     assert!(whole_file.weights == resumed_file.weights);

@@ -14,6 +14,9 @@ fn help_names_every_command_and_the_exit_codes() {
     for command in COMMANDS {
         let help = blemish([command, "--help"]).ok().stdout();
         assert!(help.contains("Example"), "{command}");
+        // What every command has stands below what it alone has.
+        let places: Vec<usize> = help.match_indices("\n      --").map(|(at, _)| at).collect();
+        assert_eq!(places.last(), help.find("\n      --json").as_ref(), "{command}: {help}");
     }
 }
 

@@ -85,7 +85,7 @@ impl RunConfig {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
         let over: toml::Table =
             toml::from_str(&text).map_err(|e| Error::config(path.display().to_string(), e.to_string()))?;
-        self.merge(over)
+        self.merge(over).map_err(|reason| Error::config(path.display().to_string(), reason))
     }
 
     /// Lays one `key=value` over `self`, such as `model.depth=4` or `score.threshold=val`.
@@ -110,16 +110,16 @@ impl RunConfig {
             at = table.entry((*part).to_owned()).or_insert(next);
         }
         match over {
-            toml::Value::Table(table) => self.merge(table),
+            toml::Value::Table(table) => self.merge(table).map_err(|reason| Error::config(key, reason)),
             _ => Ok(self),
         }
     }
 
-    fn merge(self, over: toml::Table) -> Result<Self> {
-        let mut base =
-            toml::Table::try_from(&self).map_err(|e| Error::config("configuration", e.to_string()))?;
+    /// The reason why not, with the field where the parser knows it.
+    fn merge(self, over: toml::Table) -> Result<Self, String> {
+        let mut base = toml::Table::try_from(&self).map_err(|e| e.to_string())?;
         lay_over(&mut base, over);
-        base.try_into().map_err(|e: toml::de::Error| Error::config("configuration", e.message().to_owned()))
+        base.try_into().map_err(|e: toml::de::Error| e.to_string().trim_end().replace('\n', " "))
     }
 
     /// The configuration as TOML.

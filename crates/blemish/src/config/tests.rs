@@ -50,12 +50,16 @@ fn a_file_is_laid_over_the_preset() {
     assert_eq!(config.model, light().model);
     std::fs::write(&file, "sede = 7\n").unwrap();
     assert!(light().load(&file).unwrap_err().to_string().contains("sede"));
+    std::fs::write(&file, "[train.finetune]\nepochs = \"many\"\n").unwrap();
+    let error = light().load(&file).unwrap_err().to_string();
+    assert!(error.contains("run.toml") && error.contains("epochs"), "{error}");
 }
 
 #[test]
 fn what_does_not_exist_is_named() {
     assert!(fault("model.dept=4").contains("dept"));
-    assert!(fault("model.depth=four").contains("depth") || fault("model.depth=four").contains("four"));
+    assert!(fault("model.depth=four").contains("`model.depth`"), "{}", fault("model.depth=four"));
+    assert!(fault("model.depth=3.5").contains("`model.depth`"));
     assert!(fault("model.depth").contains("key=value"));
 }
 

@@ -1,7 +1,7 @@
 //! From image files to [`ByteImage`]s. What a file holds is told by its content, never by its name.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Cursor, Seek};
+use std::io::{BufRead, BufReader, Cursor, ErrorKind, Seek};
 use std::path::Path;
 
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images};
@@ -152,7 +152,13 @@ fn open<'a, R: BufRead + Seek + 'a>(name: &Path, source: R) -> Result<impl Image
 }
 
 fn undecodable(name: &Path, reason: ImageError) -> Error {
-    Error::image(name, reason.to_string())
+    let reason = match reason {
+        ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            "the file is cut short".to_owned()
+        }
+        other => other.to_string().trim_end().to_owned(),
+    };
+    Error::image(name, reason)
 }
 
 /// Whether a JPEG has its end marker. The decoder fills what a cut file lacks with grey and reports nothing.

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::decode::{DecodeOptions, decode};
-use super::{Picture, Problem, Sample, ViewConfig};
+use super::{Label, Picture, PixelMask, Problem, Sample, ViewConfig, decode_mask};
 use crate::error::{Error, Result};
 
 /// How many images decide whether a data set is grey.
@@ -79,7 +79,7 @@ pub fn load(samples: &[Sample], options: &LoadOptions) -> Result<Loaded> {
                 return Err(error);
             }
             Err(error) => {
-                loaded.problems.push(Problem::new(&sample.path, reason(&error)));
+                loaded.problems.push(Problem::new(&sample.path, error.reason()));
                 first_error.get_or_insert(error);
             }
         }
@@ -90,18 +90,50 @@ pub fn load(samples: &[Sample], options: &LoadOptions) -> Result<Loaded> {
     }
 }
 
+/// The ground truth of `images`, in their order, at [`LoadOptions::image_size`]: empty for good ones, `None` for
+/// defective ones whose mask is missing or, under [`OnError::Skip`], cannot be used; those masks are the problems.
+///
+/// # Errors
+///
+/// Under [`OnError::Stop`] the error of the first mask that cannot be used, as [`decode_mask`] gives it.
+pub fn load_masks(
+    images: &[LoadedImage],
+    options: &LoadOptions,
+) -> Result<(Vec<Option<PixelMask>>, Vec<Problem>)> {
+    let size @ [height, width] = options.image_size;
+    let read = |image: &LoadedImage| match (image.sample.label, &image.sample.mask) {
+        (Label::Good, _) => Ok(Some(PixelMask::empty(height, width))),
+        (Label::Defective, None) => Ok(None),
+        (Label::Defective, Some(path)) => decode_mask(path, size, options.max_pixels).map(Some),
+    };
+    let (mut masks, mut problems) = (Vec::with_capacity(images.len()), Vec::new());
+    let results: Vec<_> = images.par_iter().map(read).collect();
+    for (image, result) in images.iter().zip(results) {
+        masks.push(match result {
+            Err(error) if options.on_error == OnError::Skip => {
+                let path = image.sample.mask.as_deref().unwrap_or(&image.sample.path);
+                problems.push(Problem::new(path, format!("mask: {}", error.reason())));
+                None
+            }
+            result => result?,
+        });
+    }
+    Ok((masks, problems))
+}
+
 /// The number of channels that a data set needs: 1 if its first images (up to 16) are grey, be it as files of one
-/// channel or with R = G = B in every pixel; else 3. Images that cannot be decoded have no say.
+/// channel or with R = G = B in every pixel; else 3. Images that cannot be decoded, or have more than `max_pixels`,
+/// have no say.
 ///
 /// # Errors
 ///
 /// [`Error::Config`] if there is no sample; the first image's error if none can be decoded.
-pub fn detect_channels(samples: &[Sample]) -> Result<usize> {
+pub fn detect_channels(samples: &[Sample], max_pixels: u64) -> Result<usize> {
     let probes = &samples[..samples.len().min(CHANNEL_PROBES)];
     let are_grey: Vec<Result<bool>> = probes
         .par_iter()
         .map(|sample| {
-            let image = decode(&sample.path, &DecodeOptions::default())?;
+            let image = decode(&sample.path, &DecodeOptions { max_pixels, channels: None })?;
             Ok(image.channels == 1 || image.pixels.chunks_exact(3).all(|p| p[0] == p[1] && p[1] == p[2]))
         })
         .collect();
@@ -117,15 +149,6 @@ pub fn detect_channels(samples: &[Sample]) -> Result<usize> {
         _ if grey_seen => Ok(1),
         Some(error) => Err(error),
         None => Err(Error::config("channels", "there is no image to tell the number of channels from")),
-    }
-}
-
-/// What is wrong with an image, without its name.
-fn reason(error: &Error) -> String {
-    match error {
-        Error::Image { reason, .. } => reason.clone(),
-        Error::Io { source, .. } => source.to_string(),
-        other => other.to_string(),
     }
 }
 

@@ -5,13 +5,13 @@ use std::path::Path;
 use image::ColorType;
 
 use super::PixelMask;
-use super::decode::{DecodeOptions, decode_dynamic, read};
+use super::decode::{decode_dynamic, read};
 use crate::error::{Error, Result};
 
 /// Masks without a higher value than this number their defects (0, 1, 2, ...) where others hold 0 and 255.
 const LAST_DEFECT_NUMBER: u16 = 31;
 
-/// Reads a ground-truth mask and brings it to `[H, W]` by nearest neighbour.
+/// Reads a ground-truth mask of up to `max_pixels` and brings it to `[H, W]` by nearest neighbour.
 ///
 /// A pixel is defective where its value (the largest of its channels) is above half of the file's range: above 127 of
 /// 8 bits, 32767 of 16. Masks that number their defects instead (values 0 and 1, or VisA's 0, 1, 2, ...) would be empty
@@ -20,11 +20,11 @@ const LAST_DEFECT_NUMBER: u16 = 31;
 /// # Errors
 ///
 /// As [`decode`](super::decode()); [`Error::Config`] if `H` or `W` is 0.
-pub fn decode_mask(path: &Path, [height, width]: [usize; 2]) -> Result<PixelMask> {
+pub fn decode_mask(path: &Path, [height, width]: [usize; 2], max_pixels: u64) -> Result<PixelMask> {
     if height == 0 || width == 0 {
         return Err(Error::config("image_size", format!("{height} x {width} is not a size")));
     }
-    let picture = decode_dynamic(path, &read(path)?, DecodeOptions::default().max_pixels)?;
+    let picture = decode_dynamic(path, &read(path)?, max_pixels)?;
     let (source_height, source_width) = (picture.height() as usize, picture.width() as usize);
     let in_16_bits =
         matches!(picture.color(), ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16);

@@ -19,13 +19,13 @@ mod visa;
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 pub use self::decode::{DecodeOptions, decode, decode_bytes, dimensions, resize};
 pub use self::folder::open_folders;
 pub use self::image::{ByteImage, Image, PixelMask};
 pub use self::listing::images_in;
-pub use self::load::{LoadOptions, Loaded, LoadedImage, OnError, detect_channels, load};
+pub use self::load::{LoadOptions, Loaded, LoadedImage, OnError, detect_channels, load, load_masks};
 pub use self::mask::decode_mask;
 pub use self::product::{Product, find_product};
 pub use self::sampling::{Border, sample};
@@ -75,13 +75,19 @@ impl Sample {
 }
 
 /// A file that cannot be used in full, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Problem {
     /// The file or folder.
+    #[serde(serialize_with = "shown")]
     pub path: PathBuf,
     /// What is wrong with it.
     pub reason: String,
+}
+
+/// A path as a person sees it: one that is no Unicode must not make the whole answer fail.
+fn shown<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 impl Problem {
@@ -241,7 +247,8 @@ fn unknown_layout(folder: &Path) -> Result<Error> {
     let mut names = Vec::new();
     find_categories(folder, "", CATEGORY_DEPTH, &mut names)?;
     if !names.is_empty() {
-        return Ok(Error::data(folder, format!("holds several categories, name one: {}", names.join(", "))));
+        let reason = format!("is no category itself; name one of those in it: {}", names.join(", "));
+        return Ok(Error::data(folder, reason));
     }
     let expected: Vec<_> = READERS.iter().map(|reader| reader.expects).collect();
     let found = describe(folder)?;

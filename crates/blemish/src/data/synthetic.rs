@@ -11,7 +11,7 @@ mod product;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use image::ExtendedColorType;
+use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -20,6 +20,7 @@ pub use self::defect::DefectKind;
 pub use self::product::product_image;
 use super::{ByteImage, GOOD};
 use crate::error::{Error, Result};
+use crate::write::write_whole;
 
 /// The smallest [`SyntheticConfig::image_size`]: below it the finest details are lost.
 const MIN_IMAGE_SIZE: usize = 32;
@@ -135,8 +136,11 @@ impl Job {
 
 fn save(path: &Path, picture: &ByteImage) -> Result<()> {
     let kind = if picture.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
-    image::save_buffer(path, &picture.pixels, picture.width as u32, picture.height as u32, kind)
-        .map_err(|reason| Error::image(path, reason.to_string()))
+    let mut bytes = Vec::new();
+    PngEncoder::new(&mut bytes)
+        .write_image(&picture.pixels, picture.width as u32, picture.height as u32, kind)
+        .map_err(|reason| Error::image(path, reason.to_string()))?;
+    write_whole(path, &bytes)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::config::{ModelConfig, RunConfig};
+use crate::config::{ModelConfig, PatchEmbed, RunConfig};
 use crate::error::{Error, Result};
 use crate::history::EpochRecord;
 use crate::model::{Array, Weights};
@@ -120,8 +120,12 @@ impl ModelFile {
                 "holds {stored} parameters where its configuration needs {needed} or more"
             )));
         }
-        if header.thresholds.iter().any(|t| !t.value.is_finite()) {
+        if header.thresholds.iter().any(|t| !(t.value as f32).is_finite()) {
             return Err(bad("a threshold is not a finite number".to_owned()));
+        }
+        let Provenance { median, spread, .. } = header.provenance;
+        if ![median, spread].iter().all(|level| (0.0..=1.0).contains(level)) {
+            return Err(bad("its grey levels are not between 0 and 1".to_owned()));
         }
         Ok(Self {
             config: header.config,
@@ -137,7 +141,12 @@ impl ModelFile {
 /// A lower bound that is cheap and cannot overflow for validated configurations.
 fn fewest_parameters(model: &ModelConfig, grid: [usize; 2]) -> usize {
     let (dim, decoder) = (model.embed_dim, model.decoder_embed_dim);
-    4 * dim * dim * model.depth + 8 * decoder * decoder * model.decoder_depth + grid[0] * grid[1] * dim
+    // The 3 x 3 kernels of the stem, which the pyramid head has a counterpart of.
+    let stem = match model.patch_embed {
+        PatchEmbed::ConvStem => model.stem_dims.windows(2).map(|pair| 9 * pair[0] * pair[1]).sum(),
+        PatchEmbed::Linear => 0,
+    };
+    4 * dim * dim * model.depth + 8 * decoder * decoder * model.decoder_depth + grid[0] * grid[1] * dim + stem
 }
 
 fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T> {

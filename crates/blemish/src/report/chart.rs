@@ -174,16 +174,17 @@ impl Chart {
         self
     }
 
-    /// One ringed point with its name to the right and below.
+    /// One ringed point with its name beside it and below, or above where the axis is near.
     pub(super) fn point(mut self, (x, y): (f64, f64), label: &str) -> Self {
         if self.x.holds(x) && self.y.holds(y) {
             let (at, up) = (self.px(x), self.py(y));
             let (anchor, shift) = if at < WIDTH * 0.65 { ("start", 10.0) } else { ("end", -10.0) };
+            let below = if up + 24.0 < HEIGHT - BOTTOM { 18.0 } else { -8.0 };
             let _ = write!(
                 self.marks,
                 r#"<circle class="ring" cx="{at:.1}" cy="{up:.1}" r="5"/><text class="mark" x="{:.1}" y="{:.1}" text-anchor="{anchor}">{}</text>"#,
                 at + shift,
-                up + 18.0,
+                up + below,
                 HtmlEscape(label)
             );
         }
@@ -254,6 +255,7 @@ impl Chart {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -293,6 +295,18 @@ mod tests {
         assert!(one.contains(r#"cx="285.0" cy="158.0""#) && one.matches("<circle").count() == 1, "{one}");
         let many = draw((0..=100_000).map(|i| (f64::from(i) / 1e5, 0.5)).collect());
         assert!(many.len() < 20_000 && many.contains(r#"504.0,158.0""#), "{} bytes", many.len());
+    }
+
+    #[test]
+    fn a_points_name_stays_off_the_axis() {
+        let name_at = |y| {
+            let svg = Chart::new("t", "d", unit("x"), unit("y")).point((0.5, y), "here").svg();
+            let (_, mark) = svg.split_once(r#"class="mark""#).unwrap();
+            mark.split('"').nth(3).unwrap().parse::<f64>().unwrap()
+        };
+        // The plot reaches from 34 down to 282.
+        assert_eq!(name_at(0.5), 158.0 + 18.0);
+        assert_eq!(name_at(0.0), 282.0 - 8.0);
     }
 
     #[test]

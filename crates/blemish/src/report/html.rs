@@ -169,8 +169,8 @@ fn data_uri(image: &ByteImage) -> Result<String> {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::data::PixelMask;
-    use crate::evaluation::{Evaluation, KindRow, Metrics, Problem, Rate, ShortcutAudit, ThresholdRow};
+    use crate::data::{PixelMask, Problem};
+    use crate::evaluation::{Evaluation, KindRow, Metrics, Rate, ShortcutAudit, ThresholdRow};
     use crate::history::EpochRecord;
     use crate::report::Curves;
 
@@ -214,7 +214,7 @@ mod tests {
             }],
             per_kind: vec![KindRow { kind: hostile.clone(), ..Default::default() }],
             notes: vec![hostile.clone()],
-            problems: vec![Problem { path: hostile.clone(), reason: hostile.clone() }],
+            problems: vec![Problem { path: hostile.clone().into(), reason: hostile.clone() }],
             split: hostile.clone(),
             ..Default::default()
         };

@@ -8,6 +8,7 @@ mod plots;
 mod tables;
 
 pub use heatmap::{FOUND_COLOUR, TRUTH_COLOUR, colour_map, encode_png, heat, overlay, panel, save_png};
+pub use number::significant;
 pub use tables::{BenchmarkRow, markdown_table, text_table, verdict};
 
 use crate::data::{ByteImage, PixelMask};
@@ -29,7 +30,7 @@ pub struct Report<'a> {
     pub map_threshold: f32,
     /// Map value shown in the hottest colour, the same for all pictures; twice the threshold shows both sides.
     pub map_scale_max: f32,
-    /// Further facts for the last section (dates, versions, machine): name and value.
+    /// Further facts for the last section (data, time): name and value.
     pub provenance: Vec<(String, String)>,
     /// The effective configuration, as TOML.
     pub config: String,

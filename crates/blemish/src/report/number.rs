@@ -17,7 +17,7 @@ pub(super) fn percent(share: Option<f64>) -> String {
 }
 
 /// `value` with four significant digits, in scientific notation when it is very small or very large.
-pub(super) fn significant(value: Option<f64>) -> String {
+pub fn significant(value: Option<f64>) -> String {
     let Some(v) = value.filter(|v| v.is_finite()) else { return MISSING.into() };
     match v.abs() {
         0.0 => "0".into(),

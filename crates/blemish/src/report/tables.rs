@@ -84,11 +84,12 @@ pub fn text_table(evaluation: &Evaluation) -> String {
     metrics.push(vec!["images per second".into(), fixed(e.images_per_second, 1), String::new()]);
     text += &block(&metrics);
 
-    let mut thresholds = vec![heading(&["threshold", "value", "stated", "false alarms", "%", "found", "%"])];
+    let mut thresholds =
+        vec![heading(&["threshold", "value", "stated %", "false alarms", "%", "found", "%"])];
     thresholds.extend(e.thresholds.iter().map(|t| {
         let (alarms, found) = (t.false_alarms, t.detections);
         vec![
-            format!("{}{}", t.name, if t.name == e.threshold_rule { " (used)" } else { "" }),
+            format!("{}{}", t.name, if t.used { " (used)" } else { "" }),
             significant(Some(t.value)),
             percent(t.stated_rate),
             format!("{} of {}", alarms.count, alarms.total),
@@ -110,7 +111,7 @@ pub fn text_table(evaluation: &Evaluation) -> String {
         text += &format!("\nNote: {note}");
     }
     for problem in &e.problems {
-        text += &format!("\nLeft out: {}: {}", problem.path, problem.reason);
+        text += &format!("\nProblem: {}: {}", problem.path.display(), problem.reason);
     }
     text.trim_end().to_owned() + "\n"
 }
@@ -188,7 +189,8 @@ fn block(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluation::{KindRow, Problem, Rate, ShortcutAudit, ThresholdRow};
+    use crate::data::Problem;
+    use crate::evaluation::{KindRow, Rate, ShortcutAudit, ThresholdRow};
 
     #[test]
     fn markdown_is_aligned_and_has_means() {
@@ -231,7 +233,9 @@ mod tests {
             threshold: 0.0123,
             threshold_rule: "far".into(),
             shortcut_audit: ShortcutAudit::new(Some(1.0), None, None),
-            thresholds: vec![ThresholdRow { name: "far".into(), value: f64::NAN, ..Default::default() }],
+            thresholds: [true, false]
+                .map(|used| ThresholdRow { name: "far".into(), value: f64::NAN, used, ..Default::default() })
+                .to_vec(),
             per_kind: vec![KindRow { kind: "scratch".into(), ..Default::default() }],
             problems: vec![Problem { path: "a.png".into(), reason: "empty file".into() }],
             ..Default::default()
@@ -243,11 +247,12 @@ mod tests {
             "0.988",
             "far (used)",
             "scratch",
-            "Left out: a.png: empty file",
+            "Problem: a.png: empty file",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
         assert!(!text.contains("NaN"), "{text}");
+        assert_eq!(text.matches("(used)").count(), 1, "{text}");
         assert!(!text_table(&Evaluation::default()).contains("NaN"));
     }
 }

@@ -92,7 +92,8 @@ fn dissimilarity(prediction: Tensor<4>, target: Tensor<4>) -> Tensor<3> {
     let [_, inner_h, inner_w] = map.dims();
     let map = map.reshape([b, c, inner_h, inner_w]).mean_dim(1).squeeze_dim::<3>(1);
     let map = repeat_border(repeat_border(map, 1, h), 2, w);
-    map.neg() + 1.0
+    // Rounding can take SSIM above 1, and the root of what would follow is no number.
+    (map.neg() + 1.0).clamp_min(0.0)
 }
 
 fn repeat_border(x: Tensor<3>, dim: usize, to: usize) -> Tensor<3> {

@@ -1,6 +1,6 @@
 //! The detector: a model file at work.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::Device;
@@ -53,6 +53,8 @@ pub struct Detector {
     thresholds: Vec<Threshold>,
     provenance: Provenance,
     history: Vec<EpochRecord>,
+    /// The model file, where there is one: what errors name.
+    path: Option<PathBuf>,
 }
 
 impl Detector {
@@ -61,7 +63,9 @@ impl Detector {
     /// # Errors
     /// Those of [`ModelFile::load`], and parameters that do not fit the stated configuration.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
-        Self::from_file(ModelFile::load(path)?, device).map_err(|reason| Error::model(path, reason))
+        let detector =
+            Self::from_file(ModelFile::load(path)?, device).map_err(|reason| Error::model(path, reason))?;
+        Ok(Self { path: Some(path.to_path_buf()), ..detector })
     }
 
     /// Puts a detector together from a file's content.
@@ -79,6 +83,7 @@ impl Detector {
             thresholds: file.thresholds,
             provenance: file.provenance,
             history: file.history,
+            path: None,
         })
     }
 
@@ -91,6 +96,7 @@ impl Detector {
             thresholds: Vec::new(),
             provenance: Provenance::default(),
             history: Vec::new(),
+            path: None,
         }
     }
 
@@ -155,6 +161,22 @@ impl Detector {
         maps
     }
 
+    /// Refuses a map with a value that is no number, which no threshold would reject: weights can be finite and yet
+    /// so large that what follows from them is not.
+    ///
+    /// # Errors
+    /// [`Error::Model`].
+    pub fn check(&self, map: &[f32]) -> Result<()> {
+        if map.iter().all(|value| value.is_finite()) {
+            return Ok(());
+        }
+        Err(self.unusable("gives an anomaly map that is not finite: its weights cannot be right"))
+    }
+
+    fn unusable(&self, reason: &str) -> Error {
+        Error::model(self.path.as_deref().unwrap_or(Path::new("the model")), reason)
+    }
+
     /// The score of a calibrated map.
     pub fn score(&self, map: &[f32]) -> f32 {
         image_score(map, &self.config.score)
@@ -163,7 +185,7 @@ impl Detector {
     /// Scores and locates; regions are given in the pixels of the original image.
     ///
     /// # Errors
-    /// The view has another size or channel count than the model, or the model has no threshold.
+    /// The view has another size or channel count than the model, the model has no threshold, or gives no numbers.
     pub fn predict(&self, picture: &Picture) -> Result<Prediction> {
         let ([h, w], channels) = (self.model.image_size(), self.model.channels());
         let view = &picture.view.image;
@@ -173,6 +195,7 @@ impl Detector {
         }
         let threshold = self.threshold()?.value as f32;
         let map = self.anomaly_maps(&[view.to_image()]).remove(0);
+        self.check(&map)?;
         let score = self.score(&map);
         let [h, w] = self.config.data.image_size;
         let map = picture.view.to_frame(map, [h, w])?;
@@ -201,7 +224,26 @@ impl Detector {
         self.thresholds
             .iter()
             .find(|t| t.rule == score.threshold && (rate.is_none() || t.stated_rate == rate))
-            .ok_or_else(|| Error::config("score.threshold", "the model holds no threshold of this rule"))
+            .ok_or_else(|| self.unusable(&self.without_threshold()))
+    }
+
+    /// What to say where the threshold that should decide is missing.
+    fn without_threshold(&self) -> String {
+        let named = |t: &Threshold| match t.stated_rate {
+            Some(rate) => format!("{} at {rate}", t.rule.name()),
+            None => t.rule.name().to_owned(),
+        };
+        let held: Vec<String> = self.thresholds.iter().map(named).collect();
+        let score = &self.config.score;
+        let rule = match score.threshold {
+            ThresholdRule::Far => format!("far at {}", score.far),
+            other => other.name().to_owned(),
+        };
+        if held.is_empty() {
+            "holds no threshold: it was never calibrated on good images".to_owned()
+        } else {
+            format!("does not hold this threshold ({rule}); it holds: {}", held.join(", "))
+        }
     }
 
     /// Chooses another of the stored thresholds.

@@ -37,10 +37,11 @@ pub fn finish(
     // Without held-out images the training images must do; `thresholds` says how many there were.
     let good: Vec<&ByteImage> =
         if data.holdout.is_empty() { &data.train } else { &data.holdout }.iter().collect();
-    let scores: Vec<f32> = maps(&detector, &good).iter().map(|map| detector.score(map)).collect();
-    if scores.iter().any(|s| !s.is_finite()) {
-        return Err(Error::Training("a good image's score is not a finite number".to_owned()));
+    let good = maps(&detector, &good);
+    if good.iter().flatten().any(|value| !value.is_finite()) {
+        return Err(Error::Training("a good image's anomaly map is not finite".to_owned()));
     }
+    let scores: Vec<f32> = good.iter().map(|map| detector.score(map)).collect();
     let validation = validate(&detector, &data.validation)?;
     let thresholds = thresholds(&scores, validation.map(|v| v.threshold), &config.score);
     let Light { median, spread } = data.light;
@@ -74,6 +75,20 @@ fn remember(config: &RunConfig, detector: &Detector, data: &TrainingData) -> Nor
     normal.memory = Memory::fit(&normalised(&kept), &config.score.memory)
         .map(|memory| memory.in_units_of(&normalised(&unseen)));
     normal
+}
+
+/// Gives a model that was trained elsewhere its position map, its thresholds and the training images' light: all of
+/// them from `data`, whose images need not be those that it has learnt from.
+///
+/// # Errors
+/// Scores that are not finite.
+pub fn calibrate(detector: &Detector, data: &TrainingData) -> Result<Detector> {
+    let origin = detector.provenance().clone();
+    let history = detector.history().to_vec();
+    let (config, model) = (detector.config(), detector.model().clone());
+    let calibrated = finish(config, model, data, history.clone(), origin.seconds)?;
+    let Light { median, spread } = data.light;
+    Ok(calibrated.with_origin(Provenance { median, spread, ..origin }, history))
 }
 
 fn maps(detector: &Detector, images: &[&ByteImage]) -> Vec<Vec<f32>> {

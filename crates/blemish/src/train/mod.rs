@@ -14,6 +14,7 @@ mod validate;
 
 pub use estimate::{Estimate, estimate, peak_memory_mib, scale_to_budget};
 pub use event::Event;
+pub use finish::calibrate;
 pub use objective::loss;
 pub use optimizer::{AdamW, StepSettings};
 pub use run::{TrainOptions, train};

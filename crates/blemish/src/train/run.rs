@@ -187,7 +187,12 @@ impl<'a> Run<'a> {
                 let reason = format!("the loss is {value} in epoch {} of {}", epoch + 1, stage.name());
                 return Err(Error::Training(reason));
             }
-            norms += self.step(gradients, learning_rate);
+            let norm = self.step(gradients, learning_rate);
+            if !norm.is_finite() {
+                let reason = format!("the gradient is {norm} in epoch {} of {}", epoch + 1, stage.name());
+                return Err(Error::Training(reason));
+            }
+            norms += norm;
             losses += value * size as f64;
             count += size;
             listener(&Event::Step { loss: value, images: size });

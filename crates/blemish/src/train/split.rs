@@ -9,8 +9,8 @@ use rand_chacha::ChaCha8Rng;
 use crate::augment::{corrupt, foreground, image_statistics};
 use crate::config::RunConfig;
 use crate::data::{
-    self, ByteImage, DataSet, Label, LoadOptions, OnError, PixelMask, Problem, Sample, View, decode_mask,
-    load,
+    self, ByteImage, DataSet, Label, LoadOptions, LoadedImage, OnError, PixelMask, Problem, Sample, View,
+    load, load_masks,
 };
 use crate::error::{Error, Result};
 
@@ -114,6 +114,11 @@ impl TrainingData {
             Protocol::Holdout => synthetic(config, &holdout),
             Protocol::Diyt => {
                 let (validation, _) = diyt_split(&set.test, config.seed);
+                if validation.is_empty() {
+                    let reason = "the published split (diyt) validates on a fifth of each kind of test images: \
+                                  there are none, or too few";
+                    return Err(Error::data(&set.root, reason));
+                }
                 labelled(&validation, &options, &mut problems)?
             }
             Protocol::Labelled(path) => labelled(&labelled_samples(path)?, &options, &mut problems)?,
@@ -167,17 +172,11 @@ fn synthetic(config: &RunConfig, holdout: &[ByteImage]) -> Vec<Labelled> {
 
 fn labelled(samples: &[Sample], options: &LoadOptions, problems: &mut Vec<Problem>) -> Result<Vec<Labelled>> {
     let loaded = load(samples, options)?;
-    problems.extend(loaded.problems);
-    let read = |l: data::LoadedImage| {
-        let [height, width] = options.image_size;
-        let mask = match (l.sample.label, &l.sample.mask) {
-            (Label::Good, _) => Some(PixelMask::empty(height, width)),
-            (Label::Defective, None) => None,
-            (Label::Defective, Some(path)) => Some(decode_mask(path, options.image_size)?),
-        };
-        Ok(Labelled { view: l.picture.view, defective: l.sample.label == Label::Defective, mask })
-    };
-    loaded.images.into_iter().map(read).collect()
+    let (masks, bad_masks) = load_masks(&loaded.images, options)?;
+    problems.extend(loaded.problems.into_iter().chain(bad_masks));
+    let defective = |l: &LoadedImage| l.sample.label == Label::Defective;
+    let pairs = loaded.images.into_iter().zip(masks);
+    Ok(pairs.map(|(l, mask)| Labelled { defective: defective(&l), view: l.picture.view, mask }).collect())
 }
 
 /// Every labelled image below `path`: its test images where it has any, otherwise its folders named `good` or `ok`

@@ -41,10 +41,11 @@ fn every_image_is_listed() {
 
     for set in [&screw, &kolektor] {
         assert!(set.problems.is_empty(), "{:?}", set.problems);
-        assert_eq!(detect_channels(&set.train).unwrap(), 1);
+        assert_eq!(detect_channels(&set.train, 1_000_000).unwrap(), 1);
         let sample = set.test.iter().find(|sample| sample.label == Label::Defective).unwrap();
         let image = decode(&sample.path, &DecodeOptions::default()).unwrap();
-        let mask = decode_mask(sample.mask.as_ref().unwrap(), [image.height, image.width]).unwrap();
+        let mask =
+            decode_mask(sample.mask.as_ref().unwrap(), [image.height, image.width], 1_000_000).unwrap();
         assert!(mask.count() > 0 && mask.count() < image.pixels.len() / 4);
     }
 }

@@ -60,9 +60,28 @@ fn channels() {
     };
     save(&samples[0], [7, 7, 7]);
     fs::write(&samples[1].path, "").unwrap();
-    assert_eq!(detect_channels(&samples).unwrap(), 1);
+    assert_eq!(detect_channels(&samples, 1000).unwrap(), 1);
     save(&samples[2], [7, 8, 7]);
-    assert_eq!(detect_channels(&samples).unwrap(), 3);
-    assert!(matches!(detect_channels(&samples[1..2]), Err(Error::Image { .. })));
-    assert!(matches!(detect_channels(&[]), Err(Error::Config { .. })));
+    assert_eq!(detect_channels(&samples, 1000).unwrap(), 3);
+    assert!(matches!(detect_channels(&samples[1..2], 1000), Err(Error::Image { .. })));
+    assert!(matches!(detect_channels(&[], 1000), Err(Error::Config { .. })));
+}
+
+#[test]
+fn a_mask_that_cannot_be_used_stops_or_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = samples(folder.path());
+    let mask = |name: &str| Some(folder.path().join(name));
+    fs::write(folder.path().join("bad.png"), "").unwrap();
+    let defective = |i: usize, mask| Sample::defective(&images[i].path, "scratch", mask);
+    let listed =
+        [images[0].clone(), defective(1, mask("2.png")), defective(2, None), defective(3, mask("bad.png"))];
+    let loaded = load(&listed, &options(OnError::Stop)).unwrap().images;
+    let error = load_masks(&loaded, &options(OnError::Stop)).unwrap_err().to_string();
+    assert!(error.contains("bad.png"), "{error}");
+    let (masks, problems) = load_masks(&loaded, &options(OnError::Skip)).unwrap();
+    let found: Vec<bool> = masks.iter().map(Option::is_some).collect();
+    assert_eq!(found, [true, true, false, false]);
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].path.ends_with("bad.png") && problems[0].reason.starts_with("mask: "));
 }

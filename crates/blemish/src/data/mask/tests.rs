@@ -19,7 +19,7 @@ fn written(picture: &::image::DynamicImage, size: [usize; 2]) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mask.png");
     picture.save(&path).unwrap();
-    let mask = decode_mask(&path, size).unwrap();
+    let mask = decode_mask(&path, size, 1000).unwrap();
     assert_eq!([mask.height, mask.width], size);
     mask.pixels
 }
@@ -50,6 +50,6 @@ fn bad_masks_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mask.png");
     std::fs::write(&path, "").unwrap();
-    assert!(matches!(decode_mask(&path, [4, 4]), Err(Error::Image { .. })));
-    assert!(matches!(decode_mask(&path, [0, 4]), Err(Error::Config { .. })));
+    assert!(matches!(decode_mask(&path, [4, 4], 1000), Err(Error::Image { .. })));
+    assert!(matches!(decode_mask(&path, [0, 4], 1000), Err(Error::Config { .. })));
 }
