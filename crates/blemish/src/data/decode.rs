@@ -156,6 +156,7 @@ fn undecodable(name: &Path, reason: ImageError) -> Error {
         ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
             "the file is cut short".to_owned()
         }
+        ImageError::Limits(_) => "the image is too large to be decoded".to_owned(),
         other => other.to_string().trim_end().to_owned(),
     };
     Error::image(name, reason)

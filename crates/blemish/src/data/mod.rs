@@ -247,7 +247,7 @@ fn unknown_layout(folder: &Path) -> Result<Error> {
     let mut names = Vec::new();
     find_categories(folder, "", CATEGORY_DEPTH, &mut names)?;
     if !names.is_empty() {
-        let reason = format!("is no category itself; name one of those in it: {}", names.join(", "));
+        let reason = format!("is no category itself, but holds some, name one: {}", names.join(", "));
         return Ok(Error::data(folder, reason));
     }
     let expected: Vec<_> = READERS.iter().map(|reader| reader.expects).collect();
