@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use rayon::prelude::*;
+
 use crate::augment::{Statistics, equalising, image_statistics};
 use crate::data::{DataSet, Image, Label, LoadedImage, OnError, PixelMask, Sample, View, load, load_masks};
 use crate::error::{Error, Result};
@@ -66,7 +68,7 @@ pub fn evaluate(
     if loaded.images.is_empty() {
         return Err(Error::data(&set.root, "no test image could be used"));
     }
-    let views: Vec<&View> = loaded.images.iter().map(|l| &l.picture.view).collect();
+    let views: Vec<View> = loaded.images.par_iter().map(|l| detector.align(l.picture.view.clone())).collect();
     let pictures: Vec<Image> = views.iter().map(|view| view.image.to_image()).collect();
     let mut scored = Scored::new(detector, &views, &pictures)?;
     let seconds = started.elapsed().as_secs_f64();
@@ -186,7 +188,7 @@ impl Evaluated {
 
 impl Scored {
     /// Scores `images`, which lie in the whole pictures as `views` do.
-    fn new(detector: &Detector, views: &[&View], images: &[Image]) -> Result<Self> {
+    fn new(detector: &Detector, views: &[View], images: &[Image]) -> Result<Self> {
         let maps = detector.anomaly_maps(images);
         maps.iter().try_for_each(|map| detector.check(map))?;
         let scores = maps.iter().map(|map| detector.score(map)).collect();

@@ -16,6 +16,8 @@ pub struct DataConfig {
     /// What the model looks at; absent: the whole image at `image_size`. With `fit = "auto"` found from the training images.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub view: Option<ViewConfig>,
+    /// Whether views are laid exactly upon the training images' mean picture.
+    pub align: Align,
     /// 1 (grey) or 3 (RGB); absent: 1 when the training images are grey, otherwise 3.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub channels: Option<usize>,
@@ -34,6 +36,18 @@ pub enum Fit {
     Auto,
     /// The whole image is stretched to `image_size`.
     Stretch,
+}
+
+/// Whether views are laid exactly upon each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Align {
+    /// Where the product was photographed lying (nearly) the same way.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
 }
 
 impl DataConfig {

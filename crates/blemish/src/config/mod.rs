@@ -15,7 +15,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::data::{DataConfig, Fit};
+pub use self::data::{Align, DataConfig, Fit};
 pub use self::model::{
     AggregationKeys, Head, MaskConfig, MaskStrategy, ModelConfig, Norm, Output, PatchEmbed, Sinusoid,
 };
@@ -148,6 +148,9 @@ impl RunConfig {
         if self.data.fit == Fit::Auto && self.data.view.is_none() {
             self.data.view = profile.view(self.data.image_size, self.model.patch_size);
         }
+        if self.data.align == Align::Auto {
+            self.data.align = if profile.lies_still() { Align::Always } else { Align::Never };
+        }
         let turned = self.data.view.as_ref().is_some_and(|view| view.product.is_some());
         let fixed_pose = profile.lies_still() || turned;
         if self.score.calibration == Calibration::Auto {
@@ -157,6 +160,10 @@ impl RunConfig {
         }
         if self.score.memory.keep == Keep::Auto {
             self.score.memory.keep = if fixed_pose { Keep::Always } else { Keep::Never };
+        }
+        if self.score.memory.scales.is_empty() {
+            let [height, width] = self.input_size();
+            self.score.memory.scales = vec![MemoryConfig::scale_for(((height * width) as f64).sqrt())];
         }
         let train = &mut self.train;
         if train.pose == Pose::Auto {

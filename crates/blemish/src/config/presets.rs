@@ -1,7 +1,7 @@
 //! The named starting points.
 
 use super::{
-    AggregationKeys, Calibration, DataConfig, DefectConfig, Fit, GeometricConfig, Head, Keep, MapKind,
+    AggregationKeys, Align, Calibration, DataConfig, DefectConfig, Fit, GeometricConfig, Head, Keep, MapKind,
     MaskConfig, MaskStrategy, MemoryConfig, ModelConfig, Norm, Normalize, Output, PatchEmbed,
     PhotometricConfig, Pose, Preset, Reduce, RunConfig, ScoreConfig, Sinusoid, StageConfig, Task,
     ThresholdRule, TrainConfig,
@@ -16,6 +16,7 @@ impl RunConfig {
                 image_size: [256, 256],
                 fit: Fit::Auto,
                 view: None,
+                align: Align::Auto,
                 channels: None,
                 normalize: Normalize::Robust,
                 max_pixels: 100_000_000,
@@ -94,7 +95,7 @@ impl RunConfig {
                 calibration: Calibration::Auto,
                 memory: MemoryConfig {
                     keep: Keep::Auto,
-                    scales: vec![2],
+                    scales: Vec::new(),
                     components: 16,
                     prototypes: 128,
                     reach: 1,
@@ -112,6 +113,7 @@ impl RunConfig {
         config.preset = Preset::Diyt;
         config.data.channels = Some(3);
         config.data.fit = Fit::Stretch;
+        config.data.align = Align::Never;
         config.data.normalize = Normalize::None;
         config.model = ModelConfig {
             patch_size: 16,

@@ -57,6 +57,25 @@ impl Image {
         ByteImage { height: self.height, width: self.width, channels: self.channels, pixels }
     }
 
+    /// Means over squares of `factor` x `factor` pixels; what does not fill a square is left out.
+    pub fn averaged(&self, factor: usize) -> Self {
+        if factor == 1 {
+            return self.clone();
+        }
+        let (height, width) = (self.height / factor, self.width / factor);
+        let mut out = Self::filled(height, width, self.channels, 0.0);
+        let (line, weight) = (width * self.channels, 1.0 / (factor * factor) as f32);
+        let rows = self.pixels.chunks_exact(self.width * self.channels).take(height * factor);
+        for (y, row) in rows.enumerate() {
+            let out = &mut out.pixels[y / factor * line..][..line];
+            for (x, pixel) in row.chunks_exact(self.channels).take(width * factor).enumerate() {
+                let out = &mut out[x / factor * self.channels..][..self.channels];
+                out.iter_mut().zip(pixel).for_each(|(out, v)| *out += v * weight);
+            }
+        }
+        out
+    }
+
     /// Grey levels `[H, W]`: the mean over the channels.
     pub fn grey(&self) -> Vec<f32> {
         let inverse = 1.0 / self.channels as f32;
@@ -73,5 +92,18 @@ impl PixelMask {
     /// How many pixels are defective.
     pub fn count(&self) -> usize {
         self.pixels.iter().filter(|&&v| v != 0).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn averaging_takes_means_of_squares() {
+        let pixels = vec![1.0, 2.0, 5.0, 6.0, 9.0, 3.0, 4.0, 7.0, 8.0, 9.0];
+        let image = Image { height: 2, width: 5, channels: 1, pixels };
+        let half = image.averaged(2);
+        assert_eq!((half.height, half.width, half.pixels), (1, 2, vec![2.5, 6.5]));
     }
 }

@@ -3,6 +3,7 @@
 //! [`open`] recognises a folder's layout and lists its samples without reading a pixel; [`load()`] decodes them in
 //! parallel. Every layout is one `Reader` in a file of its own, so a new one is a file and a line in `READERS`.
 
+pub mod align;
 mod btad;
 pub mod decode;
 mod folder;
@@ -13,6 +14,7 @@ mod mask;
 mod mvtec;
 mod product;
 mod sampling;
+mod solve;
 pub mod synthetic;
 mod view;
 mod visa;
@@ -21,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use self::align::{Pose, Template};
 pub use self::decode::{DecodeOptions, decode, decode_bytes, dimensions, resize};
 pub use self::folder::open_folders;
 pub use self::image::{ByteImage, Image, PixelMask};

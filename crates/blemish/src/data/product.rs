@@ -1,5 +1,6 @@
 //! Where a single product lies on a plain ground, and which way it points.
 
+use super::solve::solve;
 use super::{ByteImage, resize};
 
 /// Longer side of the thumbnail that is searched.
@@ -69,17 +70,15 @@ fn stands_out(levels: &[f64], [height, width]: [usize; 2]) -> Option<Vec<bool>> 
     let mut residuals = Vec::new();
     let mut noise = 0.0;
     for _ in 0..ROUNDS {
-        let mut normal = [[0.0; TERMS + 1]; TERMS];
+        let (mut normal, mut right) = ([[0.0; TERMS]; TERMS], [0.0; TERMS]);
         for i in (0..levels.len()).filter(|&i| is_ground[i]) {
             let t = terms(i);
-            for (row, &a) in normal.iter_mut().zip(&t) {
-                for (cell, &b) in row.iter_mut().zip(&t) {
-                    *cell += a * b;
-                }
-                row[TERMS] += a * levels[i];
+            for ((row, right), &a) in normal.iter_mut().zip(&mut right).zip(&t) {
+                row.iter_mut().zip(&t).for_each(|(cell, &b)| *cell += a * b);
+                *right += a * levels[i];
             }
         }
-        let surface = solve(normal)?;
+        let surface = solve(normal, right)?;
         let fit = |i: usize| terms(i).iter().zip(&surface).map(|(t, c)| t * c).sum::<f64>();
         residuals = (0..levels.len()).map(|i| (levels[i] - fit(i)).abs()).collect();
         let mut of_ground: Vec<f64> =
@@ -94,23 +93,6 @@ fn stands_out(levels: &[f64], [height, width]: [usize; 2]) -> Option<Vec<bool>> 
     }
     let least = (6.0 * noise).max(VISIBLE);
     Some(residuals.iter().map(|&r| r > least).collect())
-}
-
-/// Solves the normal equations by elimination with pivots; `None` where they are singular.
-fn solve(mut m: [[f64; TERMS + 1]; TERMS]) -> Option<[f64; TERMS]> {
-    for column in 0..TERMS {
-        let pivot = (column..TERMS).max_by(|&a, &b| m[a][column].abs().total_cmp(&m[b][column].abs()))?;
-        m.swap(column, pivot);
-        if m[column][column].abs() < 1e-9 {
-            return None;
-        }
-        let pivot_row = m[column];
-        for (_, row) in m.iter_mut().enumerate().filter(|(r, _)| *r != column) {
-            let factor = row[column] / pivot_row[column];
-            row.iter_mut().zip(pivot_row).for_each(|(v, p)| *v -= factor * p);
-        }
-    }
-    Some(std::array::from_fn(|i| m[i][TERMS] / m[i][i]))
 }
 
 /// The largest 8-connected set of true pixels.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::align::{Pose, Template};
 use super::product::{Product, find_product};
 use super::{Border, ByteImage, Image, resize, sample};
 use crate::error::{Error, Result};
@@ -23,6 +24,7 @@ pub struct View {
     /// The picture.
     pub image: ByteImage,
     placement: Placement,
+    pose: Pose,
 }
 
 /// A decoded image as a detector takes it.
@@ -75,7 +77,11 @@ impl View {
     /// [`Error::Config`] for sizes that are not sizes.
     pub fn new(original: &ByteImage, config: &ViewConfig) -> Result<Self> {
         let Some(extent) = config.product else {
-            return Ok(Self { image: resize(original, config.size)?, placement: Placement::Whole });
+            return Ok(Self {
+                image: resize(original, config.size)?,
+                placement: Placement::Whole,
+                pose: Pose::default(),
+            });
         };
         let longer = original.height.max(original.width) as f64;
         let whole = [original.height, original.width].map(|side| side as f64 / longer);
@@ -103,12 +109,23 @@ impl View {
             sample(&source, x as f32, y as f32, Border::Replicate, pixel);
         }
         let placement = Placement::Turned { centre: product.centre, axis, extent, image: whole };
-        Ok(Self { image: image.to_bytes(), placement })
+        Ok(Self { image: image.to_bytes(), placement, pose: Pose::default() })
     }
 
     /// A picture that is its own view.
     pub fn whole(image: ByteImage) -> Self {
-        Self { image, placement: Placement::Whole }
+        Self { image, placement: Placement::Whole, pose: Pose::default() }
+    }
+
+    /// The same view, laid upon the product's mean picture.
+    pub fn aligned(self, template: &Template) -> Self {
+        let pose = template.pose(&self.image);
+        self.in_pose(pose)
+    }
+
+    /// The same view, laid as `pose` says.
+    pub fn in_pose(self, pose: Pose) -> Self {
+        Self { image: pose.apply(&self.image), placement: self.placement, pose }
     }
 
     /// A map of the view, `[H, W]` of the view's size, as a map of the whole image at size `frame`; 0 where the view does not reach.
@@ -120,7 +137,7 @@ impl View {
         if map.len() != height * width {
             return Err(Error::config("map", format!("has {} values, not {height} x {width}", map.len())));
         }
-        if self.placement == Placement::Whole && frame == [height, width] {
+        if self.placement == Placement::Whole && self.pose == Pose::default() && frame == [height, width] {
             return Ok(map);
         }
         let map = Image { height, width, channels: 1, pixels: map };
@@ -129,8 +146,12 @@ impl View {
             let at = [(i / frame[1]) as f64 + 0.5, (i % frame[1]) as f64 + 0.5];
             let [y, x] = self.placement.of([at[0] / frame[0] as f64, at[1] / frame[1] as f64]);
             if (0.0..=1.0).contains(&y) && (0.0..=1.0).contains(&x) {
-                let (y, x) = (y * height as f64 - 0.5, x * width as f64 - 0.5);
-                sample(&map, x as f32, y as f32, Border::Replicate, std::slice::from_mut(out));
+                let (height, width) = (height as f32, width as f32);
+                let (y, x) = (y as f32 * height - 0.5, x as f32 * width - 0.5);
+                // Where the view was laid upon the mean picture, the map lies there too.
+                let centre = [0.5 * (height - 1.0), 0.5 * (width - 1.0)];
+                let [y, x] = self.pose.inverse([y - centre[0], x - centre[1]]);
+                sample(&map, x + centre[1], y + centre[0], Border::Replicate, std::slice::from_mut(out));
             }
         }
         Ok(out)

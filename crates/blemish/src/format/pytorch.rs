@@ -50,7 +50,14 @@ pub fn import_pytorch(path: &Path, options: ImportOptions) -> Result<ModelFile> 
         profile: vec![format!("imported from the PyTorch state dict {file}")],
         ..Provenance::default()
     };
-    Ok(ModelFile { config, weights, normal: Normal::default(), thresholds: Vec::new(), provenance, history: Vec::new() })
+    Ok(ModelFile {
+        config,
+        weights,
+        normal: Normal::default(),
+        thresholds: Vec::new(),
+        provenance,
+        history: Vec::new(),
+    })
 }
 
 /// Tensors by PyTorch name, read one at a time.

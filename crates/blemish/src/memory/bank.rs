@@ -152,7 +152,7 @@ impl Memory {
         let size = [first.height, first.width];
         let fit = |&scale: &usize| Scale::fit(images, Grid::new(scale, size, first.channels), config);
         let scales = config.scales.iter().map(fit).collect::<Option<Vec<_>>>()?;
-        Some(Self { size, reach: config.reach, scales })
+        (!scales.is_empty()).then_some(Self { size, reach: config.reach, scales })
     }
 
     /// Puts a memory together from its scales.

@@ -21,6 +21,7 @@ pub struct MemoryConfig {
     /// Whether there is one.
     pub keep: Keep,
     /// Patches are 8 x 8 cells of `scale` x `scale` averaged pixels; one memory for each scale, 1, 2, 4 or 8.
+    /// Empty: the one whose patches are about a sixteenth of the view wide.
     pub scales: Vec<usize>,
     /// Principal components that describe a patch.
     pub components: usize,
@@ -43,13 +44,19 @@ pub enum Keep {
 }
 
 impl MemoryConfig {
+    /// The scale whose patches are about a sixteenth of a view that is `side` pixels wide.
+    pub fn scale_for(side: f64) -> usize {
+        let cells = side / 16.0 / patches::PATCH as f64;
+        [1, 2, 4, 8].into_iter().find(|&scale| cells < scale as f64 * f64::sqrt(2.0)).unwrap_or(8)
+    }
+
     /// # Errors
     /// [`Error::Config`] naming the first field that is out of range.
     pub fn validate(&self) -> Result<()> {
         let check = |ok: bool, field: &str, reason: &str| {
             if ok { Ok(()) } else { Err(Error::config(format!("score.memory.{field}"), reason)) }
         };
-        let scales = !self.scales.is_empty() && self.scales.iter().all(|s| [1, 2, 4, 8].contains(s));
+        let scales = self.scales.iter().all(|s| [1, 2, 4, 8].contains(s));
         check(scales, "scales", "must be some of 1, 2, 4 and 8")?;
         check((1..=64).contains(&self.components), "components", "must be 1 to 64")?;
         check((1..=4096).contains(&self.prototypes), "prototypes", "must be 1 to 4096")?;

@@ -54,7 +54,7 @@ impl Grid {
 
     /// Every patch of `image`, `[places, values]`; beyond the border the picture is mirrored.
     pub fn patches(&self, image: &Image) -> Vec<f32> {
-        let cells = average(image, self.scale);
+        let cells = image.averaged(self.scale);
         let mut out = Vec::with_capacity(self.places() * self.values());
         let before = (PATCH - self.step.min(PATCH)) / 2;
         let mirror = |at: usize, offset: usize, side: usize| -> usize {
@@ -77,25 +77,6 @@ impl Grid {
         }
         out
     }
-}
-
-/// Means over squares of side `scale`; what does not fill a square is left out.
-fn average(image: &Image, scale: usize) -> Image {
-    if scale == 1 {
-        return image.clone();
-    }
-    let (height, width) = (image.height / scale, image.width / scale);
-    let mut out = Image::filled(height, width, image.channels, 0.0);
-    let line = width * image.channels;
-    let weight = 1.0 / (scale * scale) as f32;
-    for (y, row) in image.pixels.chunks_exact(image.width * image.channels).take(height * scale).enumerate() {
-        let out = &mut out.pixels[y / scale * line..][..line];
-        for (x, pixel) in row.chunks_exact(image.channels).take(width * scale).enumerate() {
-            let out = &mut out[x / scale * image.channels..][..image.channels];
-            out.iter_mut().zip(pixel).for_each(|(out, v)| *out += v * weight);
-        }
-    }
-    out
 }
 
 /// The leading principal components of some patches.
@@ -205,12 +186,6 @@ mod tests {
         let grid = Grid::new(4, [16, 24], 1);
         assert_eq!((grid.rows, grid.columns, grid.pixels()), (2, 3, 8));
         assert_eq!(grid.patches(&Image::filled(16, 24, 1, 0.25)), vec![0.25; 6 * 64]);
-    }
-
-    #[test]
-    fn cells_are_means() {
-        let image = Image { height: 2, width: 4, channels: 1, pixels: vec![1., 2., 5., 6., 3., 4., 7., 8.] };
-        assert_eq!(average(&image, 2).pixels, [2.5, 6.5]);
     }
 
     #[test]

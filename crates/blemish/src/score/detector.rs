@@ -12,7 +12,7 @@ use super::anomaly_map::{anomaly_maps, image_score};
 use super::calibrate::Threshold;
 use super::normal::Normal;
 use crate::config::{MapKind, RunConfig, ThresholdRule};
-use crate::data::{DecodeOptions, Image, Picture, decode};
+use crate::data::{DecodeOptions, Image, Picture, View, decode};
 use crate::error::{Error, Result};
 use crate::format::{ModelFile, Provenance};
 use crate::history::EpochRecord;
@@ -136,7 +136,15 @@ impl Detector {
         Picture::new(&decode(path, &options)?, self.config.data.image_size, &self.config.view())
     }
 
-    /// Calibrated anomaly maps, `[H, W]` each, of views at the model's size and channels.
+    /// Lays a view exactly upon the training images, where the detector has learnt how they lie.
+    pub fn align(&self, view: View) -> View {
+        match &self.normal.template {
+            Some(template) => view.aligned(template),
+            None => view,
+        }
+    }
+
+    /// Calibrated anomaly maps, `[H, W]` each, of aligned views at the model's size and channels.
     pub fn anomaly_maps(&self, images: &[Image]) -> Vec<Vec<f32>> {
         let images: Vec<Image> = images.iter().map(|image| self.config.data.normalize.apply(image)).collect();
         let memory = self.normal.memory.as_ref();
@@ -194,11 +202,12 @@ impl Detector {
             return Err(Error::config("data.view.size", reason));
         }
         let threshold = self.threshold()?.value as f32;
-        let map = self.anomaly_maps(&[view.to_image()]).remove(0);
+        let view = self.align(picture.view.clone());
+        let map = self.anomaly_maps(&[view.image.to_image()]).remove(0);
         self.check(&map)?;
         let score = self.score(&map);
         let [h, w] = self.config.data.image_size;
-        let map = picture.view.to_frame(map, [h, w])?;
+        let map = view.to_frame(map, [h, w])?;
         let original = picture.original_size;
         let verdict = if score >= threshold { Verdict::Defective } else { Verdict::Good };
         let scale = [original[0] as f32 / h as f32, original[1] as f32 / w as f32];

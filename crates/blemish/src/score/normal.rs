@@ -2,11 +2,14 @@
 
 use super::calibrate::PositionMap;
 use crate::config::RunConfig;
+use crate::data::Template;
 use crate::memory::{Components, Grid, Memory, Scale};
 use crate::model::{Array, Weights};
 
 /// Name of the position map among the tensors.
 const POSITION: &str = "calibration.position";
+/// Name of the mean picture among the tensors.
+const TEMPLATE: &str = "view.template";
 /// Name of the network's unit among the tensors.
 const UNIT: &str = "calibration.unit";
 
@@ -17,6 +20,8 @@ pub struct Normal {
     pub position: Option<PositionMap>,
     /// The largest value that the network's map has on a good image, on average: maps are joined in units of it.
     pub unit: Option<f32>,
+    /// The mean picture that every view is laid upon, where views are aligned.
+    pub template: Option<Template>,
     /// Patches of good images, where they are remembered.
     pub memory: Option<Memory>,
 }
@@ -33,6 +38,9 @@ impl Normal {
         }
         if let Some(unit) = self.unit {
             put(UNIT.to_owned(), &[1], &[unit]);
+        }
+        if let Some(template) = &self.template {
+            put(TEMPLATE.to_owned(), &input_size, template.pixels());
         }
         for scale in self.memory.iter().flat_map(Memory::scales) {
             let (grid, components) = (scale.grid, &scale.components);
@@ -60,6 +68,14 @@ impl Normal {
         if unit.is_some_and(|unit| unit <= 0.0) {
             return Err("its unit is not positive".to_owned());
         }
+        let template = tensors.remove(TEMPLATE);
+        if template
+            .as_ref()
+            .is_some_and(|t| t.shape != size || t.values.iter().any(|v| !(0.0..=1.0).contains(v)))
+        {
+            return Err("its mean picture has the wrong shape, or is no picture".to_owned());
+        }
+        let template = template.map(|t| Template::new(size[0], size[1], t.values));
         let mut scales = Vec::new();
         for &scale in &config.score.memory.scales {
             let mut take = |part: &str| tensors.remove(&name(scale, part)).map(|array| array.values);
@@ -74,7 +90,7 @@ impl Normal {
             scales.push(scale.ok_or("its memory of good patches does not fit its configuration")?);
         }
         let memory = (!scales.is_empty()).then(|| Memory::new(size, config.score.memory.reach, scales));
-        Ok(Self { position: position.map(|p| PositionMap { mean: p.values }), unit, memory })
+        Ok(Self { position: position.map(|p| PositionMap { mean: p.values }), unit, template, memory })
     }
 }
 

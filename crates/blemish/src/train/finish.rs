@@ -31,7 +31,10 @@ pub fn finish(
         let some: Vec<&ByteImage> = data.train.iter().step_by(step).collect();
         PositionMap::new(&maps(&detector, &some))
     });
-    let detector = detector.with_calibration(Normal { position, ..Normal::default() }, Vec::new());
+    let detector = detector.with_calibration(
+        Normal { position, template: data.template.clone(), ..Normal::default() },
+        Vec::new(),
+    );
     let normal = remember(config, &detector, data);
     let detector = detector.with_calibration(normal.clone(), Vec::new());
     // Without held-out images the training images must do; `thresholds` says how many there were.

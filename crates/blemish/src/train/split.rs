@@ -5,12 +5,13 @@ use std::path::Path;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 use crate::augment::{corrupt, foreground, image_statistics};
-use crate::config::RunConfig;
+use crate::config::{Align, RunConfig};
 use crate::data::{
-    self, ByteImage, DataSet, Label, LoadOptions, LoadedImage, OnError, PixelMask, Problem, Sample, View,
-    load, load_masks,
+    self, ByteImage, DataSet, Label, LoadOptions, LoadedImage, OnError, PixelMask, Problem, Sample, Template,
+    View, load, load_masks,
 };
 use crate::error::{Error, Result};
 
@@ -62,6 +63,8 @@ pub struct TrainingData {
     pub holdout: Vec<ByteImage>,
     /// Labelled images that choose the checkpoint and the dynamic threshold.
     pub validation: Vec<Labelled>,
+    /// What every view was laid upon, where views are aligned.
+    pub template: Option<Template>,
     /// Files that were left out.
     pub problems: Vec<Problem>,
     /// How bright the good training images are.
@@ -108,8 +111,10 @@ impl TrainingData {
         let mut images: Vec<ByteImage> = loaded.images.into_iter().map(|l| l.picture.view.image).collect();
         images.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
         let held = held_out(images.len(), config.train.holdout);
-        let train = images.split_off(held);
-        let holdout = images;
+        let mut train = images.split_off(held);
+        let mut holdout = images;
+        let template =
+            (config.data.align == Align::Always).then(|| align(&mut train, &mut holdout)).flatten();
         let validation = match protocol {
             Protocol::Holdout => synthetic(config, &holdout),
             Protocol::Diyt => {
@@ -119,11 +124,13 @@ impl TrainingData {
                                   there are none, or too few";
                     return Err(Error::data(&set.root, reason));
                 }
-                labelled(&validation, &options, &mut problems)?
+                labelled(&validation, &options, template.as_ref(), &mut problems)?
             }
-            Protocol::Labelled(path) => labelled(&labelled_samples(path)?, &options, &mut problems)?,
+            Protocol::Labelled(path) => {
+                labelled(&labelled_samples(path)?, &options, template.as_ref(), &mut problems)?
+            }
         };
-        Ok(Self { train, holdout, validation, problems, light })
+        Ok(Self { train, holdout, validation, template, problems, light })
     }
 }
 
@@ -136,6 +143,14 @@ pub fn load_options(config: &RunConfig, on_error: OnError) -> LoadOptions {
         max_pixels: config.data.max_pixels,
         on_error,
     }
+}
+
+/// Lays the training images upon their mean, and the held-out ones upon the same, as images to come will be.
+fn align(train: &mut [ByteImage], holdout: &mut [ByteImage]) -> Option<Template> {
+    let (template, poses) = Template::learn(train)?;
+    train.par_iter_mut().zip(poses).for_each(|(image, pose)| *image = pose.apply(image));
+    holdout.par_iter_mut().for_each(|image| *image = template.pose(image).apply(image));
+    Some(template)
 }
 
 /// At least 4 where there are 12 images or more, never more than a third, none of fewer than 3.
@@ -170,13 +185,21 @@ fn synthetic(config: &RunConfig, holdout: &[ByteImage]) -> Vec<Labelled> {
     validation
 }
 
-fn labelled(samples: &[Sample], options: &LoadOptions, problems: &mut Vec<Problem>) -> Result<Vec<Labelled>> {
+fn labelled(
+    samples: &[Sample],
+    options: &LoadOptions,
+    template: Option<&Template>,
+    problems: &mut Vec<Problem>,
+) -> Result<Vec<Labelled>> {
     let loaded = load(samples, options)?;
     let (masks, bad_masks) = load_masks(&loaded.images, options)?;
     problems.extend(loaded.problems.into_iter().chain(bad_masks));
     let defective = |l: &LoadedImage| l.sample.label == Label::Defective;
     let pairs = loaded.images.into_iter().zip(masks);
-    Ok(pairs.map(|(l, mask)| Labelled { defective: defective(&l), view: l.picture.view, mask }).collect())
+    let view = |view: View| template.map_or(view.clone(), |template| view.aligned(template));
+    Ok(pairs
+        .map(|(l, mask)| Labelled { defective: defective(&l), view: view(l.picture.view), mask })
+        .collect())
 }
 
 /// Every labelled image below `path`: its test images where it has any, otherwise its folders named `good` or `ok`
