@@ -1,6 +1,6 @@
 """One peer as a process that stays alive: reads commands (JSON, one a line) and answers them, as the Rust side does.
 
-    worker.py PEER THREADS      PEER: one of runtimes.FORWARD, train_f32, train_bf16, matmul, anomalib
+    worker.py PEER THREADS      PEER: one of runtimes.FORWARD, or anomalib
 """
 
 import json
@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 
 PEER, THREADS = sys.argv[1], int(sys.argv[2])
+DTYPE = PEER.rpartition("_")[2]
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(THREADS)
 # Answers go to the real standard output; whatever libraries print goes to standard error.
 ANSWERS = os.fdopen(os.dup(1), "w")
@@ -40,12 +41,12 @@ class Worker:
         import weights
 
         weights.tuned_for_unmasked_passes()
-        self.ready, folder = {}, Path(folder)
-        self.net, self.config = weights.load(folder / "model.safetensors")
+        self.ready, self.folder = {}, Path(folder)
+        self.net, self.config = weights.load(self.folder / "model.safetensors")
         height, width = weights.input_size(self.config)
 
         def read(name: str):
-            values = self.np.fromfile(folder / name, self.np.float32).reshape(-1, height, width, 1)
+            values = self.np.fromfile(self.folder / name, self.np.float32).reshape(-1, height, width, 1)
             channels = 1 if name == "defect.f32" else self.config["data"]["channels"]
             return self.np.ascontiguousarray(values.reshape(-1, height, width, channels).transpose(0, 3, 1, 2))
 
@@ -58,7 +59,7 @@ class Worker:
 
         images = self.np.ascontiguousarray(self.input[:batch])
         if batch not in self.ready:
-            self.ready[batch] = runtimes.FORWARD[PEER](weights.Outputs(self.net), images, THREADS)
+            self.ready[batch] = runtimes.FORWARD[PEER](runtimes.Job(weights.Outputs(self.net), images, THREADS, self.folder))
             self.ready[batch](images)
         run = self.ready[batch]
         if output:
@@ -70,7 +71,7 @@ class Worker:
     def training(self):
         import training
 
-        return training.Training(self.net, self.config, PEER.removeprefix("train_"))
+        return training.Training(self.net, self.config, DTYPE)
 
     def batch(self, size: int):
         tensors = (self.torch.from_numpy(x[:size]) for x in (self.input, self.target, self.defect))
@@ -90,8 +91,8 @@ class Worker:
         training.optimizer.zero_grad()
         return answer
 
-    def matmul(self, size: int, repeats: int, dtype: str = "f32") -> dict:
-        kind = self.torch.bfloat16 if dtype == "bf16" else self.torch.float32
+    def matmul(self, size: int, repeats: int) -> dict:
+        kind = self.torch.bfloat16 if DTYPE == "bf16" else self.torch.float32
         a, b = (self.torch.rand(size, size).to(kind) for _ in range(2))
         a @ b
         return {"seconds": seconds(repeats, lambda: a @ b)}

@@ -1,13 +1,12 @@
 //! `blemish predict`: one line of JSON per image.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::sync_channel;
-use std::thread;
 
-use blemish::Result as BlemishResult;
 use blemish::data::{Picture, images_in};
 use blemish::metrics::Region;
-use blemish::score::{Detector, Verdict};
+use blemish::parallel::in_order;
+use blemish::score::{Detector, Prediction, Verdict};
+use blemish::Result as BlemishResult;
 use clap::Args;
 use serde::Serialize;
 
@@ -72,34 +71,26 @@ pub fn run(args: &PredictArgs, _: &Output) -> Result<()> {
     let mut heatmaps = args.heatmaps.as_deref().map(HeatMaps::open).transpose()?;
     let (mut images, mut unusable) = (0, 0);
     let detector = &detector;
-    thread::scope(|scope| {
-        // The next images are read while the model works on this one.
-        let (sender, receiver) = sync_channel::<(PathBuf, BlemishResult<Picture>)>(2);
-        scope.spawn(move || {
-            for path in &args.paths {
-                let files = images_in(path).map_or_else(
-                    |e| vec![(path.clone(), Err(e))],
-                    |files| files.into_iter().map(|file| (file, Ok(()))).collect(),
-                );
-                for (file, found) in files {
-                    let read = found.and_then(|()| detector.read(&file));
-                    if sender.send((file, read)).is_err() {
-                        return;
-                    }
-                }
+    let files = args.paths.iter().flat_map(|path| match images_in(path) {
+        Ok(files) => files.into_iter().map(|file| (file, Ok(()))).collect(),
+        Err(error) => vec![(path.clone(), Err(error))],
+    });
+    // Every image goes from file to prediction in one piece, several at a time.
+    let judge = |(file, found): (PathBuf, BlemishResult<()>)| {
+        let read = found.and_then(|()| detector.read(&file));
+        (file, read.map(|picture| (detector.predict(&picture), picture)))
+    };
+    in_order(files.collect(), judge, |(path, read)| {
+        images += 1;
+        match read {
+            Ok((prediction, picture)) => {
+                json_line(&answer(&path, &picture, prediction?, heatmaps.as_mut())?)
             }
-        });
-        for (path, read) in receiver {
-            images += 1;
-            match read {
-                Ok(picture) => json_line(&answer(detector, &path, &picture, heatmaps.as_mut())?)?,
-                Err(error) => {
-                    unusable += 1;
-                    json_line(&Unusable { path: path.display().to_string(), error: error.reason() })?;
-                }
+            Err(error) => {
+                unusable += 1;
+                json_line(&Unusable { path: path.display().to_string(), error: error.reason() })
             }
         }
-        Ok::<(), Failure>(())
     })?;
     if unusable > 0 {
         let message = format!("{unusable} of {images} images could not be used");
@@ -109,12 +100,11 @@ pub fn run(args: &PredictArgs, _: &Output) -> Result<()> {
 }
 
 fn answer(
-    detector: &Detector,
     path: &Path,
     picture: &Picture,
+    prediction: Prediction,
     heatmaps: Option<&mut HeatMaps>,
 ) -> Result<Answer> {
-    let prediction = detector.predict(picture)?;
     let heatmap = heatmaps.map(|folder| folder.save(path, &picture.image, &prediction, None)).transpose()?;
     Ok(Answer {
         path: path.display().to_string(),

@@ -35,6 +35,7 @@ pub mod memory;
 pub mod metrics;
 pub mod model;
 pub mod ops;
+pub mod parallel;
 pub mod profile;
 pub mod report;
 pub mod score;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use rayon::prelude::*;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -195,17 +196,19 @@ pub fn read_tensors(path: &Path) -> Result<(String, Weights)> {
     let text = metadata.metadata().as_ref().and_then(|m| m.get("blemish")).cloned();
     let text = text.ok_or_else(|| bad("is a safetensors file, but not one of blemish".to_owned()))?;
     let file = SafeTensors::deserialize(&bytes).map_err(not_safetensors)?;
-    let mut tensors = Weights::new();
-    for (name, view) in file.iter() {
+    let values = file.tensors().into_par_iter().map(|(name, view)| {
         if view.dtype() != Dtype::F32 {
             return Err(bad(format!("tensor {name} is {:?}, not F32", view.dtype())));
         }
         let (values, _) = view.data().as_chunks::<4>();
         let values: Vec<f32> = values.iter().map(|b| f32::from_le_bytes(*b)).collect();
-        if values.iter().any(|v| !v.is_finite()) {
+        if !values.iter().fold(true, |finite, v| finite & v.is_finite()) {
             return Err(bad(format!("tensor {name} holds a value that is not finite")));
         }
-        tensors.insert(name.to_owned(), Array { shape: view.shape().to_vec(), values });
-    }
+        Ok((name, Array { shape: view.shape().to_vec(), values }))
+    });
+    // Which of several faults is told must not depend on the threads.
+    let values: Vec<Result<(String, Array)>> = values.collect();
+    let tensors = values.into_iter().collect::<Result<Weights>>()?;
     Ok((text, tensors))
 }

@@ -1,20 +1,26 @@
-//! How parameters start: one seeded generator, so that the same seed gives the same weights on every device.
+//! How parameters start: one seeded generator, so that the same seed gives the same weights on every device; or as zeros,
+//! where they are read from a file next.
 
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-/// Makes parameters from a seeded generator.
+/// Makes parameters from a seeded generator, or without one.
 pub struct Init<'a> {
-    rng: &'a mut ChaCha8Rng,
+    rng: Option<&'a mut ChaCha8Rng>,
     device: Device,
 }
 
 impl<'a> Init<'a> {
     /// Draws from `rng`; parameters live on `device`.
     pub fn new(rng: &'a mut ChaCha8Rng, device: &Device) -> Self {
-        Self { rng, device: device.clone() }
+        Self { rng: Some(rng), device: device.clone() }
+    }
+
+    /// Draws nothing: what would be random is 0.
+    pub fn zeros(device: &Device) -> Self {
+        Self { rng: None, device: device.clone() }
     }
 
     /// Every value the same.
@@ -33,20 +39,32 @@ impl<'a> Init<'a> {
     }
 
     fn uniform(&mut self, shape: [usize; 2], bound: f32) -> Param<Tensor<2>> {
-        let values = (0..shape[0] * shape[1]).map(|_| self.rng.random_range(-bound..=bound)).collect();
-        self.param(shape, values)
+        self.drawn(shape, |rng| rng.random_range(-bound..=bound))
     }
 
     /// Normal with the given standard deviation, cut at two of them.
     pub fn truncated_normal<const D: usize>(&mut self, shape: [usize; D], std: f32) -> Param<Tensor<D>> {
-        let mut draw = || loop {
-            let (u, v): (f32, f32) = (self.rng.random(), self.rng.random());
-            let z = (-2.0 * (1.0 - u).ln()).sqrt() * (std::f32::consts::TAU * v).cos();
-            if z.abs() <= 2.0 {
-                return z * std;
+        self.drawn(shape, |rng| {
+            loop {
+                let (u, v): (f32, f32) = (rng.random(), rng.random());
+                let z = (-2.0 * (1.0 - u).ln()).sqrt() * (std::f32::consts::TAU * v).cos();
+                if z.abs() <= 2.0 {
+                    return z * std;
+                }
             }
+        })
+    }
+
+    fn drawn<const D: usize>(
+        &mut self,
+        shape: [usize; D],
+        draw: impl Fn(&mut ChaCha8Rng) -> f32,
+    ) -> Param<Tensor<D>> {
+        let count = shape.iter().product();
+        let values = match &mut self.rng {
+            Some(rng) => (0..count).map(|_| draw(rng)).collect(),
+            None => vec![0.0; count],
         };
-        let values = (0..shape.iter().product()).map(|_| draw()).collect();
         self.param(shape, values)
     }
 

@@ -61,7 +61,15 @@ impl Mae {
         rng: &mut ChaCha8Rng,
         device: &Device,
     ) -> Self {
-        let init = &mut Init::new(rng, device);
+        Self::build(config, image_size, channels, &mut Init::new(rng, device))
+    }
+
+    /// A model whose weights are still to come, from a file.
+    pub fn unset(config: &ModelConfig, image_size: [usize; 2], channels: usize, device: &Device) -> Self {
+        Self::build(config, image_size, channels, &mut Init::zeros(device))
+    }
+
+    fn build(config: &ModelConfig, image_size: [usize; 2], channels: usize, init: &mut Init<'_>) -> Self {
         let grid = image_size.map(|s| s / config.patch_size);
         let (dim, decoder_dim) = (config.embed_dim, config.decoder_embed_dim);
         let stem = config.patch_embed == PatchEmbed::ConvStem;

@@ -4,8 +4,6 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::Device;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::anomaly_map::{anomaly_maps, image_score};
@@ -74,8 +72,7 @@ impl Detector {
     /// A sentence that names the parameter that does not fit.
     pub fn from_file(file: ModelFile, device: &Device) -> Result<Self, String> {
         let channels = file.config.data.channels.ok_or("data.channels is not set")?;
-        let rng = &mut ChaCha8Rng::seed_from_u64(file.config.seed);
-        let model = Mae::new(&file.config.model, file.config.input_size(), channels, rng, device);
+        let model = Mae::unset(&file.config.model, file.config.input_size(), channels, device);
         Ok(Self {
             model: model.with_weights(file.weights)?,
             config: file.config,

@@ -9,6 +9,7 @@ const MODULES: [(&str, &[&str]); 19] = [
     ("error", &[]),
     ("history", &[]),
     ("kernels", &[]),
+    ("parallel", &[]),
     ("write", &["error"]),
     ("data", &["error", "write"]),
     ("memory", &["data", "error", "kernels"]),

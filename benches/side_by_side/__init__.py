@@ -1,0 +1,1 @@
+"""Side-by-side measurement of blemish and its peers; see ../run.py."""
