@@ -83,9 +83,7 @@ pub fn run(args: &PredictArgs, _: &Output) -> Result<()> {
     in_order(files.collect(), judge, |(path, read)| {
         images += 1;
         match read {
-            Ok((prediction, picture)) => {
-                json_line(&answer(&path, &picture, prediction?, heatmaps.as_mut())?)
-            }
+            Ok((prediction, picture)) => json_line(&answer(&path, &picture, prediction?, heatmaps.as_mut())?),
             Err(error) => {
                 unusable += 1;
                 json_line(&Unusable { path: path.display().to_string(), error: error.reason() })

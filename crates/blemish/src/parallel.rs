@@ -179,18 +179,24 @@ mod tests {
             in_order((0..1000).collect(), work, |()| Ok::<(), ()>(()))
         });
         let panic = outcome.expect_err("a panic");
-        assert!(panic.downcast_ref::<String>().is_some_and(|text| text.contains("the fifth")) 
-            || panic.downcast_ref::<&str>().is_some_and(|text| text.contains("the fifth")));
+        assert!(
+            panic.downcast_ref::<String>().is_some_and(|text| text.contains("the fifth"))
+                || panic.downcast_ref::<&str>().is_some_and(|text| text.contains("the fifth"))
+        );
     }
 
     #[test]
     fn a_single_item_gets_all_threads() {
         let threads = rayon::current_num_threads();
         let mut seen = 0;
-        in_order(vec![()], |()| rayon::current_num_threads(), |n| {
-            seen = n;
-            Ok::<(), ()>(())
-        })
+        in_order(
+            vec![()],
+            |()| rayon::current_num_threads(),
+            |n| {
+                seen = n;
+                Ok::<(), ()>(())
+            },
+        )
         .expect("no failure");
         assert_eq!(seen, threads);
     }

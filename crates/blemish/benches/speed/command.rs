@@ -69,6 +69,11 @@ pub enum Command {
         /// Times.
         repeats: usize,
     },
+    /// Where the time of an image goes, from file to verdict: median seconds of each part, on the loaded model.
+    Parts {
+        /// A folder of images.
+        folder: PathBuf,
+    },
     /// Whole training steps of the second stage's task.
     Step {
         /// Images.

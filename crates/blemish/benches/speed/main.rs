@@ -2,7 +2,11 @@
 //! and answers each with one line. `benches/run.py` drives it beside its peers; its threads are `RAYON_NUM_THREADS`.
 //!
 //! Without commands, as `cargo bench` starts it, it runs every command once on small inputs and checks the answers.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark stops at the first thing that goes wrong")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a benchmark stops at the first thing that goes wrong"
+)]
 
 mod command;
 mod inputs;

@@ -12,7 +12,7 @@ pub fn run() {
     let (folder, mut bench) = (scratch("smoke"), Bench::default());
     let mut ask = |command: Value| -> Value {
         let answer = bench.run(serde_json::from_value(command.clone()).expect("a command"));
-        println!("{} {answer:.120}", command["op"]);
+        println!("{} {}", command["op"], answer.to_string().chars().take(120).collect::<String>());
         answer
     };
     let timed = |answer: &Value, repeats: usize| {
@@ -43,5 +43,8 @@ pub fn run() {
     let at = folder.join("pictures");
     ask(json!({ "op": "pictures", "folder": at, "count": 3, "distinct": 2, "size": 64, "channels": 3 }));
     assert_eq!(fs::read_dir(&at).unwrap().count(), 3);
+    ask(json!({ "op": "load", "folder": folder.join("diyt") }));
+    let parts = ask(json!({ "op": "parts", "folder": at }));
+    assert!(parts["decode"].as_f64() > Some(0.0), "{parts}");
     fs::remove_dir_all(&folder).unwrap();
 }

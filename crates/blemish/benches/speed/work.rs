@@ -4,7 +4,7 @@ use std::path::Path;
 
 use blemish::Device;
 use blemish::config::{MapKind, RunConfig};
-use blemish::data::Image;
+use blemish::data::{DecodeOptions, Image, Picture, decode_bytes, images_in};
 use blemish::format::ModelFile;
 use blemish::kernels::matmul::matmul;
 use blemish::kernels::panels::Matrix;
@@ -65,6 +65,7 @@ impl Bench {
                 answer
             }
             Command::Score { batch, passes, repeats } => self.loaded().score(batch, passes, repeats),
+            Command::Parts { folder } => self.loaded().parts(&folder),
             Command::Step { batch, repeats } => self.loaded().step(batch, repeats),
             Command::Loss { batch } => self.loaded().loss(batch),
             Command::Matmul { size, repeats } => product(size, repeats),
@@ -141,13 +142,35 @@ impl Loaded {
         let [height, width] = self.config().input_size();
         let channels = self.detector.model().channels();
         let picture = |pixels: &[f32]| Image { height, width, channels, pixels: pixels.to_vec() };
-        let images: Vec<Image> =
-            self.input.chunks_exact(self.image_len()).take(batch).map(picture).collect();
+        let images: Vec<Image> = self.input.chunks_exact(self.image_len()).take(batch).map(picture).collect();
         let mut file = self.detector.to_file();
         (file.config.score.map, file.config.score.passes) = (MapKind::Squared, passes);
         let detector = from_file(file);
         detector.anomaly_maps(&images);
         json!({ "seconds": seconds(repeats, || detector.anomaly_maps(&images)) })
+    }
+
+    fn parts(&self, folder: &Path) -> Value {
+        let data = &self.config().data;
+        let options = DecodeOptions { max_pixels: data.max_pixels, channels: data.channels };
+        let mut times = [const { Vec::new() }; 4];
+        for path in images_in(folder).unwrap() {
+            let (mut bytes, mut decoded, mut picture) = (None, None, None);
+            let read = seconds(1, || bytes = std::fs::read(&path).ok());
+            let bytes = bytes.unwrap();
+            let decode = seconds(1, || decoded = decode_bytes(&path, &bytes, &options).ok());
+            let decoded = decoded.unwrap();
+            let view = seconds(1, || {
+                picture = Picture::new(&decoded, data.image_size, &self.config().view()).ok();
+            });
+            let judge = seconds(1, || self.detector.predict(picture.as_ref().unwrap()).unwrap());
+            times.iter_mut().zip([read, decode, view, judge]).for_each(|(all, one)| all.extend(one));
+        }
+        let [read, decode, view, judge] = times.map(|mut times| {
+            times.sort_by(f64::total_cmp);
+            times[times.len() / 2]
+        });
+        json!({ "read": read, "decode": decode, "view": view, "judge": judge })
     }
 
     fn batch(&self, size: usize) -> Batch {

@@ -45,7 +45,13 @@ impl Picture {
     /// [`Error::Config`] for sizes that are not sizes.
     pub fn new(original: &ByteImage, image_size: [usize; 2], view: &ViewConfig) -> Result<Self> {
         let original_size = [original.height, original.width];
-        Ok(Self { image: resize(original, image_size)?, view: View::new(original, view)?, original_size })
+        let image = resize(original, image_size)?;
+        let view = if view.product.is_none() && view.size == image_size {
+            View::whole(image.clone())
+        } else {
+            View::new(original, view)?
+        };
+        Ok(Self { image, view, original_size })
     }
 }
 

@@ -216,3 +216,23 @@ fn every_orientation_has_the_right_shape() {
         assert_eq!((picture.height, picture.width), if orientation < 5 { (16, 8) } else { (8, 16) });
     }
 }
+
+#[test]
+fn grey_is_the_luma_of_the_decoder() {
+    let side = 0..=255u8;
+    let colours: Vec<u8> = side
+        .clone()
+        .step_by(5)
+        .flat_map(|r| {
+            (0..=255).step_by(5).flat_map(move |g| (0..=255).step_by(5).flat_map(move |b| [r, g, b]))
+        })
+        .collect();
+    let picture = image::RgbImage::from_raw(colours.len() as u32 / 3, 1, colours.clone()).unwrap();
+    let expected = DynamicImage::ImageRgb8(picture).into_luma8().into_raw();
+    let got = grey(&colours);
+    let differences: Vec<u8> = got.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).collect();
+    assert!(differences.iter().all(|&d| d <= 1));
+    assert!(differences.iter().filter(|&&d| d == 1).count() < colours.len() / 3000);
+    let equal: Vec<u8> = side.clone().flat_map(|v| [v; 3]).collect();
+    assert_eq!(grey(&equal), side.collect::<Vec<_>>());
+}
