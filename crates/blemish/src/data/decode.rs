@@ -62,13 +62,15 @@ pub fn decode_bytes(name: impl AsRef<Path>, bytes: &[u8], options: &DecodeOption
     Ok(ByteImage { height, width, channels, pixels })
 }
 
-/// The Rec. 709 luma of RGB values, in 16-bit fixed point: a tenth of the time of the decoder's own conversion, which goes
-/// through floats, and the same but for a few colours that lie between two grey levels.
+/// The luma of RGB values by the primaries of Rec. 709, in 24-bit fixed point: a tenth of the time of the decoder's own
+/// conversion, which goes through floats, and the same but for a few colours that lie between two grey levels.
 fn grey(rgb: &[u8]) -> Vec<u8> {
+    // 0.212639, 0.715169 and 0.072192; together 1, so that grey stays what it is.
+    const WEIGHTS: [u32; 3] = [3_567_491, 11_998_540, 1_211_185];
     let (pixels, _) = rgb.as_chunks::<3>();
-    let luma = |[r, g, b]: &[u8; 3]| {
-        let sum = 13_933 * u32::from(*r) + 46_871 * u32::from(*g) + 4_732 * u32::from(*b);
-        ((sum + (1 << 15)) >> 16) as u8
+    let luma = |pixel: &[u8; 3]| {
+        let sum: u32 = pixel.iter().zip(WEIGHTS).map(|(v, weight)| weight * u32::from(*v)).sum();
+        ((sum + (1 << 23)) >> 24) as u8
     };
     pixels.iter().map(luma).collect()
 }
