@@ -10,3 +10,7 @@ demo:
 fixtures:
     python3 reference/fixtures.py
     python3 reference/metrics_oracle.py
+
+# Side by side with PyTorch, ONNX Runtime and OpenVINO; writes benches/results.md. `just bench --smoke` for a taste.
+bench *arguments:
+    python3 benches/run.py {{arguments}}

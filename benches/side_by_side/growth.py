@@ -10,13 +10,13 @@ from side_by_side.rounds import MOST_REPEATS, TURN, median
 from side_by_side.rows import Page, duration, table
 
 WHY = """\
-- **Images**: cost is proportional to them. One image alone is cut into fewer pieces of work than there is room for, so a
-  small batch may be a little cheaper per image, until its maps no longer fit the caches.
-- **Tokens**: convolutions, projections and MLPs grow with their number, attention with its square. The arithmetic
-  column is the ratio of floating-point operations; time that grows faster than it is memory traffic, slower is overhead
-  that had been paid already.
-- **Threads**: a pass is a chain of regions that end when their last piece ends; what is lost to 2 times is waiting there,
-  and memory bandwidth. `predict` and validation score one image per thread instead and do not wait."""
+How the cost should grow by the arithmetic; these are expectations to hold the tables against, not findings:
+
+- **Images**: in proportion.
+- **Tokens**: convolutions, projections and MLPs in proportion, attention with the square; the arithmetic column has both.
+- **Threads**: less than twice, since a pass is a chain of parallel regions that each wait for their last piece.
+
+Where a table departs from this, a profile has to say why."""
 
 
 def growth(starter: Starter, plan: Plan, folder: Path, page: Page, counts: list[int]) -> None:

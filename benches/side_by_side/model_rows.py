@@ -177,7 +177,8 @@ class Models:
         self.page.rows("Inference", self.inference, "Unmasked pass, from the batch in memory to the outputs in memory.")
         self.page.rows("Masked scoring", self.masks, "The detector's scoring in all: normalisation, passes, map, smoothing.")
         self.page.rows("Training", self.training,
-                       "Forward, loss (light: repair, MSE and focal; diyt: MSE), backward, clipping, AdamW; PyTorch's is fused.")
+                       "Forward, loss (light: repair, MSE and focal; diyt: MSE), backward, clipping, AdamW; PyTorch's is fused. "
+                       "GFLOP/s count a step as three forward passes.")
 
 
 def timed(child: Child, op: str, **arguments):

@@ -12,7 +12,7 @@ from side_by_side.child import HERE, Missing, Starter
 from side_by_side.model_rows import note, timed
 from side_by_side.plan import Plan
 from side_by_side.rounds import Pair, interleave, median
-from side_by_side.rows import Amount, Page, Row, Target
+from side_by_side.rows import Amount, Page, Row, Target, duration
 
 
 @dataclass
@@ -96,8 +96,16 @@ class Program:
                 f"{flips} verdicts differ."
             )
             rows = [Row(what, threads, "PyTorch + torchvision script", pair, Target(must=0.5))]
-        self.page.rows("A folder of images", rows, text, missing)
+        self.page.rows("A folder of images", rows, text, self.parts(model.parent), missing)
         self.scoring_memory = max(memory)
+
+    def parts(self, model: Path) -> str:
+        ours = self.starter.ours(1)
+        ours.ask("load", folder=model)
+        parts = ours.ask("parts", folder=self.folder / "pictures0")
+        ours.close()
+        names = {"read": "reading", "decode": "decoding", "view": "resizing", "judge": "model, map and verdict"}
+        return "One image on one thread: " + ", ".join(f"{name} {duration(parts[key])}" for key, name in names.items()) + "."
 
     def memory(self) -> None:
         note("memory and start")
