@@ -24,7 +24,11 @@ def load(path: Path) -> tuple[nn.Module, dict]:
         weights = {name: file.get_tensor(name) for name in file.keys() if not name.startswith("calibration.")}
     published = config["model"]["sinusoid"] == "row"
     net = (build_diyt if published else build_light)(config, weights)
-    return net.eval().to(memory_format=torch.channels_last), config
+    net = net.eval().to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        # Fills the cache of sinusoids with real numbers: an exporter's first pass would leave its stand-ins there.
+        net(torch.zeros(1, config["data"]["channels"], *input_size(config)))
+    return net, config
 
 
 def build_light(config: dict, weights: dict[str, Tensor]) -> nn.Module:
