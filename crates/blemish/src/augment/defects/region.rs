@@ -64,7 +64,7 @@ impl Region {
         for stroke in strokes {
             region.add_stroke(stroke);
         }
-        region.soften(uniform(1.0, 2.0, rng));
+        region.soften(uniform(0.7, 1.2, rng));
         region
     }
 

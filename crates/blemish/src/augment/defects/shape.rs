@@ -15,7 +15,7 @@ pub enum Shape {
     Blob,
     /// Noise above a threshold (DRAEM), ragged and in several pieces.
     Noise,
-    /// A line 1 to 4 pixels wide (at 256 pixels), wandering, tapering, sometimes forked: scratches and cracks.
+    /// A line 1.5 to 5 pixels wide (at 256 pixels), wandering, tapering, sometimes forked: scratches and cracks.
     Scratch,
     /// A rotated rectangle (CutPaste).
     Rectangle,
@@ -113,8 +113,8 @@ fn dots(centre: [f32; 2], area: f32, rng: &mut impl Rng) -> Vec<Stroke> {
 
 /// A line that starts half its length before `centre`, with a fork now and then.
 fn scratch(size: [usize; 2], centre: [f32; 2], area: f32, rng: &mut impl Rng) -> Vec<Stroke> {
-    let unit = size[0].min(size[1]) as f32 / 256.0;
-    let width = (unit * log_uniform(1.0, 4.0, rng)).max(1.0);
+    let unit = ((size[0] * size[1]) as f32).sqrt() / 256.0;
+    let width = (unit * log_uniform(1.5, 5.0, rng)).max(1.5);
     let length = (area / width).clamp(3.0 * width, 0.8 * size[0].max(size[1]) as f32);
     let heading = uniform(0.0, TAU, rng);
     let start = [centre[0] - 0.5 * length * heading.sin(), centre[1] - 0.5 * length * heading.cos()];
