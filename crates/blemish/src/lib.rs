@@ -24,6 +24,7 @@
 pub mod augment;
 pub mod config;
 pub mod data;
+pub mod engine;
 pub mod error;
 pub mod evaluate;
 pub mod evaluation;

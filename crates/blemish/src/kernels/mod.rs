@@ -12,6 +12,7 @@
 //! `[3, 3, in, out]`. Every function panics when a slice's length contradicts the shape it is given.
 
 pub mod activation;
+pub mod aligned;
 pub mod attention;
 pub mod blur;
 pub mod conv;

@@ -37,7 +37,12 @@ impl PosEmbed {
 /// the cosines of `position * w_k`, `w_k = 10000^(-2k / (D/2))` (He et al. 2022, after Vaswani et al. 2017).
 /// `Row`: sine and cosine interleaved, `w_k = 10000^(-2k / D)`, of the row alone, as published.
 pub fn sinusoid(kind: Sinusoid, grid: [usize; 2], dim: usize, device: &Device) -> Tensor<2> {
-    let [rows, columns] = grid;
+    let values = sinusoid_values(kind, grid, dim);
+    Tensor::from_data(TensorData::new(values, [grid[0] * grid[1], dim]), device)
+}
+
+/// The values of [`sinusoid`], row by row.
+pub fn sinusoid_values(kind: Sinusoid, [rows, columns]: [usize; 2], dim: usize) -> Vec<f32> {
     let mut values = Vec::with_capacity(rows * columns * dim);
     let wave = |position: usize, k: usize, width: usize| {
         position as f64 * 10000f64.powf(-2.0 * k as f64 / width as f64)
@@ -61,5 +66,5 @@ pub fn sinusoid(kind: Sinusoid, grid: [usize; 2], dim: usize, device: &Device) -
             }
         }
     }
-    Tensor::from_data(TensorData::new(values, [rows * columns, dim]), device)
+    values
 }

@@ -1,6 +1,7 @@
 //! The integration tests, one binary: parity with the PyTorch reference, gradients, metrics, files, real data.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod engine;
 mod fixture;
 mod gradients;
 mod import_pytorch;

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use crate::fixture::{FORWARD, Fixture, GRADIENT, channels_first, channels_last, device, path};
 
-const LIGHT: [&str; 5] = [
+/// The fixtures of models of our own.
+pub const LIGHT: [&str; 5] = [
     "light_stem_pyramid_residual",
     "light_stem_pyramid_absolute_logit",
     "light_stem_linear_residual",
@@ -37,13 +38,15 @@ fn named_as_ours(weights: Weights, config: &ModelConfig) -> Weights {
     weights.into_iter().map(rename).collect()
 }
 
-fn light(fixture: &Fixture) -> Mae {
+/// The fixture's model.
+pub fn light(fixture: &Fixture) -> Mae {
     let (config, image_size, channels) = configuration(fixture);
     let model = Mae::new(&config, image_size, channels, &mut ChaCha8Rng::seed_from_u64(0), &device());
     model.with_weights(named_as_ours(fixture.weights("weight"), &config)).unwrap()
 }
 
-fn mask(fixture: &Fixture, model: &Mae) -> Mask {
+/// The fixture's mask.
+pub fn mask(fixture: &Fixture, model: &Mae) -> Mask {
     fixture.mask("input.mask", model.image_size().map(|s| s / model.config().patch_size))
 }
 

@@ -1,0 +1,139 @@
+//! Feature maps with a border of zeros, so that a 3 x 3 convolution needs neither a copy nor a special case.
+
+use super::linear::{Left, Linear};
+use crate::kernels::aligned::Aligned;
+use crate::kernels::product::Segment;
+
+/// Sizes of a map `[B, H + 2, W + 2, C]` whose outer pixels are zeros.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MapShape {
+    /// Rows inside the border.
+    pub height: usize,
+    /// Columns inside the border.
+    pub width: usize,
+    /// Channels of a pixel.
+    pub channels: usize,
+}
+
+impl MapShape {
+    /// Floats of a line with its border.
+    pub fn line(self) -> usize {
+        (self.width + 2) * self.channels
+    }
+
+    /// Floats of an image with its border.
+    pub fn image(self) -> usize {
+        (self.height + 2) * self.line()
+    }
+
+    /// Where the first pixel inside the border lies.
+    pub fn inside(self) -> usize {
+        self.line() + self.channels
+    }
+
+    /// Lines inside the border of every image, `lines` at a time; each part begins at its first inner pixel.
+    pub fn parts(self, data: &mut [f32], batch: usize, lines: usize) -> impl Iterator<Item = &mut [f32]> {
+        data.chunks_mut(self.image()).take(batch).flat_map(move |image| {
+            let (_, inner) = image.split_at_mut(self.inside());
+            inner[..self.height * self.line()].chunks_mut(lines * self.line())
+        })
+    }
+
+    /// Rows of `width` pixels of `from` into the channels from `first` on of the pixels of `to`, a part of this map.
+    pub fn store(self, from: &[f32], channels: usize, first: usize, to: &mut [f32]) {
+        let lines = from.chunks_exact(self.width * channels).zip(to.chunks_mut(self.line()));
+        for (from, to) in lines {
+            if channels == self.channels {
+                to[..from.len()].copy_from_slice(from);
+                continue;
+            }
+            for (from, to) in from.chunks_exact(channels).zip(to.chunks_mut(self.channels)) {
+                to[first..first + channels].copy_from_slice(from);
+            }
+        }
+    }
+
+    /// The channels from `first` on of the pixels of an image, contiguous.
+    pub fn load(self, image: &[f32], channels: usize, first: usize) -> Vec<f32> {
+        let inner = image[self.inside()..].chunks(self.line()).take(self.height);
+        let pixels = inner.flat_map(|line| line.chunks_exact(self.channels).take(self.width));
+        pixels.flat_map(|pixel| &pixel[first..first + channels]).copied().collect()
+    }
+}
+
+/// A 3 x 3 convolution with padding 1 on some channels of a bordered map.
+#[derive(Debug)]
+pub struct Conv {
+    linear: Linear,
+    input: MapShape,
+    stride: usize,
+    first: usize,
+    segments: Vec<Segment>,
+}
+
+impl Conv {
+    /// Reads `channels` channels from `first` on of the pixels of `input`.
+    pub fn new(linear: Linear, input: MapShape, (first, channels): (usize, usize), stride: usize) -> Self {
+        let line = input.line();
+        let segments = if channels == input.channels {
+            (0..3).map(|ky| Segment { x: ky * line, k0: ky * 3 * channels, k: 3 * channels }).collect()
+        } else {
+            let tap = |tap: usize| (tap / 3 * line + tap % 3 * input.channels, tap * channels);
+            (0..9).map(tap).map(|(x, k0)| Segment { x, k0, k: channels }).collect()
+        };
+        Self { linear, input, stride, first, segments }
+    }
+
+    /// Channels of the output.
+    pub fn outputs(&self) -> usize {
+        self.linear.outputs()
+    }
+
+    /// Columns of the output.
+    pub fn out_width(&self) -> usize {
+        self.input.width.div_ceil(self.stride)
+    }
+
+    /// Multiply-adds of one output line.
+    pub fn work(&self) -> usize {
+        self.out_width() * self.outputs() * self.segments.iter().map(|s| s.k).sum::<usize>()
+    }
+
+    /// Output lines from `line` on of an image, as many as `out` holds, contiguous.
+    pub fn run(&self, image: &[f32], line: usize, out: &mut [f32]) {
+        let left = Left {
+            data: &image[line * self.stride * self.input.line() + self.first..],
+            line: self.stride * self.input.line(),
+            row: self.stride * self.input.channels,
+            segments: &self.segments,
+            lines: out.len() / (self.out_width() * self.outputs()),
+            rows: self.out_width(),
+        };
+        self.linear.apply(left, out);
+    }
+}
+
+/// A buffer of bordered maps.
+#[derive(Debug, Default)]
+pub struct Maps {
+    /// Sizes of each.
+    pub shape: MapShape,
+    data: Aligned,
+}
+
+impl Maps {
+    /// An empty buffer of maps of that shape.
+    pub fn new(shape: MapShape) -> Self {
+        Self { shape, data: Aligned::default() }
+    }
+
+    /// The first `batch` maps.
+    pub fn take(&mut self, batch: usize) -> &mut [f32] {
+        self.data.take(batch * self.shape.image())
+    }
+
+    /// Map `index`, which [`take`](Self::take) has made.
+    pub fn image(&self, index: usize) -> &[f32] {
+        &self.data[index * self.shape.image()..][..self.shape.image()]
+    }
+}

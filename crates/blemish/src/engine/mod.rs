@@ -1,0 +1,226 @@
+//! Scoring on a CPU: the forward pass of the masked autoencoder, without gradients and without a tensor library.
+//!
+//! - Weights are packed once, at load. Norms' scales and shifts, the scale of the attention scores, and the whole
+//!   aggregation up to the decoder's keys and values, which is linear, are multiplied into their neighbours there.
+//! - Buffers are kept and used again; a second pass of the same size allocates nothing but its output.
+//! - A layer is one pass over blocks of tokens: attention, projection, norm, MLP and the next layer's projections run
+//!   while the block lies in a second-level cache. So do convolution, GELU, the next linear map and its pixel shuffle.
+//! - Maps are channels last with a border of zeros; the stem writes its levels beside the channels that the pyramid
+//!   head will fill, so nothing is concatenated.
+//! - Work is cut by shape alone, so no result depends on the number of threads.
+//!
+//! The model that it follows is [`Mae`](crate::model::Mae), to which it is held by test within 1e-5.
+
+mod attention;
+mod blocks;
+mod decoder;
+mod dense;
+mod embed;
+mod encoder;
+mod features;
+mod head;
+mod linear;
+mod map;
+mod rows;
+mod task;
+
+use std::sync::Mutex;
+
+use self::blocks::Source;
+use self::decoder::Decoder;
+use self::dense::Reader;
+use self::embed::Embed;
+use self::encoder::Encoder;
+pub use self::features::{Feature, FeatureMap};
+use self::head::Head;
+use self::linear::Linear;
+use self::map::{MapShape, Maps};
+use self::task::Blocks;
+use crate::config::{self, ModelConfig, PatchEmbed};
+use crate::kernels::aligned::Aligned;
+use crate::model::pos_embed::sinusoid_values;
+use crate::model::{Mask, Weights};
+
+/// What the products are computed in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    F32,
+}
+
+/// What a pass gives.
+#[derive(Clone, Debug, Default)]
+pub struct Output {
+    /// The images as the model thinks they should be, `[B, H, W, C]`.
+    pub image: Vec<f32>,
+    /// What else the model says of each pixel, `[B, H, W, E]`: the defect logit where it has one; else empty.
+    pub extra: Vec<f32>,
+    /// The features that were asked for, in that order.
+    pub features: Vec<FeatureMap>,
+}
+
+/// A model that is ready to score.
+#[derive(Debug)]
+pub struct Engine {
+    config: ModelConfig,
+    /// The image, and the levels at strides 2, 4, 8.
+    maps: Vec<MapShape>,
+    /// The first channel of the stem's level in each level's map.
+    skip: Vec<usize>,
+    embed: Embed,
+    /// `[N, D]`
+    positions: Vec<f32>,
+    encoder: Encoder,
+    decoder: Decoder,
+    head: Head,
+    /// Buffers of passes that are over.
+    idle: Mutex<Vec<Workspace>>,
+}
+
+/// The buffers of one pass.
+#[derive(Debug, Default)]
+struct Workspace {
+    maps: Vec<Maps>,
+    tokens: Aligned,
+    x: Aligned,
+    q: Aligned,
+    kv: [Aligned; 2],
+    taps: Aligned,
+    encoded: Aligned,
+    cross: Aligned,
+    decoded: Aligned,
+}
+
+/// A mask as rows: those of the visible tokens in the batch, and for every token its place among them.
+struct Masked {
+    keep: Vec<usize>,
+    restore: Vec<Option<usize>>,
+}
+
+impl Masked {
+    fn new(mask: &Mask) -> Self {
+        let keep: Vec<usize> = mask.ids_keep().into_iter().map(|i| i as usize).collect();
+        let place = |i: i64| Some(i as usize).filter(|&i| i < keep.len());
+        let restore = mask.ids_restore().into_iter().map(place).collect();
+        Self { keep, restore }
+    }
+}
+
+impl Engine {
+    /// Packs `weights`, named as [`Mae::weights`](crate::model::Mae::weights) names them.
+    ///
+    /// # Errors
+    /// A sentence that names the first parameter that is missing or of another shape.
+    pub fn new(
+        config: &ModelConfig,
+        [height, width]: [usize; 2],
+        channels: usize,
+        weights: &Weights,
+        precision: Precision,
+    ) -> Result<Self, String> {
+        let from = Source { reader: Reader::new(weights), norm: config.norm, precision };
+        let stem = config.patch_embed == PatchEmbed::ConvStem;
+        let pyramid = config.head == config::Head::Pyramid;
+        let dims: &[usize] = if stem || pyramid { &config.stem_dims } else { &[] };
+        let mut maps = vec![MapShape { height, width, channels }];
+        for (i, dim) in dims.iter().enumerate() {
+            let channels = if stem && pyramid { 2 * dim } else { *dim };
+            maps.push(MapShape { height: height >> (i + 1), width: width >> (i + 1), channels });
+        }
+        let skip = dims.iter().map(|dim| if pyramid { *dim } else { 0 }).collect::<Vec<_>>();
+        let grid = [height / config.patch_size, width / config.patch_size];
+        let positions = |name: &str, dim: usize| -> Result<Vec<f32>, String> {
+            let mut sum = sinusoid_values(config.sinusoid, grid, dim);
+            let learnable = from.reader.values(&format!("{name}.learnable"), &[grid[0] * grid[1], dim])?;
+            sum.iter_mut().zip(learnable).for_each(|(sum, l)| *sum += l);
+            Ok(sum)
+        };
+        let decoder_positions =
+            config.decoder_pos_embed.then(|| positions("decoder_pos_embed", config.decoder_embed_dim));
+        Ok(Self {
+            embed: Embed::read(from, config, &maps, &skip)?,
+            positions: positions("pos_embed", config.embed_dim)?,
+            encoder: Encoder::read(from, config)?,
+            decoder: Decoder::read(from, config, decoder_positions.transpose()?)?,
+            head: Head::read(from, config, &maps)?,
+            config: config.clone(),
+            maps,
+            skip,
+            idle: Mutex::default(),
+        })
+    }
+
+    /// The pass of [`Mae::forward`](crate::model::Mae::forward), with the features that are `wanted` besides.
+    ///
+    /// # Shapes
+    /// `images`: `[B, H, W, C]`; the mask is of `B` images.
+    ///
+    /// # Panics
+    /// If the length of `images` is no multiple of an image, the mask has another batch or grid, or the model
+    /// [does not have](Self::has) a wanted feature.
+    pub fn forward(&self, images: &[f32], mask: Option<&Mask>, wanted: &[Feature]) -> Output {
+        let MapShape { height, width, channels } = self.maps[0];
+        let batch = images.len() / (height * width * channels);
+        assert_eq!(images.len(), batch * height * width * channels, "whole images");
+        assert!(mask.is_none_or(|mask| mask.batch() == batch), "a mask per image");
+        let mut buffers =
+            self.idle.lock().ok().and_then(|mut idle| idle.pop()).unwrap_or_else(|| Workspace {
+                maps: self.maps.iter().map(|&shape| Maps::new(shape)).collect(),
+                ..Workspace::default()
+            });
+        let output = self.pass(&mut buffers, images, batch, mask, wanted);
+        if let Ok(mut idle) = self.idle.lock() {
+            idle.push(buffers);
+        }
+        output
+    }
+
+    fn pass(
+        &self,
+        buffers: &mut Workspace,
+        images: &[f32],
+        batch: usize,
+        mask: Option<&Mask>,
+        wanted: &[Feature],
+    ) -> Output {
+        let MapShape { height, width, channels } = self.maps[0];
+        let patch_size = self.config.patch_size;
+        let tokens = (height / patch_size) * (width / patch_size);
+        let masked = mask.map(Masked::new);
+        embed::load(images, &mut buffers.maps[0], batch, patch_size, masked.as_ref());
+        self.embed.run(buffers, &self.skip, batch, &self.positions);
+        let visible = match &masked {
+            Some(masked) => {
+                let dim = self.config.embed_dim;
+                let x = buffers.x.take(masked.keep.len() * dim);
+                for (x, &row) in x.chunks_exact_mut(dim).zip(&masked.keep) {
+                    x.copy_from_slice(&buffers.tokens[row * dim..][..dim]);
+                }
+                masked.keep.len() / batch
+            }
+            None => {
+                std::mem::swap(&mut buffers.x, &mut buffers.tokens);
+                tokens
+            }
+        };
+        let [blocks, visible] = [tokens, visible].map(|tokens| Blocks::new(batch, tokens));
+        self.encoder.run(buffers, visible);
+        self.decoder.run(buffers, &self.encoder, (blocks, visible), masked.as_ref());
+
+        let area = batch * height * width;
+        let mut output = Output {
+            image: vec![0.0; area * channels],
+            extra: vec![0.0; area * (self.head.outputs() - channels)],
+            features: Vec::new(),
+        };
+        let mut maps = self.head_buffers(batch, wanted);
+        let residual = self.config.output == config::Output::Residual;
+        self.head.run(buffers, batch, residual, &mut output, &mut maps);
+        output.features = wanted
+            .iter()
+            .map(|&feature| self.feature(buffers, feature, &mut maps, batch, masked.as_ref()))
+            .collect();
+        output
+    }
+}

@@ -1,0 +1,73 @@
+//! What is done to rows of tokens while they lie in a cache: norms, GELU.
+
+use crate::config;
+use crate::kernels::activation::gelu;
+use crate::kernels::math::tanh;
+use crate::kernels::simd::{self, fold, sum};
+
+/// The variance floor of layer normalisation.
+const EPS: f32 = 1e-5;
+
+/// A norm without its scale and shift, which are part of the linear map that follows.
+#[derive(Clone, Copy, Debug)]
+pub enum Norm {
+    /// `tanh(alpha x)`
+    Dyt(f32),
+    /// `(x - mean) / sqrt(var + eps)`
+    LayerNorm,
+}
+
+impl Norm {
+    /// Reads the norm `name`.
+    pub fn read(reader: super::Reader<'_>, kind: config::Norm, name: &str) -> Result<Self, String> {
+        Ok(match kind {
+            config::Norm::Dyt => Self::Dyt(reader.values(&format!("{name}.alpha"), &[1])?[0]),
+            config::Norm::LayerNorm => Self::LayerNorm,
+        })
+    }
+
+    /// Normalises rows of `width` values.
+    pub fn apply(self, x: &[f32], width: usize, out: &mut [f32]) {
+        match self {
+            Self::Dyt(alpha) => simd::run(
+                #[inline(always)]
+                || {
+                    for (out, &x) in out.iter_mut().zip(x) {
+                        *out = tanh(alpha * x);
+                    }
+                },
+            ),
+            Self::LayerNorm => simd::run(
+                #[inline(always)]
+                || {
+                    for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+                        let scale = 1.0 / width as f32;
+                        let mean = sum(x) * scale;
+                        let square = |acc: f32, x: f32| (x - mean).mul_add(x - mean, acc);
+                        let variance = fold(x, 0.0, square, |a, b| a + b) * scale;
+                        let factor = 1.0 / (variance + EPS).sqrt();
+                        for (out, &x) in out.iter_mut().zip(x) {
+                            *out = (x - mean) * factor;
+                        }
+                    }
+                },
+            ),
+        }
+    }
+}
+
+/// GELU in place.
+pub fn gelu_rows(x: &mut [f32]) {
+    simd::run(
+        #[inline(always)]
+        || x.iter_mut().for_each(|x| *x = gelu(*x)),
+    );
+}
+
+/// `out += x`.
+pub fn add(out: &mut [f32], x: &[f32]) {
+    simd::run(
+        #[inline(always)]
+        || out.iter_mut().zip(x).for_each(|(out, x)| *out += x),
+    );
+}
