@@ -14,6 +14,7 @@
 pub mod activation;
 pub mod aligned;
 pub mod attention;
+pub mod bf16;
 pub mod blur;
 pub mod conv;
 pub mod dyt;

@@ -16,6 +16,7 @@ use super::norm::Norm;
 use super::patch_embed::{LinearEmbed, Stem};
 use super::pos_embed::PosEmbed;
 use crate::config::{AggregationKeys, Head, ModelConfig, Output, PatchEmbed};
+use crate::ops;
 
 /// What hidden pixels are set to before the stem: middle grey.
 const BLANK: f32 = 0.5;
@@ -199,6 +200,11 @@ impl Mae {
     /// Where its parameters live.
     pub fn device(&self) -> Device {
         self.mask_token.val().device()
+    }
+
+    /// Whether its parameters live on the CPU.
+    pub fn is_on_cpu(&self) -> bool {
+        ops::is_cpu(&self.device())
     }
 
     /// Channels of the images it takes.

@@ -13,7 +13,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, DispatchDevice, Flex, TensorMetadata};
-use burn::tensor::{Bytes, DType, Shape, Tensor};
+use burn::tensor::{Bytes, DType, Device, Shape, Tensor};
 
 use crate::kernels;
 use crate::kernels::activation::{gelu_backward, gelu_forward};
@@ -32,7 +32,12 @@ type Tracked = FloatTensor<Autodiff<Flex>>;
 
 /// Whether `x` lives on the CPU, where the fused operations run.
 pub fn on_cpu<const D: usize>(x: &Tensor<D>) -> bool {
-    match x.device().as_dispatch() {
+    is_cpu(&x.device())
+}
+
+/// Whether a device is the CPU.
+pub fn is_cpu(device: &Device) -> bool {
+    match device.as_dispatch() {
         DispatchDevice::Flex(_) => true,
         DispatchDevice::Autodiff(device) => matches!(**device, DispatchDevice::Flex(_)),
         #[cfg(any(feature = "wgpu", feature = "cuda"))]

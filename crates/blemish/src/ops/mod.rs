@@ -10,7 +10,12 @@
 pub mod composed;
 mod fused;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
+
+/// Whether a device is the CPU, where the fused operations run.
+pub fn is_cpu(device: &Device) -> bool {
+    fused::is_cpu(device)
+}
 
 /// `x W + b` over the last axis.
 ///

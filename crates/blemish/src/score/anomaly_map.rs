@@ -4,17 +4,23 @@ use burn::tensor::{Tensor, TensorData};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use super::scorer::Scorer;
 use crate::config::{MapKind, MaskConfig, Reduce, ScoreConfig};
 use crate::data::Image;
 use crate::kernels::blur::blur_same_reflect;
 use crate::loss;
-use crate::model::{Mae, Mask};
+use crate::model::Mask;
 
 /// One map per image, `[H, W]`, smoothed, not calibrated.
 ///
 /// `images` are normalised and of the model's size. With `score.passes` above 1, every patch is judged while it
 /// is hidden: the maps of complementary block masks are put together.
-pub fn anomaly_maps(model: &Mae, images: &[Image], score: &ScoreConfig, mask: &MaskConfig) -> Vec<Vec<f32>> {
+pub fn anomaly_maps(
+    model: &Scorer,
+    images: &[Image],
+    score: &ScoreConfig,
+    mask: &MaskConfig,
+) -> Vec<Vec<f32>> {
     let [h, w] = model.image_size();
     let mut maps = if score.passes == 1 {
         unmasked(model, images, score.map)
@@ -29,14 +35,14 @@ pub fn anomaly_maps(model: &Mae, images: &[Image], score: &ScoreConfig, mask: &M
     maps
 }
 
-fn unmasked(model: &Mae, images: &[Image], kind: MapKind) -> Vec<Vec<f32>> {
+fn unmasked(model: &Scorer, images: &[Image], kind: MapKind) -> Vec<Vec<f32>> {
     let input = batch(model, images);
     let output = model.forward(input.clone(), None);
     split(map_of(kind, output.image, output.logit, input))
 }
 
 /// Each patch from the pass that hid it; patches hidden twice are averaged.
-fn complementary(model: &Mae, image: &Image, score: &ScoreConfig, mask: &MaskConfig) -> Vec<f32> {
+fn complementary(model: &Scorer, image: &Image, score: &ScoreConfig, mask: &MaskConfig) -> Vec<f32> {
     let [h, w] = model.image_size();
     let p = model.config().patch_size;
     // A fixed seed: the same image always gets the same score.
@@ -57,7 +63,7 @@ fn complementary(model: &Mae, image: &Image, score: &ScoreConfig, mask: &MaskCon
     sum.iter().zip(&count).map(|(s, c): (&f32, &f32)| s / c.max(1.0)).collect()
 }
 
-fn batch(model: &Mae, images: &[Image]) -> Tensor<4> {
+fn batch(model: &Scorer, images: &[Image]) -> Tensor<4> {
     let [h, w] = model.image_size();
     let values: Vec<f32> = images.iter().flat_map(|image| image.pixels.iter().copied()).collect();
     let data = TensorData::new(values, [images.len(), h, w, model.channels()]);

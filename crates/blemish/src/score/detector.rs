@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::anomaly_map::{anomaly_maps, image_score};
 use super::calibrate::Threshold;
 use super::normal::Normal;
+use super::scorer::Scorer;
 use crate::config::{MapKind, RunConfig, ThresholdRule};
 use crate::data::{DecodeOptions, Image, Picture, View, decode};
 use crate::error::{Error, Result};
@@ -46,7 +47,7 @@ pub struct Prediction {
 #[derive(Clone, Debug)]
 pub struct Detector {
     config: RunConfig,
-    model: Mae,
+    model: Scorer,
     normal: Normal,
     thresholds: Vec<Threshold>,
     provenance: Provenance,
@@ -74,7 +75,7 @@ impl Detector {
         let channels = file.config.data.channels.ok_or("data.channels is not set")?;
         let model = Mae::unset(&file.config.model, file.config.input_size(), channels, device);
         Ok(Self {
-            model: model.with_weights(file.weights)?,
+            model: Scorer::new(model.with_weights(file.weights)?),
             config: file.config,
             normal: file.normal,
             thresholds: file.thresholds,
@@ -88,7 +89,7 @@ impl Detector {
     pub fn new(config: RunConfig, model: Mae) -> Self {
         Self {
             config,
-            model: model.valid(),
+            model: Scorer::new(model.valid()),
             normal: Normal::default(),
             thresholds: Vec::new(),
             provenance: Provenance::default(),

@@ -4,7 +4,9 @@ pub mod anomaly_map;
 mod calibrate;
 mod detector;
 mod normal;
+mod scorer;
 
 pub use calibrate::{PositionMap, Threshold, thresholds};
 pub use detector::{Detector, Prediction, Verdict};
 pub use normal::Normal;
+pub use scorer::Scorer;

@@ -1,0 +1,55 @@
+//! The network at work: the engine on a CPU, the model itself on any other device.
+
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+use burn::tensor::{Tensor, TensorData};
+
+use crate::engine::{Engine, Precision};
+use crate::model::{Mae, Mask, Reconstruction};
+
+/// A model, and the engine that stands in for its forward pass on a CPU; made when it is first needed.
+#[derive(Clone, Debug)]
+pub struct Scorer {
+    model: Mae,
+    engine: Arc<OnceLock<Option<Engine>>>,
+}
+
+impl Scorer {
+    /// Scores with `model`, which needs no gradients.
+    pub fn new(model: Mae) -> Self {
+        Self { model, engine: Arc::default() }
+    }
+
+    /// The engine, where the model lives on a CPU.
+    pub fn engine(&self) -> Option<&Engine> {
+        let engine = || {
+            let (model, weights) = (&self.model, self.model.weights());
+            let size = model.image_size();
+            Engine::new(model.config(), size, model.channels(), &weights, Precision::default()).ok()
+        };
+        self.engine.get_or_init(|| self.model.is_on_cpu().then(engine).flatten()).as_ref()
+    }
+
+    /// [`Mae::forward`].
+    pub fn forward(&self, images: Tensor<4>, mask: Option<&Mask>) -> Reconstruction {
+        let Some(engine) = self.engine() else { return self.model.forward(images, mask) };
+        let [b, h, w, c] = images.dims();
+        let device = images.device();
+        let values: Vec<f32> = images.into_data().try_into_vec().unwrap_or_default();
+        let output = engine.forward(&values, mask, &[]);
+        let map = |values: Vec<f32>, channels| {
+            Tensor::from_data(TensorData::new(values, [b, h, w, channels]), &device)
+        };
+        let logit = self.config().defect_logit.then(|| map(output.extra, 1));
+        Reconstruction { image: map(output.image, c), logit }
+    }
+}
+
+impl Deref for Scorer {
+    type Target = Mae;
+
+    fn deref(&self) -> &Mae {
+        &self.model
+    }
+}
