@@ -93,8 +93,14 @@ impl Dense {
         self
     }
 
-    /// Packs it.
+    /// Packs it, for contiguous rows.
     pub fn pack(self, precision: Precision) -> Linear {
+        let inputs = self.w.len() / self.bias.len();
+        self.pack_for(precision.where_even(&[inputs]))
+    }
+
+    /// Packs it, for rows that the precision allows.
+    pub fn pack_for(self, precision: Precision) -> Linear {
         Linear::new(&self.w, self.bias, precision)
     }
 }

@@ -38,11 +38,12 @@ impl Embed {
     ) -> Result<Self, String> {
         let (p, channels) = (config.patch_size, maps[0].channels);
         if config.patch_embed == PatchEmbed::Linear {
+            let precision = from.precision.where_even(&[p * channels, maps[0].line()]);
             let proj = from.reader.dense("patch_embed.proj", p * p * channels, config.embed_dim)?;
             let segment =
                 |row: usize| Segment { x: row * maps[0].line(), k0: row * p * channels, k: p * channels };
             return Ok(Self::Linear {
-                proj: proj.pack(from.precision),
+                proj: proj.pack_for(precision),
                 segments: (0..p).map(segment).collect(),
             });
         }
@@ -50,7 +51,12 @@ impl Embed {
         let conv = |(i, w): (usize, &[usize])| {
             let dense = from.reader.dense(&format!("stem.convs.{i}"), 9 * w[0], w[1])?;
             let first = if i == 0 { 0 } else { skip[i - 1] };
-            Ok(Conv::new(dense.pack(from.precision), maps[i], (first, w[0]), 2))
+            Ok(Conv::new(
+                dense.pack_for(from.precision.where_even(&[w[0], maps[i].channels])),
+                maps[i],
+                (first, w[0]),
+                2,
+            ))
         };
         Ok(Self::Stem(widths.windows(2).enumerate().map(conv).collect::<Result<_, String>>()?))
     }

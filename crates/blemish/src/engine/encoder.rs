@@ -38,9 +38,8 @@ impl Encoder {
     /// Reads it.
     pub fn read(from: Source<'_>, config: &ModelConfig) -> Result<Self, String> {
         let (dim, decoder_dim) = (config.embed_dim, config.decoder_embed_dim);
-        let heads = Heads { count: config.num_heads, dim: dim / config.num_heads };
-        let cross_heads =
-            Heads { count: config.decoder_num_heads, dim: decoder_dim / config.decoder_num_heads };
+        let heads = Heads::new(config.num_heads, dim, from.precision);
+        let cross_heads = Heads::new(config.decoder_num_heads, decoder_dim, from.precision);
         let layer = |i: usize| -> Result<Layer, String> {
             let name = |part: &str| format!("encoder.{i}.{part}");
             Ok(Layer {

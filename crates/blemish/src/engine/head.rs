@@ -65,7 +65,7 @@ impl Head {
             };
             let (map, channels) = (maps[at + 1], maps[at + 1].channels);
             Ok(Level {
-                fuse: Conv::new(fuse.pack(from.precision), map, (0, channels), 1),
+                fuse: Conv::new(fuse.pack_for(from.precision.where_even(&[channels])), map, (0, channels), 1),
                 up: up.pack(from.precision),
             })
         };

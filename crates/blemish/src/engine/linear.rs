@@ -2,15 +2,17 @@
 
 use super::Precision;
 use crate::kernels::aligned::Aligned;
+use crate::kernels::bf16::{Product16, pairs, row_pairs};
 use crate::kernels::panels::{Matrix, Panels, pack};
 use crate::kernels::product::{Init, Product, Segment};
-use crate::kernels::simd;
+use crate::kernels::{scratch, simd};
 
 /// `x W + b`, packed.
 #[derive(Debug)]
 pub struct Linear {
     inputs: usize,
     outputs: usize,
+    precision: Precision,
     packed: Aligned,
     bias: Vec<f32>,
 }
@@ -32,14 +34,29 @@ pub struct Left<'a> {
     pub rows: usize,
 }
 
+impl Left<'_> {
+    /// Floats from the first to the last that is read.
+    fn len(&self) -> usize {
+        let run = self.segments.iter().map(|s| s.x + s.k).max().unwrap_or(0);
+        (self.lines - 1) * self.line + (self.rows - 1) * self.row + run
+    }
+}
+
 impl Linear {
-    /// Packs `w`, `[inputs, bias.len()]`.
-    pub fn new(w: &[f32], bias: Vec<f32>, _precision: Precision) -> Self {
+    /// Packs `w`, `[inputs, bias.len()]`. With [`Precision::Bf16`], every step and run of the left side must be even.
+    pub fn new(w: &[f32], bias: Vec<f32>, precision: Precision) -> Self {
         let outputs = bias.len();
         let inputs = w.len() / outputs;
-        let mut packed = Aligned::zeros(Panels::len(inputs, outputs));
-        pack(&mut packed, inputs, outputs, 0, inputs, Matrix::rows(w, outputs));
-        Self { inputs, outputs, packed, bias }
+        let packed = match precision {
+            Precision::F32 => packed(w, inputs, outputs),
+            Precision::Bf16 => {
+                assert!(inputs.is_multiple_of(2), "bf16 numbers come in pairs");
+                let mut words = vec![0.0; w.len() / 2];
+                row_pairs(w, outputs, outputs, &mut words);
+                packed(&words, inputs / 2, outputs)
+            }
+        };
+        Self { inputs, outputs, precision, packed, bias }
     }
 
     /// Columns of the output.
@@ -80,20 +97,58 @@ impl Linear {
 
     fn product(&self, left: Left<'_>, init: Init<'_>, out: &mut [f32]) {
         let Left { data, line, row, segments, lines, rows } = left;
-        Product {
-            x: data,
-            x_line: line,
-            x_row: row,
-            x_k: 1,
-            segments,
-            panels: Panels::new(&self.packed, self.inputs, self.outputs),
-            init,
-            lines,
-            rows,
-            out,
-            out_line: rows * self.outputs,
-            out_row: self.outputs,
+        let (out_line, out_row) = (rows * self.outputs, self.outputs);
+        match self.precision {
+            Precision::F32 => {
+                let panels = Panels::new(&self.packed, self.inputs, self.outputs);
+                let (x_line, x_row, x_k) = (line, row, 1);
+                Product {
+                    x: data,
+                    x_line,
+                    x_row,
+                    x_k,
+                    segments,
+                    panels,
+                    init,
+                    lines,
+                    rows,
+                    out,
+                    out_line,
+                    out_row,
+                }
+                .run();
+            }
+            Precision::Bf16 => {
+                let panels = Panels::new(&self.packed, self.inputs / 2, self.outputs);
+                let len = left.len();
+                let half = |s: &Segment| Segment { x: s.x / 2, k0: s.k0 / 2, k: s.k / 2 };
+                let segments: Vec<Segment> = segments.iter().map(half).collect();
+                scratch::with(len / 2, |x| {
+                    pairs(&data[..len], x);
+                    let (x, segments) = (&*x, segments.as_slice());
+                    let (x_line, x_row) = (line / 2, row / 2);
+                    Product16 {
+                        x,
+                        x_line,
+                        x_row,
+                        segments,
+                        panels,
+                        init,
+                        lines,
+                        rows,
+                        out,
+                        out_line,
+                        out_row,
+                    }
+                    .run();
+                });
+            }
         }
-        .run();
     }
+}
+
+fn packed(w: &[f32], rows: usize, cols: usize) -> Aligned {
+    let mut packed = Aligned::zeros(Panels::len(rows, cols));
+    pack(&mut packed, rows, cols, 0, rows, Matrix::rows(w, cols));
+    packed
 }

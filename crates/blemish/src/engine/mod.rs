@@ -47,6 +47,16 @@ pub enum Precision {
     /// 32-bit floats.
     #[default]
     F32,
+    /// Factors rounded to bf16, sums in 32 bits: about twice as fast where the machine has AVX512-BF16, slower
+    /// elsewhere. Products whose inputs are odd in number stay in 32 bits.
+    Bf16,
+}
+
+impl Precision {
+    /// This precision, where what a product reads in one go is even in length.
+    fn where_even(self, lengths: &[usize]) -> Self {
+        if lengths.iter().all(|len| len.is_multiple_of(2)) { self } else { Self::F32 }
+    }
 }
 
 /// What a pass gives.

@@ -133,6 +133,21 @@ fn every_kind_of_model_size_and_batch() {
 }
 
 #[test]
+fn bf16_stays_near() {
+    for (name, config) in configurations() {
+        let model = random_model(&config, [112, 144], 2, 5);
+        let engine = engine(&model, Precision::Bf16);
+        let images = images(&model, 2, 5);
+        let settings = RunConfig::preset(Preset::Light).mask;
+        let grid = [112, 144].map(|s| s / config.patch_size);
+        let mask = Mask::draw(&settings, grid, 2, &mut ChaCha8Rng::seed_from_u64(7));
+        for mask in [None, Some(&mask)] {
+            agrees(&format!("bf16, {name}"), &model, &engine, &images, mask, 2e-2);
+        }
+    }
+}
+
+#[test]
 fn threads_change_no_bit() {
     let model = random_model(&small(), [160, 128], 1, 3);
     let images = images(&model, 2, 3);
