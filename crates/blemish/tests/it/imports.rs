@@ -27,7 +27,8 @@ const MODULES: [(&str, &[&str]); 20] = [
     (
         "score",
         &[
-            "config", "data", "engine", "error", "format", "history", "kernels", "loss", "memory", "metrics", "model",
+            "config", "data", "engine", "error", "format", "history", "kernels", "loss", "memory", "metrics",
+            "model",
         ],
     ),
     (
