@@ -70,8 +70,8 @@ fn config(seed: u64) -> RunConfig {
     config.seed = seed;
     config.data.image_size = [128, 128];
     config.train.epoch_images = 240;
-    config.train.pretrain.epochs = 2;
-    config.train.finetune.epochs = 20;
+    config.train.pretrain.epochs = 1;
+    config.train.finetune.epochs = 8;
     config
 }
 

@@ -39,6 +39,7 @@ pub mod ops;
 pub mod parallel;
 pub mod profile;
 pub mod report;
+pub mod ridges;
 pub mod score;
 pub mod train;
 mod write;

@@ -161,6 +161,9 @@ impl RunConfig {
         if self.score.memory.keep == Keep::Auto {
             self.score.memory.keep = if fixed_pose { Keep::Always } else { Keep::Never };
         }
+        if self.score.ridges == Keep::Auto {
+            self.score.ridges = if profile.is_texture() { Keep::Always } else { Keep::Never };
+        }
         if self.score.memory.scales.is_empty() {
             let [height, width] = self.input_size();
             self.score.memory.scales = vec![MemoryConfig::scale_for(((height * width) as f64).sqrt())];

@@ -100,6 +100,7 @@ impl RunConfig {
                     prototypes: 128,
                     reach: 1,
                 },
+                ridges: Keep::Auto,
                 threshold: ThresholdRule::Far,
                 percentile: 95.0,
                 sigmas: 3.0,
@@ -162,6 +163,7 @@ impl RunConfig {
             map: MapKind::Squared,
             smooth_sigma: 0.0,
             calibration: Calibration::None,
+            ridges: Keep::Never,
             memory: MemoryConfig { keep: Keep::Never, ..config.score.memory.clone() },
             threshold: ThresholdRule::Percentile,
             ..config.score

@@ -24,6 +24,8 @@ pub struct ScoreConfig {
     pub calibration: Calibration,
     /// The memory of good patches.
     pub memory: MemoryConfig,
+    /// Whether lines and spots that stand out of a surface's grain are looked for; `auto`: on surfaces.
+    pub ridges: Keep,
     /// The threshold that decides.
     pub threshold: ThresholdRule,
     /// Percentile of `percentile`, 0 to 100.
@@ -48,7 +50,8 @@ pub enum MapKind {
     Defect,
     /// How far patches are from what good images show at that place; needs the memory.
     Memory,
-    /// `Defect` and, where it is kept, `Memory`, each in units of what good images give at the most.
+    /// `Defect`, `Memory` and ridges, as far as there are any, each in units of what good images give at the most and
+    /// weighed by how well it tells good from defective on the validation images.
     Fused,
 }
 

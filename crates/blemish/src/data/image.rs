@@ -76,6 +76,28 @@ impl Image {
         out
     }
 
+    /// The values of a picture of one channel, bilinearly enlarged to `[height, width]`.
+    pub fn enlarged(&self, [height, width]: [usize; 2]) -> Vec<f32> {
+        assert_eq!(self.channels, 1, "one channel");
+        let place = |pixel: usize, to: usize, from: usize| {
+            let at = ((pixel as f32 + 0.5) * from as f32 / to as f32 - 0.5).clamp(0.0, (from - 1) as f32);
+            let low = (at as usize).min(from.saturating_sub(2));
+            (low, (low + 1).min(from - 1), at - low as f32)
+        };
+        let across: Vec<_> = (0..width).map(|x| place(x, width, self.width)).collect();
+        let mut out = Vec::with_capacity(height * width);
+        for y in 0..height {
+            let (top, bottom, v) = place(y, height, self.height);
+            let [top, bottom] = [top, bottom].map(|row| &self.pixels[row * self.width..][..self.width]);
+            out.extend(across.iter().map(|&(left, right, u)| {
+                let upper = top[left] + u * (top[right] - top[left]);
+                let lower = bottom[left] + u * (bottom[right] - bottom[left]);
+                upper + v * (lower - upper)
+            }));
+        }
+        out
+    }
+
     /// Grey levels `[H, W]`: the mean over the channels.
     pub fn grey(&self) -> Vec<f32> {
         let inverse = 1.0 / self.channels as f32;
@@ -105,5 +127,12 @@ mod tests {
         let image = Image { height: 2, width: 5, channels: 1, pixels };
         let half = image.averaged(2);
         assert_eq!((half.height, half.width, half.pixels), (1, 2, vec![2.5, 6.5]));
+    }
+
+    #[test]
+    fn enlarging_interpolates_between_centres() {
+        let image = Image { height: 1, width: 2, channels: 1, pixels: vec![0.0, 4.0] };
+        assert_eq!(image.enlarged([2, 4]), [0.0, 1.0, 3.0, 4.0, 0.0, 1.0, 3.0, 4.0]);
+        assert_eq!(Image::filled(1, 1, 1, 7.0).enlarged([1, 3]), [7.0; 3]);
     }
 }

@@ -179,35 +179,14 @@ impl Memory {
     /// How far `image` is from what is remembered, per pixel, `[H, W]`: the mean over the scales of the distance to the
     /// nearest remembered patch, 1 = the most that good pictures have on average.
     pub fn map(&self, image: &Image) -> Vec<f32> {
-        let [height, width] = self.size;
-        let mut map = vec![0.0; height * width];
+        let mut map = vec![0.0; self.size[0] * self.size[1]];
         for scale in &self.scales {
             let weight = 1.0 / (scale.unit * self.scales.len() as f32);
-            let distances = scale.distances(image, self.reach);
-            add_enlarged(&mut map, width, &distances, &scale.grid, weight);
+            let Grid { rows: height, columns: width, .. } = scale.grid;
+            let distances = Image { height, width, channels: 1, pixels: scale.distances(image, self.reach) };
+            map.iter_mut().zip(distances.enlarged(self.size)).for_each(|(v, d)| *v += weight * d);
         }
         map
-    }
-}
-
-/// Adds values of places, `[rows, columns]`, bilinearly enlarged to pixels.
-fn add_enlarged(map: &mut [f32], width: usize, values: &[f32], grid: &Grid, weight: f32) {
-    let pixels = grid.pixels() as f32;
-    let at = |pixel: usize, count: usize| {
-        let place = ((pixel as f32 + 0.5) / pixels - 0.5).clamp(0.0, (count - 1) as f32);
-        let low = (place as usize).min(count.saturating_sub(2));
-        (low, (low + 1).min(count - 1), place - low as f32)
-    };
-    let across: Vec<_> = (0..width).map(|x| at(x, grid.columns)).collect();
-    for (y, row) in map.chunks_exact_mut(width).enumerate() {
-        let (top, bottom, v) = at(y, grid.rows);
-        let line = |row: usize| &values[row * grid.columns..][..grid.columns];
-        let (top, bottom) = (line(top), line(bottom));
-        for (out, &(left, right, u)) in row.iter_mut().zip(&across) {
-            let upper = top[left] + u * (top[right] - top[left]);
-            let lower = bottom[left] + u * (bottom[right] - bottom[left]);
-            *out += weight * (upper + v * (lower - upper));
-        }
     }
 }
 

@@ -145,23 +145,37 @@ impl Detector {
     /// Calibrated anomaly maps, `[H, W]` each, of aligned views at the model's size and channels.
     pub fn anomaly_maps(&self, images: &[Image]) -> Vec<Vec<f32>> {
         let images: Vec<Image> = images.iter().map(|image| self.config.data.normalize.apply(image)).collect();
-        let memory = self.normal.memory.as_ref();
-        if let (MapKind::Memory, Some(memory)) = (self.config.score.map, memory) {
-            return images.iter().map(|image| memory.map(image)).collect();
+        let Normal { position, unit, memory, ridges, weights, .. } = &self.normal;
+        let [network, remembered, lines] = match (self.config.score.map, memory, unit) {
+            (MapKind::Memory, Some(_), _) => [0.0, 1.0, 0.0],
+            (MapKind::Fused, _, Some(unit)) => [weights[0] / unit, weights[1], weights[2]],
+            _ => [1.0, 0.0, 0.0],
+        };
+        let mut maps = vec![vec![0.0; self.model.image_size().iter().product()]; images.len()];
+        if network > 0.0 {
+            // A few at a time: enough to fill the machine, little enough to keep memory small.
+            for (images, maps) in images.chunks(8).zip(maps.chunks_mut(8)) {
+                maps.clone_from_slice(&anomaly_maps(
+                    &self.model,
+                    images,
+                    &self.config.score,
+                    &self.config.mask,
+                ));
+            }
+            if let Some(position) = position {
+                maps.iter_mut().for_each(|map| position.apply(map));
+            }
+            maps.iter_mut().flatten().for_each(|v| *v *= network);
         }
-        let mut maps = Vec::with_capacity(images.len());
-        // A few at a time: enough to fill the machine, little enough to keep memory small.
-        for chunk in images.chunks(8) {
-            maps.extend(anomaly_maps(&self.model, chunk, &self.config.score, &self.config.mask));
-        }
-        if let Some(position) = &self.normal.position {
-            maps.iter_mut().for_each(|map| position.apply(map));
-        }
-        if let (MapKind::Fused, Some(unit), Some(memory)) = (self.config.score.map, self.normal.unit, memory)
-        {
-            for (map, image) in maps.iter_mut().zip(&images) {
-                let distances = memory.map(image);
-                map.iter_mut().zip(distances).for_each(|(v, d)| *v = 0.5 * (*v / unit + d));
+        for (map, image) in maps.iter_mut().zip(&images) {
+            let mut add = |weight: f32, part: Vec<f32>| {
+                map.iter_mut().zip(part).for_each(|(v, p)| *v += weight * p);
+            };
+            if let Some(memory) = memory.as_ref().filter(|_| remembered > 0.0) {
+                add(remembered, memory.map(image));
+            }
+            if let Some(ridges) = ridges.as_ref().filter(|_| lines > 0.0) {
+                add(lines, ridges.map(image));
             }
         }
         maps

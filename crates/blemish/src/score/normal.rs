@@ -5,16 +5,19 @@ use crate::config::RunConfig;
 use crate::data::Template;
 use crate::memory::{Components, Grid, Memory, Scale};
 use crate::model::{Array, Weights};
+use crate::ridges::Ridges;
 
 /// Name of the position map among the tensors.
 const POSITION: &str = "calibration.position";
+/// Name of the weights among the tensors.
+const WEIGHTS: &str = "calibration.weights";
 /// Name of the mean picture among the tensors.
 const TEMPLATE: &str = "view.template";
 /// Name of the network's unit among the tensors.
 const UNIT: &str = "calibration.unit";
 
-/// What is normal.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// What is normal. Its default is nothing beside the network.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Normal {
     /// The network's mean map of good images, where maps are calibrated by position.
     pub position: Option<PositionMap>,
@@ -24,6 +27,23 @@ pub struct Normal {
     pub template: Option<Template>,
     /// Patches of good images, where they are remembered.
     pub memory: Option<Memory>,
+    /// What lines good surfaces show, where they are looked for.
+    pub ridges: Option<Ridges>,
+    /// What the network, the memory and the ridges each count in a fused map; they sum to 1.
+    pub weights: [f32; 3],
+}
+
+impl Default for Normal {
+    fn default() -> Self {
+        Self {
+            position: None,
+            unit: None,
+            template: None,
+            memory: None,
+            ridges: None,
+            weights: [1.0, 0.0, 0.0],
+        }
+    }
 }
 
 impl Normal {
@@ -42,6 +62,12 @@ impl Normal {
         if let Some(template) = &self.template {
             put(TEMPLATE.to_owned(), &input_size, template.pixels());
         }
+        if let Some(ridges) = &self.ridges {
+            put("ridges.mean".to_owned(), &input_size, &ridges.mean);
+            put("ridges.spread".to_owned(), &input_size, &ridges.spread);
+            put("ridges.unit".to_owned(), &[1], &[ridges.unit]);
+        }
+        put(WEIGHTS.to_owned(), &[3], &self.weights);
         for scale in self.memory.iter().flat_map(Memory::scales) {
             let (grid, components) = (scale.grid, &scale.components);
             let each = scale.prototypes.len() / (grid.places() * components.count());
@@ -76,6 +102,25 @@ impl Normal {
             return Err("its mean picture has the wrong shape, or is no picture".to_owned());
         }
         let template = template.map(|t| Template::new(size[0], size[1], t.values));
+        let weights = match tensors.remove(WEIGHTS) {
+            None => Self::default().weights,
+            Some(weights) => <[f32; 3]>::try_from(weights.values)
+                .ok()
+                .filter(|weights| weights.iter().all(|w| (0.0..=1.0).contains(w)))
+                .ok_or("its weights of network, memory and ridges are not three shares")?,
+        };
+        let mut take = |part: &str| tensors.remove(&format!("ridges.{part}")).map(|array| array.values);
+        let ridges = match (take("mean"), take("spread"), take("unit")) {
+            (Some(mean), Some(spread), Some(unit)) => {
+                let ridges = Ridges { mean, spread, unit: unit.first().copied().unwrap_or_default() };
+                let fits = ridges.mean.len() == size[0] * size[1] && ridges.spread.len() == ridges.mean.len();
+                if !fits || ridges.unit <= 0.0 || ridges.spread.iter().any(|&spread| spread <= 0.0) {
+                    return Err("what it knows of lines on good surfaces does not fit".to_owned());
+                }
+                Some(ridges)
+            }
+            _ => None,
+        };
         let mut scales = Vec::new();
         for &scale in &config.score.memory.scales {
             let mut take = |part: &str| tensors.remove(&name(scale, part)).map(|array| array.values);
@@ -90,7 +135,14 @@ impl Normal {
             scales.push(scale.ok_or("its memory of good patches does not fit its configuration")?);
         }
         let memory = (!scales.is_empty()).then(|| Memory::new(size, config.score.memory.reach, scales));
-        Ok(Self { position: position.map(|p| PositionMap { mean: p.values }), unit, template, memory })
+        Ok(Self {
+            position: position.map(|p| PositionMap { mean: p.values }),
+            unit,
+            template,
+            memory,
+            ridges,
+            weights,
+        })
     }
 }
 

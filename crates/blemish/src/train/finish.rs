@@ -9,6 +9,7 @@ use crate::format::Provenance;
 use crate::history::EpochRecord;
 use crate::memory::Memory;
 use crate::model::Mae;
+use crate::ridges::Ridges;
 use crate::score::{Detector, Normal, PositionMap, thresholds};
 
 /// Training images whose maps make the position map.
@@ -36,6 +37,7 @@ pub fn finish(
         Vec::new(),
     );
     let normal = remember(config, &detector, data);
+    let normal = Normal { weights: weigh(&detector, &normal, data)?, ..normal };
     let detector = detector.with_calibration(normal.clone(), Vec::new());
     // Without held-out images the training images must do; `thresholds` says how many there were.
     let good: Vec<&ByteImage> =
@@ -56,7 +58,8 @@ pub fn finish(
 /// Fills the memory, where the configuration keeps one, and finds the units in which it is joined with the network.
 fn remember(config: &RunConfig, detector: &Detector, data: &TrainingData) -> Normal {
     let mut normal = detector.normal().clone();
-    if config.score.memory.keep != Keep::Always {
+    let (memory, ridges) = (config.score.memory.keep == Keep::Always, config.score.ridges == Keep::Always);
+    if !memory && !ridges {
         return normal;
     }
     // Units come from images that are not remembered: the held-out ones, else every fifth.
@@ -75,9 +78,40 @@ fn remember(config: &RunConfig, detector: &Detector, data: &TrainingData) -> Nor
     let largest = maps(detector, &unseen).into_iter().map(|map| map.into_iter().fold(0.0, f32::max));
     let unit = largest.sum::<f32>() / unseen.len().max(1) as f32;
     normal.unit = (unit > 0.0).then_some(unit);
-    normal.memory = Memory::fit(&normalised(&kept), &config.score.memory)
-        .map(|memory| memory.in_units_of(&normalised(&unseen)));
+    let (kept, unseen) = (normalised(&kept), normalised(&unseen));
+    if memory {
+        let memory = Memory::fit(&kept, &config.score.memory);
+        normal.memory = memory.map(|memory| memory.in_units_of(&unseen));
+    }
+    if ridges {
+        let step = kept.len().div_ceil(POSITION_IMAGES).max(1);
+        let some: Vec<Image> = kept.into_iter().step_by(step).collect();
+        normal.ridges = Ridges::fit(&some).map(|ridges| ridges.in_units_of(&unseen));
+    }
     normal
+}
+
+/// What network, memory and ridges count: the square of how far each one's AUROC on the validation images is above
+/// chance. Where nothing was validated, or nothing is above chance, all count alike.
+fn weigh(detector: &Detector, normal: &Normal, data: &TrainingData) -> Result<[f32; 3]> {
+    let there = [normal.unit.is_some(), normal.memory.is_some(), normal.ridges.is_some()];
+    if !there[0] {
+        return Ok(Normal::default().weights);
+    }
+    let mut skill = [0.0f32; 3];
+    for part in (0..3).filter(|&part| there[part]) {
+        let mut weights = [0.0; 3];
+        weights[part] = 1.0;
+        let alone = detector.clone().with_calibration(Normal { weights, ..normal.clone() }, Vec::new());
+        if let Some(validation) = validate(&alone, &data.validation)? {
+            skill[part] = (2.0 * validation.auroc - 1.0).max(0.0).powi(2) as f32;
+        }
+    }
+    if skill.iter().sum::<f32>() <= 0.0 {
+        skill = there.map(|there| f32::from(u8::from(there)));
+    }
+    let sum: f32 = skill.iter().sum();
+    Ok(skill.map(|skill| skill / sum))
 }
 
 /// Gives a model that was trained elsewhere its position map, its thresholds and the training images' light: all of

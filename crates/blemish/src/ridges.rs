@@ -1,0 +1,252 @@
+//! Lines and spots that stand out of a surface's grain: what scratches and cracks are.
+//!
+//! Second derivatives of an elongated Gaussian at twelve angles (Freeman and Adelson 1991; Lindeberg 1998), signed: the
+//! grain averages out along a line, a scratch adds up. Each angle is measured in units of its own spread on the picture
+//! at hand, so a coarser or more contrasty surface is no defect; then what good pictures show at the same place (edges
+//! of the part, reflections) is taken out.
+
+use rayon::prelude::*;
+
+use crate::data::Image;
+use crate::kernels::blur::blur_same_reflect;
+
+/// Pixels averaged along each side, fine to coarse.
+const LEVELS: [usize; 3] = [1, 2, 4];
+/// Angles.
+const ANGLES: usize = 12;
+/// Standard deviations across and along a line, pixels of the level.
+const ACROSS: f32 = 1.5;
+const ALONG: f32 = 8.0;
+/// How far good pictures' statistics are smoothed, pixels.
+const SMOOTH: f32 = 6.0;
+
+/// What good pictures of a surface show.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ridges {
+    /// Mean of their maps, `[H, W]`, smoothed.
+    pub mean: Vec<f32>,
+    /// Standard deviation of their maps, `[H, W]`, smoothed, above 0.
+    pub spread: Vec<f32>,
+    /// The most that a good picture has, on average; maps are given in units of it.
+    pub unit: f32,
+}
+
+impl Ridges {
+    /// Of `images`, all of one size; `None` without any.
+    pub fn fit(images: &[Image]) -> Option<Self> {
+        let [height, width] = images.first().map(|image| [image.height, image.width])?;
+        let maps: Vec<Vec<f32>> = images.par_iter().map(strength).collect();
+        let count = maps.len() as f32;
+        let (mut mean, mut square) = (vec![0.0; height * width], vec![0.0; height * width]);
+        for map in &maps {
+            for ((mean, square), v) in mean.iter_mut().zip(&mut square).zip(map) {
+                *mean += v / count;
+                *square += v * v / count;
+            }
+        }
+        let spread: Vec<f32> =
+            mean.iter().zip(&square).map(|(m, s)| (s - m * m).max(0.0).sqrt().max(0.05)).collect();
+        let smooth = |map: &[f32]| blur_same_reflect(map, height, width, SMOOTH);
+        Some(Self { mean: smooth(&mean), spread: smooth(&spread), unit: 1.0 })
+    }
+
+    /// The same, in units of the most that `good` pictures, which it has not seen, have on average.
+    #[must_use]
+    pub fn in_units_of(mut self, good: &[Image]) -> Self {
+        let largest = |image: &Image| self.map(image).into_iter().fold(0.0, f32::max);
+        let sum: f32 = good.par_iter().map(largest).collect::<Vec<_>>().iter().sum();
+        if sum > 0.0 {
+            self.unit *= sum / good.len() as f32;
+        }
+        self
+    }
+
+    /// How far `image`, of the size that was learnt, stands out at each pixel, `[H, W]`; 1 = the most that good pictures
+    /// have on average.
+    pub fn map(&self, image: &Image) -> Vec<f32> {
+        let mut map = strength(image);
+        for ((v, mean), spread) in map.iter_mut().zip(&self.mean).zip(&self.spread) {
+            *v = (*v - mean) / (spread * self.unit);
+        }
+        map
+    }
+}
+
+/// The strongest line through each pixel, `[H, W]`: the largest filter answer over the angles, in units of that angle's
+/// spread on this picture, averaged over the levels.
+fn strength(image: &Image) -> Vec<f32> {
+    let Image { height, width, .. } = *image;
+    let grey = Image { height, width, channels: 1, pixels: image.grey() };
+    let mut out = vec![0.0; height * width];
+    for level in LEVELS {
+        let small = grey.averaged(level);
+        let answers: Vec<Vec<f32>> = {
+            let curvature = Curvature::of(&small);
+            (0..ANGLES).into_par_iter().map(|angle| curvature.along(angle)).collect()
+        };
+        let strongest = |i: usize| answers.iter().map(|a| a[i]).fold(0.0, f32::max);
+        let small = Image { pixels: (0..small.pixels.len()).map(strongest).collect(), ..small };
+        let weight = 1.0 / LEVELS.len() as f32;
+        small.enlarged([height, width]).iter().zip(&mut out).for_each(|(v, out)| *out += weight * v);
+    }
+    out
+}
+
+/// Second derivatives of a picture smoothed across the lines that are looked for.
+struct Curvature {
+    height: usize,
+    width: usize,
+    yy: Vec<f32>,
+    xx: Vec<f32>,
+    xy: Vec<f32>,
+}
+
+impl Curvature {
+    fn of(image: &Image) -> Self {
+        let Image { height, width, .. } = *image;
+        let smooth = blur_same_reflect(&image.pixels, height, width, ACROSS);
+        let at = |y: usize, x: usize| smooth[y.min(height - 1) * width + x.min(width - 1)];
+        let (mut yy, mut xx, mut xy) = (Vec::new(), Vec::new(), Vec::new());
+        for y in 0..height {
+            for x in 0..width {
+                let (up, left) = (y.saturating_sub(1), x.saturating_sub(1));
+                let middle = at(y, x);
+                yy.push(at(up, x) + at(y + 1, x) - 2.0 * middle);
+                xx.push(at(y, left) + at(y, x + 1) - 2.0 * middle);
+                xy.push(0.25 * (at(up, left) + at(y + 1, x + 1) - at(up, x + 1) - at(y + 1, left)));
+            }
+        }
+        Self { height, width, yy, xx, xy }
+    }
+
+    /// The absolute answer of the filter whose line runs at `angle` of [`ANGLES`], over its median.
+    fn along(&self, angle: usize) -> Vec<f32> {
+        let (sin, cos) = (std::f32::consts::PI * angle as f32 / ANGLES as f32).sin_cos();
+        // Across the line: (x, y) = (-sin, cos).
+        let across: Vec<f32> = (0..self.yy.len())
+            .map(|i| cos * cos * self.yy[i] + sin * sin * self.xx[i] - 2.0 * sin * cos * self.xy[i])
+            .collect();
+        let mut out = vec![0.0; across.len()];
+        let reach = (2.5 * ALONG) as isize;
+        // One step along the longer axis at a time, between two pixels of the other.
+        let (longest, steep) = (sin.abs().max(cos.abs()), sin.abs() > cos.abs());
+        for step in -reach..=reach {
+            let (dy, dx) = (step as f32 * sin / longest, step as f32 * cos / longest);
+            let length = step as f32 / longest;
+            let weight = (-0.5 * (length / ALONG).powi(2)).exp();
+            let (low_y, low_x) = (dy.floor(), dx.floor());
+            let part = if steep { dx - low_x } else { dy - low_y };
+            let first = if steep { [dy.round(), low_x] } else { [low_y, dx.round()] };
+            let second = if steep { [first[0], first[1] + 1.0] } else { [first[0] + 1.0, first[1]] };
+            self.add_shifted(&mut out, &across, first, weight * (1.0 - part));
+            self.add_shifted(&mut out, &across, second, weight * part);
+        }
+        let mut sizes: Vec<f32> = out.iter().map(|v| v.abs()).collect();
+        let sorted = &mut sizes.clone();
+        let middle = sorted.len() / 2;
+        let median = *sorted.select_nth_unstable_by(middle, f32::total_cmp).1;
+        let unit = 0.6745 / median.max(1e-6);
+        sizes.iter_mut().for_each(|v| *v *= unit);
+        sizes
+    }
+
+    /// `out[y, x] += weight * from[y + dy, x + dx]`; beyond the border the edge repeats.
+    fn add_shifted(&self, out: &mut [f32], from: &[f32], [dy, dx]: [f32; 2], weight: f32) {
+        if weight < 1e-6 {
+            return;
+        }
+        let (height, width) = (self.height as isize, self.width as isize);
+        let (dy, dx) = (dy as isize, dx as isize);
+        for (y, row) in out.chunks_exact_mut(self.width).enumerate() {
+            let source = (y as isize + dy).clamp(0, height - 1) * width;
+            let source = &from[source as usize..][..self.width];
+            // Where the shifted row lies inside: one straight run.
+            let start = (-dx).clamp(0, width) as usize;
+            let end = (width - dx).clamp(0, width) as usize;
+            if start < end {
+                let run = &source[(start as isize + dx) as usize..];
+                row[start..end].iter_mut().zip(run).for_each(|(out, v)| *out += weight * v);
+            }
+            row[..start.min(self.width)].iter_mut().for_each(|out| *out += weight * source[0]);
+            row[end.max(start)..].iter_mut().for_each(|out| *out += weight * source[self.width - 1]);
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    /// Grain of a fixed pattern that repeats nowhere.
+    fn surface(seed: u32, contrast: f32) -> Image {
+        let mut state = seed.wrapping_mul(2_654_435_761).max(1);
+        let mut draw = || {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            (state >> 8) as f32 / (1u32 << 24) as f32 - 0.5
+        };
+        let pixels = (0..96 * 128).map(|_| 0.5 + contrast * (draw() + draw())).collect();
+        Image { height: 96, width: 128, channels: 1, pixels }
+    }
+
+    /// A line of single pixels, weaker than the grain.
+    fn scratched(mut image: Image) -> Image {
+        (20..80).for_each(|i| image.pixels[(30 + i / 3) * 128 + i] -= 0.25);
+        image
+    }
+
+    #[test]
+    fn a_scratch_below_the_grain_stands_out_where_it_is() {
+        let good: Vec<Image> = (1..9).map(|seed| surface(seed, 0.3)).collect();
+        let ridges = Ridges::fit(&good[..5]).unwrap().in_units_of(&good[5..]);
+        let map = ridges.map(&scratched(surface(20, 0.3)));
+        let peak = (0..map.len()).max_by(|&a, &b| map[a].total_cmp(&map[b])).unwrap();
+        let (y, x) = (peak / 128, peak % 128);
+        assert!((18..82).contains(&x) && (30 + x / 3).abs_diff(y) <= 3, "({y}, {x})");
+        assert!(map[peak] > 1.3, "{}", map[peak]);
+        // Contrast alone is no defect.
+        let strong = ridges.map(&surface(21, 0.9)).into_iter().fold(0.0, f32::max);
+        assert!(strong < 1.3, "{strong}");
+        assert!(Ridges::fit(&[]).is_none());
+    }
+
+    #[test]
+    fn every_angle_answers_its_own_line_most() {
+        for angle in 0..ANGLES {
+            let (sin, cos) = (std::f32::consts::PI * angle as f32 / ANGLES as f32).sin_cos();
+            let mut image = Image::filled(81, 81, 1, 0.0);
+            for (i, v) in image.pixels.iter_mut().enumerate() {
+                let (y, x) = ((i / 81) as f32 - 40.0, (i % 81) as f32 - 40.0);
+                let (along, across) = (x * cos + y * sin, y * cos - x * sin);
+                *v = (-0.5 * (across / 1.5).powi(2)).exp() * f32::from(along.abs() < 25.0);
+            }
+            let curvature = Curvature::of(&image);
+            // In units of the median the answers cannot be compared: the raw sums can.
+            let raw = |angle: usize| {
+                let (sin, cos) = (std::f32::consts::PI * angle as f32 / ANGLES as f32).sin_cos();
+                let i = 40 * 81 + 40;
+                (cos * cos * curvature.yy[i] + sin * sin * curvature.xx[i]
+                    - 2.0 * sin * cos * curvature.xy[i])
+                    .abs()
+            };
+            let best = (0..ANGLES).max_by(|&a, &b| raw(a).total_cmp(&raw(b))).unwrap();
+            assert_eq!(best, angle);
+        }
+    }
+
+    #[test]
+    fn shifting_repeats_the_edge() {
+        let curvature = Curvature { height: 2, width: 3, yy: vec![], xx: vec![], xy: vec![] };
+        let from = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        let shifted = |shift| {
+            let mut out = vec![0.0; 6];
+            curvature.add_shifted(&mut out, &from, shift, 1.0);
+            out
+        };
+        assert_eq!(shifted([0.0, 1.0]), [2.0, 3.0, 3.0, 5.0, 6.0, 6.0]);
+        assert_eq!(shifted([1.0, -1.0]), [4.0, 4.0, 5.0, 4.0, 4.0, 5.0]);
+        assert_eq!(shifted([-5.0, 9.0]), [3.0, 3.0, 3.0, 3.0, 3.0, 3.0]);
+    }
+}
