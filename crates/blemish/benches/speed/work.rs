@@ -5,6 +5,7 @@ use std::path::Path;
 use blemish::Device;
 use blemish::config::{MapKind, RunConfig};
 use blemish::data::{DecodeOptions, Image, Picture, decode_bytes, images_in};
+use blemish::engine::{Engine, Precision};
 use blemish::format::ModelFile;
 use blemish::kernels::matmul::matmul;
 use blemish::kernels::panels::Matrix;
@@ -15,7 +16,6 @@ use blemish::model::Mae;
 use blemish::score::Detector;
 use blemish::train::batch::Batch;
 use blemish::train::{AdamW, StepSettings, loss};
-use burn::tensor::{Tensor, TensorData};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -33,6 +33,8 @@ pub struct Bench {
 /// A model file at work, and the batch beside it.
 struct Loaded {
     detector: Detector,
+    /// The forward pass that the detector scores with.
+    engine: Engine,
     /// The model under training, and its optimiser.
     training: Option<(Mae, AdamW)>,
     input: Vec<f32>,
@@ -83,8 +85,13 @@ impl Bench {
         self.loaded = None;
         let model = folder.join(MODEL);
         let time = seconds(1, || {
+            let detector = Detector::load(&model, &Device::flex()).unwrap();
+            let model = detector.model();
+            let (size, channels) = (model.image_size(), model.channels());
+            let engine = Engine::new(model.config(), size, channels, &model.weights(), Precision::F32);
             self.loaded = Some(Loaded {
-                detector: Detector::load(&model, &Device::flex()).unwrap(),
+                engine: engine.unwrap(),
+                detector,
                 training: None,
                 input: Vec::new(),
                 target: Vec::new(),
@@ -119,18 +126,10 @@ impl Loaded {
         self.config().input_size().iter().product::<usize>() * self.detector.model().channels()
     }
 
-    /// One unmasked pass of the first `batch` images: the reconstructions, then the logits.
+    /// One unmasked pass of the first `batch` images, as scoring makes it: the reconstructions, then the logits.
     fn reconstruct(&self, batch: usize) -> Vec<f32> {
-        let model = self.detector.model();
-        let [h, w] = model.image_size();
-        let images = self.input[..batch * self.image_len()].to_vec();
-        let data = TensorData::new(images, [batch, h, w, model.channels()]);
-        let output = model.forward(Tensor::from_data(data, &Device::flex()), None);
-        let mut values: Vec<f32> = output.image.into_data().try_into_vec().unwrap();
-        if let Some(logit) = output.logit {
-            values.extend(logit.into_data().try_into_vec::<f32>().unwrap());
-        }
-        values
+        let output = self.engine.forward(&self.input[..batch * self.image_len()], None, &[]);
+        [output.image, output.extra].concat()
     }
 
     fn forward(&self, batch: usize, repeats: usize) -> Value {
