@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use blemish::format::ModelFile;
+use blemish::score::Normal;
 
 use crate::{blemish, shared};
 
@@ -31,11 +32,11 @@ fn damaged_newer_and_hostile_models_are_refused() {
     let end = nan.len();
     nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
     predict_with(&nan, &["not finite"]);
-    // Finite weights whose sums are not: no map of theirs may pass for that of a good image.
+    // Every value is as large as can be, those that say what is normal too.
     let mut vast = whole.clone();
     let start = 8 + u64::from_le_bytes(*whole.first_chunk().unwrap()) as usize;
     vast[start..].chunks_exact_mut(4).for_each(|value| value.copy_from_slice(&f32::MAX.to_le_bytes()));
-    predict_with(&vast, &["not finite"]);
+    predict_with(&vast, &[]);
     predict_with(&replaced(&whole, br#"\"version\":1,"#, br#"\"version\":9,"#), &["version 9"]);
     predict_with(&replaced(&whole, br#"\"embed_dim\":16"#, br#"\"embed_dim\":24"#), &[]);
     predict_with(&replaced(&whole, br#"\"depth\":3,"#, br#"\"depth\":9,"#), &[]);
@@ -54,6 +55,13 @@ fn facts_that_cannot_be_are_refused() {
     // Beyond what a score can be: nothing would ever be defective.
     refused(&|file| file.thresholds[0].value = 1e300, "not a finite number");
     refused(&|file| file.provenance.spread = -1.0, "between 0 and 1");
+    refused(&|file| file.normal.weights = [2.0, 0.0, 0.0], "three shares");
+    // Finite weights whose sums are not: no map of theirs may pass for that of a good image.
+    let vast = |file: &mut ModelFile| {
+        file.normal = Normal::default();
+        file.weights.values_mut().for_each(|array| array.values.fill(f32::MAX));
+    };
+    refused(&vast, "not finite");
     refused(&|file| file.config.model.stem_dims = vec![1024; 3], "parameters");
 }
 

@@ -91,8 +91,12 @@ fn remember(config: &RunConfig, detector: &Detector, data: &TrainingData) -> Nor
     normal
 }
 
-/// What network, memory and ridges count: the square of how far each one's AUROC on the validation images is above
-/// chance. Where nothing was validated, or nothing is above chance, all count alike.
+/// Share of the best part's skill that another part needs to be heard.
+const HEARD: f32 = 0.7;
+
+/// What network, memory and ridges count: the square of their skill, which is how far each one's AUROC on the validation
+/// images is above chance. A part of much less skill than the best is not heard: it would add its noise, and cost time.
+/// Where nothing was validated, or nothing is above chance, all count alike.
 fn weigh(detector: &Detector, normal: &Normal, data: &TrainingData) -> Result<[f32; 3]> {
     let there = [normal.unit.is_some(), normal.memory.is_some(), normal.ridges.is_some()];
     if !there[0] {
@@ -104,14 +108,21 @@ fn weigh(detector: &Detector, normal: &Normal, data: &TrainingData) -> Result<[f
         weights[part] = 1.0;
         let alone = detector.clone().with_calibration(Normal { weights, ..normal.clone() }, Vec::new());
         if let Some(validation) = validate(&alone, &data.validation)? {
-            skill[part] = (2.0 * validation.auroc - 1.0).max(0.0).powi(2) as f32;
+            skill[part] = (2.0 * validation.auroc - 1.0).max(0.0) as f32;
         }
     }
-    if skill.iter().sum::<f32>() <= 0.0 {
-        skill = there.map(|there| f32::from(u8::from(there)));
-    }
-    let sum: f32 = skill.iter().sum();
-    Ok(skill.map(|skill| skill / sum))
+    Ok(weights(skill, there))
+}
+
+fn weights(skill: [f32; 3], there: [bool; 3]) -> [f32; 3] {
+    let best = skill.into_iter().fold(0.0, f32::max);
+    let heard = if best > 0.0 {
+        skill.map(|skill| if skill >= HEARD * best { skill * skill } else { 0.0 })
+    } else {
+        there.map(|there| f32::from(u8::from(there)))
+    };
+    let sum: f32 = heard.iter().sum();
+    heard.map(|weight| weight / sum)
 }
 
 /// Gives a model that was trained elsewhere its position map, its thresholds and the training images' light: all of
@@ -131,4 +142,17 @@ pub fn calibrate(detector: &Detector, data: &TrainingData) -> Result<Detector> {
 fn maps(detector: &Detector, images: &[&ByteImage]) -> Vec<Vec<f32>> {
     let images: Vec<_> = images.iter().map(|image| image.to_image()).collect();
     detector.anomaly_maps(&images)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_heard_by_their_skill() {
+        assert_eq!(weights([0.2, 0.8, 0.0], [true, true, false]), [0.0, 1.0, 0.0]);
+        assert_eq!(weights([0.6, 0.6, 0.0], [true, true, false]), [0.5, 0.5, 0.0]);
+        // Nothing above chance: all that are there count alike.
+        assert_eq!(weights([0.0; 3], [true, false, true]), [0.5, 0.0, 0.5]);
+    }
 }

@@ -49,8 +49,6 @@ pub fn corrupt(
     /// Draws until one is visible: a deformation of plain background is not.
     const ATTEMPTS: usize = 8;
     let mut image = clean.clone();
-    // On a grainy surface a change within the grain is no defect that anyone could see.
-    let config = &DefectConfig { visibility: config.visibility.max(1.5 * grain(clean)), ..config.clone() };
     if rng.random::<f32>() < config.probability {
         let other = if other.channels == clean.channels { other } else { clean };
         for _ in 0..rng.random_range(config.count[0]..=config.count[1]) {
@@ -59,23 +57,6 @@ pub fn corrupt(
     }
     let mask = difference(clean, &image, config.visibility);
     Defective { image, mask }
-}
-
-/// Standard deviation of the grain, from the median difference of neighbours in a row: edges hardly count.
-fn grain(image: &Image) -> f32 {
-    let step = image.channels;
-    let mut differences: Vec<f32> = image
-        .pixels
-        .chunks_exact(image.width * step)
-        .step_by(4)
-        .flat_map(|row| row.iter().zip(row.get(step..).unwrap_or_default()).map(|(a, b)| (a - b).abs()))
-        .collect();
-    if differences.is_empty() {
-        return 0.0;
-    }
-    let middle = differences.len() / 2;
-    // The median absolute value of a normal distribution is 0.6745 of its spread; a difference has sqrt(2) of one value's.
-    *differences.select_nth_unstable_by(middle, f32::total_cmp).1 / (0.6745 * std::f32::consts::SQRT_2)
 }
 
 /// Paints one defect; undoes it and returns false where hardly any of it would be seen.

@@ -115,7 +115,7 @@ fn dots(centre: [f32; 2], area: f32, rng: &mut impl Rng) -> Vec<Stroke> {
 fn scratch(size: [usize; 2], centre: [f32; 2], area: f32, rng: &mut impl Rng) -> Vec<Stroke> {
     let unit = ((size[0] * size[1]) as f32).sqrt() / 256.0;
     let width = (unit * log_uniform(1.5, 5.0, rng)).max(1.5);
-    let length = (area / width).clamp(3.0 * width, 0.8 * size[0].max(size[1]) as f32);
+    let length = (area / width).max(3.0 * width).min(0.8 * size[0].max(size[1]) as f32);
     let heading = uniform(0.0, TAU, rng);
     let start = [centre[0] - 0.5 * length * heading.sin(), centre[1] - 0.5 * length * heading.cos()];
     let taper = rng.random::<f32>();
