@@ -17,6 +17,7 @@ pub mod attention;
 pub mod bf16;
 pub mod blur;
 pub mod conv;
+pub mod conv_gradient;
 pub mod dyt;
 pub mod linear;
 pub mod math;

@@ -20,7 +20,10 @@ use crate::kernels::activation::{gelu_backward, gelu_forward};
 use crate::kernels::attention::{
     AttentionGradients, AttentionSaved, AttentionShape, Rows, attention_backward, attention_forward,
 };
-use crate::kernels::conv::{ConvShape, conv3x3_backward_input, conv3x3_backward_weight, conv3x3_forward};
+use crate::kernels::conv::{ConvShape, Input as ConvInput, conv3x3_forward};
+use crate::kernels::conv_gradient::{
+    conv3x3_backward_input, conv3x3_backward_joined, conv3x3_backward_weight,
+};
 use crate::kernels::dyt::{ScaleGradients, dyt_backward, dyt_forward};
 use crate::kernels::linear::{LinearShape, linear_backward_input, linear_backward_weight, linear_forward};
 use crate::kernels::norm::{layer_norm_backward, layer_norm_forward};
@@ -50,8 +53,8 @@ trait Fused<const N: usize>: Clone + Debug + Send + Sync + 'static {
     /// The output, and what the backward pass wants to keep of the forward pass.
     fn forward(&self, inputs: [&[f32]; N]) -> (Vec<f32>, Vec<f32>);
 
-    /// The gradient of every input.
-    fn backward(&self, inputs: [&[f32]; N], kept: &[f32], grad: &[f32]) -> [Vec<f32>; N];
+    /// The gradient of every input; one that is not `wanted` may be left empty.
+    fn backward(&self, inputs: [&[f32]; N], kept: &[f32], grad: &[f32], wanted: [bool; N]) -> [Vec<f32>; N];
 }
 
 /// Runs `op`, tracked where any input is.
@@ -138,7 +141,8 @@ impl<const N: usize, O: Fused<N>> Backward<Flex, N> for Step<O> {
     fn backward(self, ops: Ops<State<N>, N>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let grad = contiguous(grads.consume::<Flex>(&ops.node));
         let State { inputs, kept } = ops.state;
-        let results = self.0.backward(inputs.each_ref().map(slice), &kept, slice(&grad));
+        let wanted = ops.parents.each_ref().map(Option::is_some);
+        let results = self.0.backward(inputs.each_ref().map(slice), &kept, slice(&grad), wanted);
         for ((parent, values), input) in ops.parents.into_iter().zip(results).zip(inputs) {
             if let Some(parent) = parent {
                 grads.register::<Flex>(parent.id, tensor(values, input.shape()));
@@ -162,9 +166,18 @@ impl Fused<3> for Linear {
         (y, Vec::new())
     }
 
-    fn backward(&self, [x, w, bias]: [&[f32]; 3], _kept: &[f32], dy: &[f32]) -> [Vec<f32>; 3] {
-        let (mut dx, mut dw, mut db) = (zeros(x.len()), zeros(w.len()), zeros(bias.len()));
-        linear_backward_input(self.0, w, dy, &mut dx);
+    fn backward(
+        &self,
+        [x, w, bias]: [&[f32]; 3],
+        _kept: &[f32],
+        dy: &[f32],
+        wanted: [bool; 3],
+    ) -> [Vec<f32>; 3] {
+        let (mut dx, mut dw, mut db) = (Vec::new(), zeros(w.len()), zeros(bias.len()));
+        if wanted[0] {
+            dx = zeros(x.len());
+            linear_backward_input(self.0, w, dy, &mut dx);
+        }
         linear_backward_weight(self.0, x, dy, &mut dw, Some(&mut db));
         [dx, dw, db]
     }
@@ -184,14 +197,23 @@ struct Conv(ConvShape);
 impl Fused<3> for Conv {
     fn forward(&self, [x, w, bias]: [&[f32]; 3]) -> (Vec<f32>, Vec<f32>) {
         let mut y = zeros(self.0.output_len());
-        conv3x3_forward(self.0, x, w, Some(bias), &mut y);
+        conv3x3_forward(self.0, ConvInput::Map(x), w, Some(bias), &mut y);
         (y, Vec::new())
     }
 
-    fn backward(&self, [x, w, bias]: [&[f32]; 3], _kept: &[f32], dy: &[f32]) -> [Vec<f32>; 3] {
-        let (mut dx, mut dw, mut db) = (zeros(x.len()), zeros(w.len()), zeros(bias.len()));
-        conv3x3_backward_input(self.0, w, dy, &mut dx);
-        conv3x3_backward_weight(self.0, x, dy, &mut dw, Some(&mut db));
+    fn backward(
+        &self,
+        [x, w, bias]: [&[f32]; 3],
+        _kept: &[f32],
+        dy: &[f32],
+        wanted: [bool; 3],
+    ) -> [Vec<f32>; 3] {
+        let (mut dx, mut dw, mut db) = (Vec::new(), zeros(w.len()), zeros(bias.len()));
+        if wanted[0] {
+            dx = zeros(x.len());
+            conv3x3_backward_input(self.0, w, dy, &mut dx);
+        }
+        conv3x3_backward_weight(self.0, ConvInput::Map(x), dy, &mut dw, Some(&mut db));
         [dx, dw, db]
     }
 }
@@ -202,6 +224,39 @@ pub fn conv3x3(x: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>, stride: usize) 
     let shape = ConvShape { batch, height, width, in_channels, out_channels, stride };
     let output = [batch, shape.out_height(), shape.out_width(), out_channels];
     run(Conv(shape), [x.into(), weight.into(), bias.into()], output)
+}
+
+#[derive(Clone, Copy, Debug)]
+struct JoinedConv(ConvShape);
+
+impl Fused<4> for JoinedConv {
+    fn forward(&self, [up, level, w, bias]: [&[f32]; 4]) -> (Vec<f32>, Vec<f32>) {
+        let mut y = zeros(self.0.output_len());
+        conv3x3_forward(self.0, ConvInput::Joined { up, level }, w, Some(bias), &mut y);
+        (y, Vec::new())
+    }
+
+    fn backward(
+        &self,
+        [up, level, w, bias]: [&[f32]; 4],
+        _kept: &[f32],
+        dy: &[f32],
+        _wanted: [bool; 4],
+    ) -> [Vec<f32>; 4] {
+        let (mut d_up, mut d_level) = (zeros(up.len()), zeros(level.len()));
+        let (mut dw, mut db) = (zeros(w.len()), zeros(bias.len()));
+        conv3x3_backward_joined(self.0, w, dy, &mut d_up, &mut d_level);
+        conv3x3_backward_weight(self.0, ConvInput::Joined { up, level }, dy, &mut dw, Some(&mut db));
+        [d_up, d_level, dw, db]
+    }
+}
+
+pub fn joined_conv3x3(up: Tensor<4>, level: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<4> {
+    let [batch, height, width, channels] = level.dims();
+    let [_, out_channels] = weight.dims();
+    let shape = ConvShape { batch, height, width, in_channels: 2 * channels, out_channels, stride: 1 };
+    let inputs = [up.into(), level.into(), weight.into(), bias.into()];
+    run(JoinedConv(shape), inputs, [batch, height, width, out_channels])
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -217,7 +272,7 @@ impl Fused<1> for PixelShuffle {
         (y, Vec::new())
     }
 
-    fn backward(&self, [x]: [&[f32]; 1], _kept: &[f32], dy: &[f32]) -> [Vec<f32>; 1] {
+    fn backward(&self, [x]: [&[f32]; 1], _kept: &[f32], dy: &[f32], _wanted: [bool; 1]) -> [Vec<f32>; 1] {
         let mut dx = zeros(x.len());
         kernels::pixel_shuffle::pixel_unshuffle(dy, &mut dx, self.width, self.channels);
         [dx]
@@ -240,7 +295,7 @@ impl Fused<1> for Gelu {
         (y, Vec::new())
     }
 
-    fn backward(&self, [x]: [&[f32]; 1], _kept: &[f32], dy: &[f32]) -> [Vec<f32>; 1] {
+    fn backward(&self, [x]: [&[f32]; 1], _kept: &[f32], dy: &[f32], _wanted: [bool; 1]) -> [Vec<f32>; 1] {
         let mut dx = zeros(x.len());
         gelu_backward(x, dy, &mut dx);
         [dx]
@@ -262,7 +317,13 @@ impl Fused<4> for DyT {
         (y, Vec::new())
     }
 
-    fn backward(&self, [x, alpha, gamma, beta]: [&[f32]; 4], _kept: &[f32], dy: &[f32]) -> [Vec<f32>; 4] {
+    fn backward(
+        &self,
+        [x, alpha, gamma, beta]: [&[f32]; 4],
+        _kept: &[f32],
+        dy: &[f32],
+        _wanted: [bool; 4],
+    ) -> [Vec<f32>; 4] {
         let (mut dx, mut dgamma, mut dbeta) = (zeros(x.len()), zeros(gamma.len()), zeros(beta.len()));
         let gradients = ScaleGradients { gamma: &mut dgamma, beta: &mut dbeta };
         let dalpha = dyt_backward(x, alpha[0], gamma, dy, &mut dx, gradients);
@@ -285,7 +346,13 @@ impl Fused<3> for LayerNorm {
         (y, Vec::new())
     }
 
-    fn backward(&self, [x, gamma, beta]: [&[f32]; 3], _kept: &[f32], dy: &[f32]) -> [Vec<f32>; 3] {
+    fn backward(
+        &self,
+        [x, gamma, beta]: [&[f32]; 3],
+        _kept: &[f32],
+        dy: &[f32],
+        _wanted: [bool; 3],
+    ) -> [Vec<f32>; 3] {
         let (mut dx, mut dgamma, mut dbeta) = (zeros(x.len()), zeros(gamma.len()), zeros(beta.len()));
         let gradients = ScaleGradients { gamma: &mut dgamma, beta: &mut dbeta };
         layer_norm_backward(x, gamma, EPS, dy, &mut dx, gradients);
@@ -320,7 +387,7 @@ impl Fused<1> for SelfAttention {
         attend(self.0, Rows::packed(qkv, self.0.width()))
     }
 
-    fn backward(&self, [qkv]: [&[f32]; 1], kept: &[f32], dy: &[f32]) -> [Vec<f32>; 1] {
+    fn backward(&self, [qkv]: [&[f32]; 1], kept: &[f32], dy: &[f32], _wanted: [bool; 1]) -> [Vec<f32>; 1] {
         let mut dqkv = zeros(qkv.len());
         let rows = Rows::packed(qkv, self.0.width());
         attention_backward(self.0, rows, saved(self.0, kept), dy, AttentionGradients::Packed(&mut dqkv));
@@ -355,7 +422,7 @@ impl Fused<2> for CrossAttention {
         attend(self.0, self.rows(q, kv))
     }
 
-    fn backward(&self, [q, kv]: [&[f32]; 2], kept: &[f32], dy: &[f32]) -> [Vec<f32>; 2] {
+    fn backward(&self, [q, kv]: [&[f32]; 2], kept: &[f32], dy: &[f32], _wanted: [bool; 2]) -> [Vec<f32>; 2] {
         let d = self.0.width();
         let (mut dq, mut dk, mut dv) = (zeros(q.len()), zeros(kv.len() / 2), zeros(kv.len() / 2));
         let gradients = AttentionGradients::Separate([&mut dq, &mut dk, &mut dv]);
@@ -392,7 +459,7 @@ impl Fused<1> for Blur {
         (y, Vec::new())
     }
 
-    fn backward(&self, [x]: [&[f32]; 1], _kept: &[f32], dy: &[f32]) -> [Vec<f32>; 1] {
+    fn backward(&self, [x]: [&[f32]; 1], _kept: &[f32], dy: &[f32], _wanted: [bool; 1]) -> [Vec<f32>; 1] {
         let mut dx = zeros(x.len());
         kernels::blur::blur_valid_adjoint(dy, self.height, self.width, &self.kernel, &mut dx);
         [dx]

@@ -67,6 +67,22 @@ fn conv3x3() {
 }
 
 #[test]
+fn joined_conv3x3() {
+    draws(|draw, size| {
+        let (b, h, w, c, o) = (size(1, 3), size(1, 7), size(1, 7), size(1, 10), size(1, 20));
+        agree!(
+            joined_conv3x3(
+                up: [b, h, w, 4 * c],
+                level: [b, 2 * h, 2 * w, c],
+                weight: [18 * c, o],
+                bias: [o]
+            ),
+            draw
+        );
+    });
+}
+
+#[test]
 fn pixel_shuffle() {
     draws(|draw, size| {
         let (b, h, w, c) = (size(1, 3), size(1, 9), size(1, 9), size(1, 9));
