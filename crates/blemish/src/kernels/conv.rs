@@ -4,7 +4,9 @@
 //! begin `stride * Cin` floats further. So an output row is a sum of three matrix products whose left matrices are
 //! rows of the picture itself, overlapping.
 
-use super::panels::{Matrix, with_packed};
+use super::bf16::with_packed_in;
+use super::panels::Matrix;
+use super::precision::Precision;
 use super::product::{Init, Product, Segment};
 use super::scratch;
 use rayon::prelude::*;
@@ -53,6 +55,11 @@ impl ConvShape {
     /// Elements of the weight.
     pub fn weight_len(&self) -> usize {
         9 * self.in_channels * self.out_channels
+    }
+
+    /// What its products are computed in: bf16 numbers come in pairs.
+    pub(super) fn precision(&self, precision: Precision) -> Precision {
+        precision.where_even(&[self.in_channels, self.out_channels])
     }
 }
 
@@ -141,7 +148,15 @@ impl Picture<'_> {
 /// # Shapes
 /// - `x`: see [`Input`]; `w`: `[3, 3, Cin, Cout]`, `bias`: `[Cout]`
 /// - `y`: `[B, H', W', Cout]`, `H' = (H - 1) / stride + 1`
-pub fn conv3x3_forward(shape: ConvShape, x: Input<'_>, w: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+pub fn conv3x3_forward(
+    shape: ConvShape,
+    precision: Precision,
+    x: Input<'_>,
+    w: &[f32],
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
+    let precision = shape.precision(precision);
     let ConvShape { height, width, in_channels, out_channels, stride, .. } = shape;
     assert_eq!((x.len(), w.len()), (shape.input_len(), shape.weight_len()));
     assert_eq!(y.len(), shape.output_len());
@@ -150,7 +165,7 @@ pub fn conv3x3_forward(shape: ConvShape, x: Input<'_>, w: &[f32], bias: Option<&
     let depth = 3 * in_channels;
     let segments: [Segment; 3] = std::array::from_fn(|ky| Segment { x: ky * line, k0: ky * depth, k: depth });
     let init = bias.map_or(Init::Zero, Init::Bias);
-    with_packed(Matrix::rows(w, out_channels), 3 * depth, out_channels, |panels| {
+    with_packed_in(precision, Matrix::rows(w, out_channels), 3 * depth, out_channels, |panels| {
         let out_line = out_width * out_channels;
         y.par_chunks_mut(out_height * out_line).enumerate().for_each(|(image, y)| {
             let data = x.image(image, shape.batch);
@@ -173,7 +188,7 @@ pub fn conv3x3_forward(shape: ConvShape, x: Input<'_>, w: &[f32], bias: Option<&
                         out_line,
                         out_row: out_channels,
                     }
-                    .run();
+                    .run_in(precision);
                 });
             });
         });
@@ -218,7 +233,20 @@ mod tests {
     fn forward_and_backward_match_f64() {
         let sizes =
             [(1, 1, 1, 1, 1), (2, 5, 7, 3, 5), (3, 12, 9, 8, 24), (1, 19, 31, 17, 3), (2, 16, 16, 24, 33)];
-        for (batch, height, width, in_channels, out_channels) in sizes {
+        check(&sizes, Precision::F32, 1e-5);
+        // An odd number of channels stays in 32 bits.
+        check(&sizes[..2], Precision::Bf16, 1e-5);
+    }
+
+    #[test]
+    fn bf16_is_close_to_f64() {
+        let sizes = [(1, 1, 1, 2, 2), (3, 12, 9, 8, 24), (1, 19, 30, 18, 4), (2, 16, 16, 24, 34)];
+        check(&sizes, Precision::Bf16, 1e-2);
+    }
+
+    /// Sizes are batch, height, width, channels of the input and of the output.
+    fn check(sizes: &[(usize, usize, usize, usize, usize)], precision: Precision, tolerance: f64) {
+        for &(batch, height, width, in_channels, out_channels) in sizes {
             for stride in [1, 2] {
                 let shape = ConvShape { batch, height, width, in_channels, out_channels, stride };
                 let (x, w) = (random(shape.input_len(), 1), random(shape.weight_len(), 2));
@@ -233,20 +261,26 @@ mod tests {
                 });
                 let (mut y, mut dx) = (vec![9.0; dy.len()], vec![9.0; x.len()]);
                 let (mut dw, mut db) = (vec![9.0; w.len()], vec![9.0; out_channels]);
-                conv3x3_forward(shape, Input::Map(&x), &w, Some(&bias), &mut y);
-                conv3x3_backward_input(shape, &w, &dy, &mut dx);
-                conv3x3_backward_weight(shape, Input::Map(&x), &dy, &mut dw, Some(&mut db));
-                assert_close(&y, &y64, 1e-5);
-                assert_close(&dx, &dx64, 1e-5);
-                assert_close(&dw, &dw64, 1e-5);
+                conv3x3_forward(shape, precision, Input::Map(&x), &w, Some(&bias), &mut y);
+                conv3x3_backward_input(shape, precision, &w, &dy, &mut dx);
+                conv3x3_backward_weight(shape, precision, Input::Map(&x), &dy, &mut dw, Some(&mut db));
+                assert_close(&y, &y64, tolerance);
+                assert_close(&dx, &dx64, tolerance);
+                assert_close(&dw, &dw64, tolerance);
             }
         }
     }
 
     #[test]
     fn a_joined_input_gives_the_same_bits() {
+        for precision in [Precision::F32, Precision::Bf16] {
+            joined(precision);
+        }
+    }
+
+    fn joined(precision: Precision) {
         let (batch, height, width, c) = (2, 22, 14, 5);
-        let shape = ConvShape { batch, height, width, in_channels: 2 * c, out_channels: 9, stride: 1 };
+        let shape = ConvShape { batch, height, width, in_channels: 2 * c, out_channels: 10, stride: 1 };
         let (up, level) = (random(shape.input_len() / 2, 1), random(shape.input_len() / 2, 2));
         let join = |up: &[f32], level: &[f32]| -> Vec<f32> {
             let mut shuffled = vec![0.0; up.len()];
@@ -257,26 +291,35 @@ mod tests {
         let (w, dy) = (random(shape.weight_len(), 3), random(shape.output_len(), 4));
         let run = |x: Input<'_>| {
             let (mut y, mut dw) = (vec![0.0; dy.len()], vec![0.0; w.len()]);
-            conv3x3_forward(shape, x, &w, None, &mut y);
-            conv3x3_backward_weight(shape, x, &dy, &mut dw, None);
+            conv3x3_forward(shape, precision, x, &w, None, &mut y);
+            conv3x3_backward_weight(shape, precision, x, &dy, &mut dw, None);
             (y, dw)
         };
         assert_eq!(run(Input::Map(&x)), run(Input::Joined { up: &up, level: &level }));
         let (mut dx, mut d_up, mut d_level) = (vec![0.0; x.len()], vec![9.0; up.len()], vec![9.0; up.len()]);
-        conv3x3_backward_input(shape, &w, &dy, &mut dx);
-        conv3x3_backward_joined(shape, &w, &dy, &mut d_up, &mut d_level);
+        conv3x3_backward_input(shape, precision, &w, &dy, &mut dx);
+        conv3x3_backward_joined(shape, precision, &w, &dy, &mut d_up, &mut d_level);
         assert_eq!(dx, join(&d_up, &d_level));
     }
 
     #[test]
-    #[expect(clippy::unwrap_used, reason = "tests")]
     fn threads_change_no_bit() {
-        let shape = ConvShape { batch: 5, height: 33, width: 20, in_channels: 7, out_channels: 9, stride: 1 };
+        for precision in [Precision::F32, Precision::Bf16] {
+            threads(precision);
+        }
+    }
+
+    #[expect(clippy::unwrap_used, reason = "tests")]
+    fn threads(precision: Precision) {
+        let shape =
+            ConvShape { batch: 5, height: 33, width: 20, in_channels: 8, out_channels: 10, stride: 1 };
         let (x, dy) = (random(shape.input_len(), 1), random(shape.output_len(), 2));
         let [one, three] = [1, 3].map(|threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let (mut dw, mut db) = (vec![0.0; shape.weight_len()], vec![0.0; 9]);
-            pool.install(|| conv3x3_backward_weight(shape, Input::Map(&x), &dy, &mut dw, Some(&mut db)));
+            let (mut dw, mut db) = (vec![0.0; shape.weight_len()], vec![0.0; 10]);
+            pool.install(|| {
+                conv3x3_backward_weight(shape, precision, Input::Map(&x), &dy, &mut dw, Some(&mut db))
+            });
             (dw, db)
         });
         assert_eq!(one, three);

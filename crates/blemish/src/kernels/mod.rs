@@ -26,6 +26,7 @@ pub mod norm;
 pub mod optim;
 pub mod panels;
 pub mod pixel_shuffle;
+pub mod precision;
 pub mod product;
 pub mod reduce;
 pub mod scratch;

@@ -15,6 +15,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, DispatchDevice, Flex, TensorMetadata};
 use burn::tensor::{Bytes, DType, Device, Shape, Tensor};
 
+use super::precision::precision;
 use crate::kernels;
 use crate::kernels::activation::{gelu_backward, gelu_forward};
 use crate::kernels::attention::{
@@ -27,6 +28,7 @@ use crate::kernels::conv_gradient::{
 use crate::kernels::dyt::{ScaleGradients, dyt_backward, dyt_forward};
 use crate::kernels::linear::{LinearShape, linear_backward_input, linear_backward_weight, linear_forward};
 use crate::kernels::norm::{layer_norm_backward, layer_norm_forward};
+use crate::kernels::precision::Precision;
 
 /// The variance floor of layer normalisation.
 const EPS: f32 = 1e-5;
@@ -157,12 +159,12 @@ fn zeros(len: usize) -> Vec<f32> {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Linear(LinearShape);
+struct Linear(LinearShape, Precision);
 
 impl Fused<3> for Linear {
     fn forward(&self, [x, w, bias]: [&[f32]; 3]) -> (Vec<f32>, Vec<f32>) {
         let mut y = zeros(self.0.rows * self.0.outputs);
-        linear_forward(self.0, x, w, Some(bias), &mut y);
+        linear_forward(self.0, self.1, x, w, Some(bias), &mut y);
         (y, Vec::new())
     }
 
@@ -176,9 +178,9 @@ impl Fused<3> for Linear {
         let (mut dx, mut dw, mut db) = (Vec::new(), zeros(w.len()), zeros(bias.len()));
         if wanted[0] {
             dx = zeros(x.len());
-            linear_backward_input(self.0, w, dy, &mut dx);
+            linear_backward_input(self.0, self.1, w, dy, &mut dx);
         }
-        linear_backward_weight(self.0, x, dy, &mut dw, Some(&mut db));
+        linear_backward_weight(self.0, self.1, x, dy, &mut dw, Some(&mut db));
         [dx, dw, db]
     }
 }
@@ -188,16 +190,17 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) 
     let [inputs, outputs] = weight.dims();
     let rows = shape.iter().product::<usize>() / inputs;
     shape[D - 1] = outputs;
-    run(Linear(LinearShape { rows, inputs, outputs }), [x.into(), weight.into(), bias.into()], shape)
+    let sizes = LinearShape { rows, inputs, outputs };
+    run(Linear(sizes, precision()), [x.into(), weight.into(), bias.into()], shape)
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Conv(ConvShape);
+struct Conv(ConvShape, Precision);
 
 impl Fused<3> for Conv {
     fn forward(&self, [x, w, bias]: [&[f32]; 3]) -> (Vec<f32>, Vec<f32>) {
         let mut y = zeros(self.0.output_len());
-        conv3x3_forward(self.0, ConvInput::Map(x), w, Some(bias), &mut y);
+        conv3x3_forward(self.0, self.1, ConvInput::Map(x), w, Some(bias), &mut y);
         (y, Vec::new())
     }
 
@@ -211,9 +214,9 @@ impl Fused<3> for Conv {
         let (mut dx, mut dw, mut db) = (Vec::new(), zeros(w.len()), zeros(bias.len()));
         if wanted[0] {
             dx = zeros(x.len());
-            conv3x3_backward_input(self.0, w, dy, &mut dx);
+            conv3x3_backward_input(self.0, self.1, w, dy, &mut dx);
         }
-        conv3x3_backward_weight(self.0, ConvInput::Map(x), dy, &mut dw, Some(&mut db));
+        conv3x3_backward_weight(self.0, self.1, ConvInput::Map(x), dy, &mut dw, Some(&mut db));
         [dx, dw, db]
     }
 }
@@ -223,16 +226,16 @@ pub fn conv3x3(x: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>, stride: usize) 
     let [_, out_channels] = weight.dims();
     let shape = ConvShape { batch, height, width, in_channels, out_channels, stride };
     let output = [batch, shape.out_height(), shape.out_width(), out_channels];
-    run(Conv(shape), [x.into(), weight.into(), bias.into()], output)
+    run(Conv(shape, precision()), [x.into(), weight.into(), bias.into()], output)
 }
 
 #[derive(Clone, Copy, Debug)]
-struct JoinedConv(ConvShape);
+struct JoinedConv(ConvShape, Precision);
 
 impl Fused<4> for JoinedConv {
     fn forward(&self, [up, level, w, bias]: [&[f32]; 4]) -> (Vec<f32>, Vec<f32>) {
         let mut y = zeros(self.0.output_len());
-        conv3x3_forward(self.0, ConvInput::Joined { up, level }, w, Some(bias), &mut y);
+        conv3x3_forward(self.0, self.1, ConvInput::Joined { up, level }, w, Some(bias), &mut y);
         (y, Vec::new())
     }
 
@@ -245,8 +248,8 @@ impl Fused<4> for JoinedConv {
     ) -> [Vec<f32>; 4] {
         let (mut d_up, mut d_level) = (zeros(up.len()), zeros(level.len()));
         let (mut dw, mut db) = (zeros(w.len()), zeros(bias.len()));
-        conv3x3_backward_joined(self.0, w, dy, &mut d_up, &mut d_level);
-        conv3x3_backward_weight(self.0, ConvInput::Joined { up, level }, dy, &mut dw, Some(&mut db));
+        conv3x3_backward_joined(self.0, self.1, w, dy, &mut d_up, &mut d_level);
+        conv3x3_backward_weight(self.0, self.1, ConvInput::Joined { up, level }, dy, &mut dw, Some(&mut db));
         [d_up, d_level, dw, db]
     }
 }
@@ -256,7 +259,7 @@ pub fn joined_conv3x3(up: Tensor<4>, level: Tensor<4>, weight: Tensor<2>, bias: 
     let [_, out_channels] = weight.dims();
     let shape = ConvShape { batch, height, width, in_channels: 2 * channels, out_channels, stride: 1 };
     let inputs = [up.into(), level.into(), weight.into(), bias.into()];
-    run(JoinedConv(shape), inputs, [batch, height, width, out_channels])
+    run(JoinedConv(shape, precision()), inputs, [batch, height, width, out_channels])
 }
 
 #[derive(Clone, Copy, Debug)]

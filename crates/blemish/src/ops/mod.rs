@@ -9,6 +9,9 @@
 
 pub mod composed;
 mod fused;
+mod precision;
+
+pub use self::precision::with_precision;
 
 use burn::tensor::{Device, Tensor};
 
