@@ -20,7 +20,7 @@ pub use self::model::{
     AggregationKeys, Head, MaskConfig, MaskStrategy, ModelConfig, Norm, Output, PatchEmbed, Sinusoid,
 };
 pub use self::score::{Calibration, MapKind, Reduce, ScoreConfig, ThresholdRule};
-pub use self::train::{Pose, StageConfig, Task, TrainConfig};
+pub use self::train::{Pose, Precision, StageConfig, Task, TrainConfig};
 pub use crate::augment::{DefectConfig, GeometricConfig, Normalize, PhotometricConfig};
 use crate::data::Border;
 pub use crate::data::ViewConfig;

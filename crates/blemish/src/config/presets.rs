@@ -3,7 +3,7 @@
 use super::{
     AggregationKeys, Align, Calibration, DataConfig, DefectConfig, Fit, GeometricConfig, Head, Keep, MapKind,
     MaskConfig, MaskStrategy, MemoryConfig, ModelConfig, Norm, Normalize, Output, PatchEmbed,
-    PhotometricConfig, Pose, Preset, Reduce, RunConfig, ScoreConfig, Sinusoid, StageConfig, Task,
+    PhotometricConfig, Pose, Precision, Preset, Reduce, RunConfig, ScoreConfig, Sinusoid, StageConfig, Task,
     ThresholdRule, TrainConfig,
 };
 
@@ -50,6 +50,7 @@ impl RunConfig {
             },
             train: TrainConfig {
                 batch_size: 8,
+                precision: Precision::F32,
                 epoch_images: 320,
                 weight_decay: 1e-2,
                 clip_norm: 1.0,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DefectConfig, GeometricConfig, ModelConfig, PhotometricConfig, require};
 use crate::error::Result;
+pub use crate::kernels::precision::Precision;
 
 /// Both training stages and what they share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -11,6 +12,11 @@ use crate::error::Result;
 pub struct TrainConfig {
     /// Images per step.
     pub batch_size: usize,
+    /// What a step's large products are computed in: `f32`, or `bf16`, their factors rounded to 8 significant bits and
+    /// summed in 32; weights, gradients and all else are 32-bit floats. `bf16` is faster on a CPU with AVX512-BF16,
+    /// slower on others, and means the same on both; GPUs take no notice.
+    #[serde(default)]
+    pub precision: Precision,
     /// Images per epoch; 0: every training image once. Small sets are repeated.
     pub epoch_images: usize,
     /// Decoupled weight decay; norms, biases and embeddings are left out.

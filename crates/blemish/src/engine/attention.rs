@@ -233,8 +233,21 @@ impl Heads {
                 .run();
             }
             Precision::Bf16 => {
-                Product16 { x, x_line, x_row, segments, panels, init, lines, rows, out, out_line, out_row }
-                    .run();
+                Product16 {
+                    x,
+                    x_line,
+                    x_row,
+                    x_k: 1,
+                    segments,
+                    panels,
+                    init,
+                    lines,
+                    rows,
+                    out,
+                    out_line,
+                    out_row,
+                }
+                .run();
             }
         }
     }

@@ -2,10 +2,10 @@
 
 use super::Precision;
 use crate::kernels::aligned::Aligned;
-use crate::kernels::bf16::{Product16, pairs, row_pairs};
+use crate::kernels::bf16::row_pairs;
 use crate::kernels::panels::{Matrix, Panels, pack};
 use crate::kernels::product::{Init, Product, Segment};
-use crate::kernels::{scratch, simd};
+use crate::kernels::simd;
 
 /// `x W + b`, packed.
 #[derive(Debug)]
@@ -32,14 +32,6 @@ pub struct Left<'a> {
     pub lines: usize,
     /// Rows of a line.
     pub rows: usize,
-}
-
-impl Left<'_> {
-    /// Floats from the first to the last that is read.
-    fn len(&self) -> usize {
-        let run = self.segments.iter().map(|s| s.x + s.k).max().unwrap_or(0);
-        (self.lines - 1) * self.line + (self.rows - 1) * self.row + run
-    }
 }
 
 impl Linear {
@@ -98,52 +90,14 @@ impl Linear {
     fn product(&self, left: Left<'_>, init: Init<'_>, out: &mut [f32]) {
         let Left { data, line, row, segments, lines, rows } = left;
         let (out_line, out_row) = (rows * self.outputs, self.outputs);
-        match self.precision {
-            Precision::F32 => {
-                let panels = Panels::new(&self.packed, self.inputs, self.outputs);
-                let (x_line, x_row, x_k) = (line, row, 1);
-                Product {
-                    x: data,
-                    x_line,
-                    x_row,
-                    x_k,
-                    segments,
-                    panels,
-                    init,
-                    lines,
-                    rows,
-                    out,
-                    out_line,
-                    out_row,
-                }
-                .run();
-            }
-            Precision::Bf16 => {
-                let panels = Panels::new(&self.packed, self.inputs / 2, self.outputs);
-                let len = left.len();
-                let half = |s: &Segment| Segment { x: s.x / 2, k0: s.k0 / 2, k: s.k / 2 };
-                let segments: Vec<Segment> = segments.iter().map(half).collect();
-                scratch::with(len / 2, |x| {
-                    pairs(&data[..len], x);
-                    let (x, segments) = (&*x, segments.as_slice());
-                    let (x_line, x_row) = (line / 2, row / 2);
-                    Product16 {
-                        x,
-                        x_line,
-                        x_row,
-                        segments,
-                        panels,
-                        init,
-                        lines,
-                        rows,
-                        out,
-                        out_line,
-                        out_row,
-                    }
-                    .run();
-                });
-            }
-        }
+        let inner = match self.precision {
+            Precision::F32 => self.inputs,
+            Precision::Bf16 => self.inputs / 2,
+        };
+        let panels = Panels::new(&self.packed, inner, self.outputs);
+        let (x_line, x_row, x_k) = (line, row, 1);
+        Product { x: data, x_line, x_row, x_k, segments, panels, init, lines, rows, out, out_line, out_row }
+            .run_in(self.precision);
     }
 }
 

@@ -38,26 +38,9 @@ use self::map::{MapShape, Maps};
 use self::task::Blocks;
 use crate::config::{self, ModelConfig, PatchEmbed};
 use crate::kernels::aligned::Aligned;
+pub use crate::kernels::precision::Precision;
 use crate::model::pos_embed::sinusoid_values;
 use crate::model::{Mask, Weights};
-
-/// What the products are computed in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Precision {
-    /// 32-bit floats.
-    #[default]
-    F32,
-    /// Factors rounded to bf16, sums in 32 bits: about twice as fast where the machine has AVX512-BF16, slower
-    /// elsewhere. Products whose inputs are odd in number stay in 32 bits.
-    Bf16,
-}
-
-impl Precision {
-    /// This precision, where what a product reads in one go is even in length.
-    fn where_even(self, lengths: &[usize]) -> Self {
-        if lengths.iter().all(|len| len.is_multiple_of(2)) { self } else { Self::F32 }
-    }
-}
 
 /// What a pass gives.
 #[derive(Clone, Debug, Default)]

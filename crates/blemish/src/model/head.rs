@@ -58,11 +58,11 @@ impl PyramidHead {
     pub fn forward(&self, tokens: Tensor<4>, mut levels: Vec<Tensor<4>>) -> Tensor<4> {
         let mut x = tokens;
         for (up, fuse) in self.up.iter().zip(&self.fuse) {
-            x = ops::pixel_shuffle(up.forward(x));
-            if let Some(level) = levels.pop() {
-                x = Tensor::cat(vec![x, level], 3);
-            }
-            x = ops::gelu(fuse.forward(x));
+            let up = up.forward(x);
+            x = ops::gelu(match levels.pop() {
+                Some(level) => fuse.forward_joined(up, level),
+                None => fuse.forward(ops::pixel_shuffle(up)),
+            });
         }
         ops::pixel_shuffle(self.out.forward(x))
     }

@@ -15,7 +15,7 @@ use super::mask::Mask;
 use super::norm::Norm;
 use super::patch_embed::{LinearEmbed, Stem};
 use super::pos_embed::PosEmbed;
-use crate::config::{AggregationKeys, Head, ModelConfig, Output, PatchEmbed};
+use crate::config::{AggregationKeys, Head, ModelConfig, Output, PatchEmbed, Precision};
 use crate::ops;
 
 /// What hidden pixels are set to before the stem: middle grey.
@@ -112,6 +112,12 @@ impl Mae {
         let (tokens, features) = self.encode(tokens, routes.as_ref());
         let tokens = self.decode(tokens, features);
         self.reconstruct(tokens, levels, images)
+    }
+
+    /// [`forward`](Self::forward), the products of linear layers and convolutions and those of their gradients computed
+    /// in `precision` where the model is on the CPU.
+    pub fn forward_in(&self, precision: Precision, images: Tensor<4>, mask: Option<&Mask>) -> Reconstruction {
+        ops::with_precision(precision, || self.forward(images, mask))
     }
 
     fn embed(&self, images: Tensor<4>) -> (Tensor<3>, Vec<Tensor<4>>) {

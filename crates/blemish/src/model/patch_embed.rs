@@ -50,6 +50,14 @@ impl Conv3x3 {
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         ops::conv3x3(x, self.weight.val(), self.bias.val(), self.stride)
     }
+
+    /// Of `up`, its pixels shuffled, with `level` beside it; stride 1.
+    ///
+    /// # Shapes
+    /// `up: [B, H / 2, W / 2, 2 C_in]`, `level: [B, H, W, C_in / 2]` -> `[B, H, W, C_out]`
+    pub fn forward_joined(&self, up: Tensor<4>, level: Tensor<4>) -> Tensor<4> {
+        ops::joined_conv3x3(up, level, self.weight.val(), self.bias.val())
+    }
 }
 
 /// Four convolutions of stride 2 (Xiao et al., "Early Convolutions Help Transformers See Better", 2021). The

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Gradients, Tensor, TensorData};
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
 
 use super::mae::Mae;
 
@@ -163,9 +163,13 @@ impl<F: FnMut(&str, &mut [f32])> ModuleMapper for Updater<F> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let mut values = values(param.val());
-        (self.update)(&self.path.join("."), &mut values);
-        with_values(param, values)
+        param.map(|tensor| {
+            let (shape, device) = (tensor.shape(), tensor.device());
+            // The parameter has given its tensor away: where nothing else holds it, this copies nothing.
+            let mut values = values(tensor);
+            (self.update)(&self.path.join("."), &mut values);
+            replacement(TensorData::new(values, shape), &device)
+        })
     }
 }
 
@@ -174,10 +178,11 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 }
 
 fn with_values<const D: usize>(param: Param<Tensor<D>>, values: Vec<f32>) -> Param<Tensor<D>> {
-    param.map(|tensor| {
-        let data = TensorData::new(values, tensor.shape());
-        let device = tensor.device();
-        let fresh = Tensor::from_data(data, &device);
-        if device.is_autodiff() { fresh.require_grad() } else { fresh }
-    })
+    param.map(|tensor| replacement(TensorData::new(values, tensor.shape()), &tensor.device()))
+}
+
+/// A parameter's new tensor.
+fn replacement<const D: usize>(data: TensorData, device: &Device) -> Tensor<D> {
+    let fresh = Tensor::from_data(data, device);
+    if device.is_autodiff() { fresh.require_grad() } else { fresh }
 }

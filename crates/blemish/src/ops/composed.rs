@@ -24,6 +24,11 @@ pub fn conv3x3(x: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>, stride: usize) 
     module::conv2d(x.permute([0, 3, 1, 2]), weight, Some(bias), options).permute([0, 2, 3, 1])
 }
 
+/// See [`super::joined_conv3x3`].
+pub fn joined_conv3x3(up: Tensor<4>, level: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<4> {
+    conv3x3(Tensor::cat(vec![pixel_shuffle(up), level], 3), weight, bias, 1)
+}
+
 /// See [`super::pixel_shuffle`].
 pub fn pixel_shuffle(x: Tensor<4>) -> Tensor<4> {
     let [b, h, w, c4] = x.dims();

@@ -15,15 +15,20 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, DispatchDevice, Flex, TensorMetadata};
 use burn::tensor::{Bytes, DType, Device, Shape, Tensor};
 
+use super::precision::precision;
 use crate::kernels;
 use crate::kernels::activation::{gelu_backward, gelu_forward};
 use crate::kernels::attention::{
     AttentionGradients, AttentionSaved, AttentionShape, Rows, attention_backward, attention_forward,
 };
-use crate::kernels::conv::{ConvShape, conv3x3_backward_input, conv3x3_backward_weight, conv3x3_forward};
+use crate::kernels::conv::{ConvShape, Input as ConvInput, conv3x3_forward};
+use crate::kernels::conv_gradient::{
+    conv3x3_backward_input, conv3x3_backward_joined, conv3x3_backward_weight,
+};
 use crate::kernels::dyt::{ScaleGradients, dyt_backward, dyt_forward};
 use crate::kernels::linear::{LinearShape, linear_backward_input, linear_backward_weight, linear_forward};
 use crate::kernels::norm::{layer_norm_backward, layer_norm_forward};
+use crate::kernels::precision::Precision;
 
 /// The variance floor of layer normalisation.
 const EPS: f32 = 1e-5;
@@ -50,8 +55,8 @@ trait Fused<const N: usize>: Clone + Debug + Send + Sync + 'static {
     /// The output, and what the backward pass wants to keep of the forward pass.
     fn forward(&self, inputs: [&[f32]; N]) -> (Vec<f32>, Vec<f32>);
 
-    /// The gradient of every input.
-    fn backward(&self, inputs: [&[f32]; N], kept: &[f32], grad: &[f32]) -> [Vec<f32>; N];
+    /// The gradient of every input; one that is not `wanted` may be left empty.
+    fn backward(&self, inputs: [&[f32]; N], kept: &[f32], grad: &[f32], wanted: [bool; N]) -> [Vec<f32>; N];
 }
 
 /// Runs `op`, tracked where any input is.
@@ -138,7 +143,8 @@ impl<const N: usize, O: Fused<N>> Backward<Flex, N> for Step<O> {
     fn backward(self, ops: Ops<State<N>, N>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let grad = contiguous(grads.consume::<Flex>(&ops.node));
         let State { inputs, kept } = ops.state;
-        let results = self.0.backward(inputs.each_ref().map(slice), &kept, slice(&grad));
+        let wanted = ops.parents.each_ref().map(Option::is_some);
+        let results = self.0.backward(inputs.each_ref().map(slice), &kept, slice(&grad), wanted);
         for ((parent, values), input) in ops.parents.into_iter().zip(results).zip(inputs) {
             if let Some(parent) = parent {
                 grads.register::<Flex>(parent.id, tensor(values, input.shape()));
@@ -153,19 +159,28 @@ fn zeros(len: usize) -> Vec<f32> {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Linear(LinearShape);
+struct Linear(LinearShape, Precision);
 
 impl Fused<3> for Linear {
     fn forward(&self, [x, w, bias]: [&[f32]; 3]) -> (Vec<f32>, Vec<f32>) {
         let mut y = zeros(self.0.rows * self.0.outputs);
-        linear_forward(self.0, x, w, Some(bias), &mut y);
+        linear_forward(self.0, self.1, x, w, Some(bias), &mut y);
         (y, Vec::new())
     }
 
-    fn backward(&self, [x, w, bias]: [&[f32]; 3], _kept: &[f32], dy: &[f32]) -> [Vec<f32>; 3] {
-        let (mut dx, mut dw, mut db) = (zeros(x.len()), zeros(w.len()), zeros(bias.len()));
-        linear_backward_input(self.0, w, dy, &mut dx);
-        linear_backward_weight(self.0, x, dy, &mut dw, Some(&mut db));
+    fn backward(
+        &self,
+        [x, w, bias]: [&[f32]; 3],
+        _kept: &[f32],
+        dy: &[f32],
+        wanted: [bool; 3],
+    ) -> [Vec<f32>; 3] {
+        let (mut dx, mut dw, mut db) = (Vec::new(), zeros(w.len()), zeros(bias.len()));
+        if wanted[0] {
+            dx = zeros(x.len());
+            linear_backward_input(self.0, self.1, w, dy, &mut dx);
+        }
+        linear_backward_weight(self.0, self.1, x, dy, &mut dw, Some(&mut db));
         [dx, dw, db]
     }
 }
@@ -175,23 +190,33 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) 
     let [inputs, outputs] = weight.dims();
     let rows = shape.iter().product::<usize>() / inputs;
     shape[D - 1] = outputs;
-    run(Linear(LinearShape { rows, inputs, outputs }), [x.into(), weight.into(), bias.into()], shape)
+    let sizes = LinearShape { rows, inputs, outputs };
+    run(Linear(sizes, precision()), [x.into(), weight.into(), bias.into()], shape)
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Conv(ConvShape);
+struct Conv(ConvShape, Precision);
 
 impl Fused<3> for Conv {
     fn forward(&self, [x, w, bias]: [&[f32]; 3]) -> (Vec<f32>, Vec<f32>) {
         let mut y = zeros(self.0.output_len());
-        conv3x3_forward(self.0, x, w, Some(bias), &mut y);
+        conv3x3_forward(self.0, self.1, ConvInput::Map(x), w, Some(bias), &mut y);
         (y, Vec::new())
     }
 
-    fn backward(&self, [x, w, bias]: [&[f32]; 3], _kept: &[f32], dy: &[f32]) -> [Vec<f32>; 3] {
-        let (mut dx, mut dw, mut db) = (zeros(x.len()), zeros(w.len()), zeros(bias.len()));
-        conv3x3_backward_input(self.0, w, dy, &mut dx);
-        conv3x3_backward_weight(self.0, x, dy, &mut dw, Some(&mut db));
+    fn backward(
+        &self,
+        [x, w, bias]: [&[f32]; 3],
+        _kept: &[f32],
+        dy: &[f32],
+        wanted: [bool; 3],
+    ) -> [Vec<f32>; 3] {
+        let (mut dx, mut dw, mut db) = (Vec::new(), zeros(w.len()), zeros(bias.len()));
+        if wanted[0] {
+            dx = zeros(x.len());
+            conv3x3_backward_input(self.0, self.1, w, dy, &mut dx);
+        }
+        conv3x3_backward_weight(self.0, self.1, ConvInput::Map(x), dy, &mut dw, Some(&mut db));
         [dx, dw, db]
     }
 }
@@ -201,7 +226,40 @@ pub fn conv3x3(x: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>, stride: usize) 
     let [_, out_channels] = weight.dims();
     let shape = ConvShape { batch, height, width, in_channels, out_channels, stride };
     let output = [batch, shape.out_height(), shape.out_width(), out_channels];
-    run(Conv(shape), [x.into(), weight.into(), bias.into()], output)
+    run(Conv(shape, precision()), [x.into(), weight.into(), bias.into()], output)
+}
+
+#[derive(Clone, Copy, Debug)]
+struct JoinedConv(ConvShape, Precision);
+
+impl Fused<4> for JoinedConv {
+    fn forward(&self, [up, level, w, bias]: [&[f32]; 4]) -> (Vec<f32>, Vec<f32>) {
+        let mut y = zeros(self.0.output_len());
+        conv3x3_forward(self.0, self.1, ConvInput::Joined { up, level }, w, Some(bias), &mut y);
+        (y, Vec::new())
+    }
+
+    fn backward(
+        &self,
+        [up, level, w, bias]: [&[f32]; 4],
+        _kept: &[f32],
+        dy: &[f32],
+        _wanted: [bool; 4],
+    ) -> [Vec<f32>; 4] {
+        let (mut d_up, mut d_level) = (zeros(up.len()), zeros(level.len()));
+        let (mut dw, mut db) = (zeros(w.len()), zeros(bias.len()));
+        conv3x3_backward_joined(self.0, self.1, w, dy, &mut d_up, &mut d_level);
+        conv3x3_backward_weight(self.0, self.1, ConvInput::Joined { up, level }, dy, &mut dw, Some(&mut db));
+        [d_up, d_level, dw, db]
+    }
+}
+
+pub fn joined_conv3x3(up: Tensor<4>, level: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<4> {
+    let [batch, height, width, channels] = level.dims();
+    let [_, out_channels] = weight.dims();
+    let shape = ConvShape { batch, height, width, in_channels: 2 * channels, out_channels, stride: 1 };
+    let inputs = [up.into(), level.into(), weight.into(), bias.into()];
+    run(JoinedConv(shape, precision()), inputs, [batch, height, width, out_channels])
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -217,7 +275,7 @@ impl Fused<1> for PixelShuffle {
         (y, Vec::new())
     }
 
-    fn backward(&self, [x]: [&[f32]; 1], _kept: &[f32], dy: &[f32]) -> [Vec<f32>; 1] {
+    fn backward(&self, [x]: [&[f32]; 1], _kept: &[f32], dy: &[f32], _wanted: [bool; 1]) -> [Vec<f32>; 1] {
         let mut dx = zeros(x.len());
         kernels::pixel_shuffle::pixel_unshuffle(dy, &mut dx, self.width, self.channels);
         [dx]
@@ -240,7 +298,7 @@ impl Fused<1> for Gelu {
         (y, Vec::new())
     }
 
-    fn backward(&self, [x]: [&[f32]; 1], _kept: &[f32], dy: &[f32]) -> [Vec<f32>; 1] {
+    fn backward(&self, [x]: [&[f32]; 1], _kept: &[f32], dy: &[f32], _wanted: [bool; 1]) -> [Vec<f32>; 1] {
         let mut dx = zeros(x.len());
         gelu_backward(x, dy, &mut dx);
         [dx]
@@ -262,7 +320,13 @@ impl Fused<4> for DyT {
         (y, Vec::new())
     }
 
-    fn backward(&self, [x, alpha, gamma, beta]: [&[f32]; 4], _kept: &[f32], dy: &[f32]) -> [Vec<f32>; 4] {
+    fn backward(
+        &self,
+        [x, alpha, gamma, beta]: [&[f32]; 4],
+        _kept: &[f32],
+        dy: &[f32],
+        _wanted: [bool; 4],
+    ) -> [Vec<f32>; 4] {
         let (mut dx, mut dgamma, mut dbeta) = (zeros(x.len()), zeros(gamma.len()), zeros(beta.len()));
         let gradients = ScaleGradients { gamma: &mut dgamma, beta: &mut dbeta };
         let dalpha = dyt_backward(x, alpha[0], gamma, dy, &mut dx, gradients);
@@ -285,7 +349,13 @@ impl Fused<3> for LayerNorm {
         (y, Vec::new())
     }
 
-    fn backward(&self, [x, gamma, beta]: [&[f32]; 3], _kept: &[f32], dy: &[f32]) -> [Vec<f32>; 3] {
+    fn backward(
+        &self,
+        [x, gamma, beta]: [&[f32]; 3],
+        _kept: &[f32],
+        dy: &[f32],
+        _wanted: [bool; 3],
+    ) -> [Vec<f32>; 3] {
         let (mut dx, mut dgamma, mut dbeta) = (zeros(x.len()), zeros(gamma.len()), zeros(beta.len()));
         let gradients = ScaleGradients { gamma: &mut dgamma, beta: &mut dbeta };
         layer_norm_backward(x, gamma, EPS, dy, &mut dx, gradients);
@@ -320,7 +390,7 @@ impl Fused<1> for SelfAttention {
         attend(self.0, Rows::packed(qkv, self.0.width()))
     }
 
-    fn backward(&self, [qkv]: [&[f32]; 1], kept: &[f32], dy: &[f32]) -> [Vec<f32>; 1] {
+    fn backward(&self, [qkv]: [&[f32]; 1], kept: &[f32], dy: &[f32], _wanted: [bool; 1]) -> [Vec<f32>; 1] {
         let mut dqkv = zeros(qkv.len());
         let rows = Rows::packed(qkv, self.0.width());
         attention_backward(self.0, rows, saved(self.0, kept), dy, AttentionGradients::Packed(&mut dqkv));
@@ -355,7 +425,7 @@ impl Fused<2> for CrossAttention {
         attend(self.0, self.rows(q, kv))
     }
 
-    fn backward(&self, [q, kv]: [&[f32]; 2], kept: &[f32], dy: &[f32]) -> [Vec<f32>; 2] {
+    fn backward(&self, [q, kv]: [&[f32]; 2], kept: &[f32], dy: &[f32], _wanted: [bool; 2]) -> [Vec<f32>; 2] {
         let d = self.0.width();
         let (mut dq, mut dk, mut dv) = (zeros(q.len()), zeros(kv.len() / 2), zeros(kv.len() / 2));
         let gradients = AttentionGradients::Separate([&mut dq, &mut dk, &mut dv]);
@@ -392,7 +462,7 @@ impl Fused<1> for Blur {
         (y, Vec::new())
     }
 
-    fn backward(&self, [x]: [&[f32]; 1], _kept: &[f32], dy: &[f32]) -> [Vec<f32>; 1] {
+    fn backward(&self, [x]: [&[f32]; 1], _kept: &[f32], dy: &[f32], _wanted: [bool; 1]) -> [Vec<f32>; 1] {
         let mut dx = zeros(x.len());
         kernels::blur::blur_valid_adjoint(dy, self.height, self.width, &self.kernel, &mut dx);
         [dx]

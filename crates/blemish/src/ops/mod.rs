@@ -9,6 +9,9 @@
 
 pub mod composed;
 mod fused;
+mod precision;
+
+pub use self::precision::with_precision;
 
 use burn::tensor::{Device, Tensor};
 
@@ -35,6 +38,19 @@ pub fn conv3x3(x: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>, stride: usize) 
         fused::conv3x3(x, weight, bias, stride)
     } else {
         composed::conv3x3(x, weight, bias, stride)
+    }
+}
+
+/// 3 x 3 convolution of stride 1 over [`pixel_shuffle`] of `up` and `level`, side by side.
+///
+/// # Shapes
+/// `up: [B, H / 2, W / 2, 4 C]`, `level: [B, H, W, C]`, `weight: [9 * 2 C, C_out]`, `bias: [C_out]`
+/// -> `[B, H, W, C_out]`
+pub fn joined_conv3x3(up: Tensor<4>, level: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<4> {
+    if fused::on_cpu(&up) {
+        fused::joined_conv3x3(up, level, weight, bias)
+    } else {
+        composed::joined_conv3x3(up, level, weight, bias)
     }
 }
 

@@ -13,19 +13,20 @@ pub fn loss(config: &RunConfig, task: Task, model: &Mae, batch: Batch, rng: &mut
     let [h, w] = model.image_size();
     let device = model.device();
     let size = batch.size;
+    let precision = config.train.precision;
     let images = |values, channels| tensor(values, [size, h, w, channels], &device);
     let input = images(batch.input, model.channels());
     let target = images(batch.target, model.channels());
     match task {
         Task::Masked => {
             let mask = Mask::draw(&config.mask, config.grid(), size, rng);
-            let output = model.forward(input, Some(&mask));
+            let output = model.forward_in(precision, input, Some(&mask));
             let ssim_weight = config.train.ssim_weight;
             loss::reconstruction(output.image, target, &mask, config.model.patch_size, ssim_weight)
         }
-        Task::Reconstruct => loss::mse(model.forward(input, None).image, target),
+        Task::Reconstruct => loss::mse(model.forward_in(precision, input, None).image, target),
         Task::Repair => {
-            let output = model.forward(input, None);
+            let output = model.forward_in(precision, input, None);
             let repair = loss::mse(output.image, target);
             match output.logit {
                 Some(logit) => {

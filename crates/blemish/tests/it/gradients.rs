@@ -1,5 +1,6 @@
 //! Every fused operation against the same one composed of burn's own: outputs and all gradients.
 
+use blemish::config::Precision;
 use blemish::ops::{self, composed};
 use burn::tensor::{Tensor, TensorData};
 use rand::{Rng, SeedableRng};
@@ -9,6 +10,8 @@ use crate::fixture::{assert_close, device, values};
 
 /// Both sum in 32 bit, in another order.
 const TOLERANCE: f32 = 1e-5;
+/// Of factors rounded to 8 significant bits.
+const TOLERANCE_BF16: f32 = 2e-2;
 /// Draws of shapes for each operation.
 const DRAWS: u64 = 12;
 
@@ -31,12 +34,18 @@ macro_rules! run {
 
 /// Holds the fused operation against the composed one.
 macro_rules! agree {
-    ($op:ident($($input:ident: $shape:expr),+ $(; $($extra:expr),+)?), $draw:expr) => {{
-        let fused = run!(ops, $op, 1000 * $draw, [$($input: $shape),+], [$($($extra),+)?]);
+    ($op:ident($($input:ident: $shape:expr),+ $(; $($extra:expr),+)?), $draw:expr) => {
+        agree!(Precision::F32, TOLERANCE, $op($($input: $shape),+ $(; $($extra),+)?), $draw)
+    };
+    ($precision:expr, $tolerance:expr,
+     $op:ident($($input:ident: $shape:expr),+ $(; $($extra:expr),+)?), $draw:expr) => {{
+        let fused = ops::with_precision($precision, || {
+            run!(ops, $op, 1000 * $draw, [$($input: $shape),+], [$($($extra),+)?])
+        });
         let composed = run!(composed, $op, 1000 * $draw, [$($input: $shape),+], [$($($extra),+)?]);
         for ((part, got), (_, expected)) in fused.iter().zip(&composed) {
             let shapes = [$($shape.to_vec()),+];
-            assert_close(&format!("{} {part} of {shapes:?}", stringify!($op)), got, expected, TOLERANCE);
+            assert_close(&format!("{} {part} of {shapes:?}", stringify!($op)), got, expected, $tolerance);
         }
     }};
 }
@@ -64,6 +73,61 @@ fn conv3x3() {
         let stride = size(1, 2);
         agree!(conv3x3(x: [b, h, w, i], weight: [9 * i, o], bias: [o]; stride), draw);
     });
+}
+
+#[test]
+fn joined_conv3x3() {
+    draws(|draw, size| {
+        let (b, h, w, c, o) = (size(1, 3), size(1, 7), size(1, 7), size(1, 10), size(1, 20));
+        agree!(
+            joined_conv3x3(
+                up: [b, h, w, 4 * c],
+                level: [b, 2 * h, 2 * w, c],
+                weight: [18 * c, o],
+                bias: [o]
+            ),
+            draw
+        );
+    });
+}
+
+#[test]
+fn bf16_is_close() {
+    draws(|draw, size| {
+        let mut even = |least, most| 2 * size(least, most);
+        let (b, n, i, o) = (even(1, 2) / 2, even(1, 20) - 1, even(1, 25), even(1, 25));
+        let (h, w, c) = (even(1, 7) - 1, even(1, 14) / 2, even(1, 5));
+        let (p, t) = (Precision::Bf16, TOLERANCE_BF16);
+        agree!(p, t, linear(x: [b, n, i], weight: [i, o], bias: [o]), draw);
+        for stride in [1, 2] {
+            agree!(p, t, conv3x3(x: [b, h, w, i], weight: [9 * i, o], bias: [o]; stride), draw);
+        }
+        agree!(
+            p,
+            t,
+            joined_conv3x3(
+                up: [b, h, w, 4 * c],
+                level: [b, 2 * h, 2 * w, c],
+                weight: [18 * c, o],
+                bias: [o]
+            ),
+            draw
+        );
+    });
+}
+
+#[test]
+fn bf16_is_not_f32() {
+    let output = |precision| {
+        ops::with_precision(precision, || {
+            values(ops::linear(random([3, 4], 1), random([4, 6], 2), random([6], 3)))
+        })
+    };
+    assert_ne!(output(Precision::Bf16), output(Precision::F32));
+    assert_eq!(
+        values(ops::linear(random([3, 4], 1), random([4, 6], 2), random([6], 3))),
+        output(Precision::F32)
+    );
 }
 
 #[test]

@@ -19,7 +19,7 @@ const MODULES: [(&str, &[&str]); 22] = [
     ("profile", &["augment", "data", "error"]),
     ("evaluation", &["data", "metrics"]),
     ("report", &["data", "error", "evaluation", "history", "write"]),
-    ("config", &["augment", "data", "error", "memory", "profile"]),
+    ("config", &["augment", "data", "error", "kernels", "memory", "profile"]),
     ("ops", &["kernels"]),
     ("model", &["config", "ops"]),
     ("engine", &["config", "kernels", "model"]),

@@ -1,6 +1,6 @@
 //! Steps of training on one batch: the loss falls, and the same seed gives the same weights.
 
-use blemish::config::{Preset, RunConfig, Task};
+use blemish::config::{Precision, Preset, RunConfig, Task};
 use blemish::model::{Mae, Weights};
 use blemish::train::batch::Batch;
 use blemish::train::{AdamW, StepSettings, loss};
@@ -48,7 +48,12 @@ fn batch() -> Batch {
 
 /// Every step's loss, and the weights at the end.
 fn steps(preset: Preset, task: Task, seed: u64) -> (Vec<f32>, Weights) {
-    let config = tiny(preset);
+    steps_in(Precision::F32, preset, task, seed)
+}
+
+fn steps_in(precision: Precision, preset: Preset, task: Task, seed: u64) -> (Vec<f32>, Weights) {
+    let mut config = tiny(preset);
+    config.train.precision = precision;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut model = Mae::new(&config.model, config.data.image_size, 3, &mut rng, &device());
     let mut optimizer = AdamW::default();
@@ -100,4 +105,26 @@ fn the_same_seed_gives_the_same_weights() {
         assert_eq!(steps(preset, task, 7), steps(preset, task, 7));
         assert_ne!(steps(preset, task, 7).1, steps(preset, task, 8).1);
     }
+}
+
+/// From the same weights the losses agree; afterwards the runs part, as steps this long make much of little.
+#[test]
+fn the_loss_falls_in_bf16() {
+    for (preset, task) in [(Preset::Light, Task::Repair), (Preset::Diyt, Task::Masked)] {
+        let (exact, weights) = steps(preset, task, 1);
+        let (losses, rounded) = steps_in(Precision::Bf16, preset, task, 1);
+        let message = format!("{preset:?}: {losses:?} {exact:?}");
+        assert_ne!(weights, rounded);
+        assert!((losses[0] - exact[0]).abs() < 1e-2 * exact[0], "{message}");
+        assert!(losses[STEPS - 1] < 0.9 * losses[0], "{message}");
+    }
+}
+
+#[test]
+fn threads_change_no_bit_of_bf16() {
+    let [one, three] = [1, 3].map(|threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| steps_in(Precision::Bf16, Preset::Light, Task::Repair, 3))
+    });
+    assert_eq!(one, three);
 }

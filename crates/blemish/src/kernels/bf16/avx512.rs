@@ -3,9 +3,12 @@
 use super::*;
 use std::arch::x86_64::*;
 use std::mem::transmute;
+use std::ops::Range;
 
 /// Lanes of a vector.
 const LANES: usize = 16;
+/// Rows of a block where the left matrix is transposed: a multiple of every tile's height.
+const TRANSPOSED_ROWS: usize = 24;
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 pub fn pairs(x: &[f32], words: &mut [f32]) {
@@ -23,40 +26,83 @@ pub fn pairs(x: &[f32], words: &mut [f32]) {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-pub fn run(product: &mut Product16<'_>) {
-    for index in 0..product.panels.count() {
-        let panel = product.panels.get(index);
-        // A last vector that is at most half full costs half.
-        let half = panel.width - panel.cols >= LANES / 2;
-        match (panel.width / LANES, half) {
-            (3, false) => tiles::<8, 3, 0>(product, panel),
-            (3, true) => tiles::<8, 2, 1>(product, panel),
-            (2, false) => tiles::<12, 2, 0>(product, panel),
-            (2, true) => tiles::<12, 1, 1>(product, panel),
-            (_, false) => tiles::<12, 1, 0>(product, panel),
-            (_, true) => tiles::<12, 0, 1>(product, panel),
+pub fn zip(a: &[f32], b: &[f32], words: &mut [f32]) {
+    let (outs, out_rest) = words.as_chunks_mut::<LANES>();
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (out, (a, b)) in outs.iter_mut().zip(a.iter().zip(b)) {
+        // SAFETY: `a`, `b` and `out` hold 16 numbers each; `__m256bh` and `__m256i` are both 32 bytes of plain data.
+        unsafe {
+            let [a, b] = [a, b].map(|x| {
+                let rounded: __m256i = transmute(_mm512_cvtneps_pbh(_mm512_loadu_ps(x.as_ptr())));
+                _mm512_cvtepu16_epi32(rounded)
+            });
+            let both = _mm512_or_si512(a, _mm512_slli_epi32::<16>(b));
+            _mm512_storeu_si512(out.as_mut_ptr().cast(), both);
         }
+    }
+    plain_zip(a_rest, b_rest, out_rest);
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+pub fn run(product: &mut Product16<'_>) {
+    if product.x_k == 1 {
+        for index in 0..product.panels.count() {
+            panel::<false>(product, index, 0..product.lines, 0..product.rows);
+        }
+        return;
+    }
+    // Each step along the inner dimension touches another cache line: keep few rows, and let the panels pass by.
+    for line in 0..product.lines {
+        for row in (0..product.rows).step_by(TRANSPOSED_ROWS) {
+            let rows = row..(row + TRANSPOSED_ROWS).min(product.rows);
+            for index in 0..product.panels.count() {
+                panel::<true>(product, index, line..line + 1, rows.clone());
+            }
+        }
+    }
+}
+
+/// Some rows of some lines meet a panel.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+fn panel<const TRANSPOSED: bool>(
+    product: &mut Product16<'_>,
+    index: usize,
+    lines: Range<usize>,
+    rows: Range<usize>,
+) {
+    let panel = product.panels.get(index);
+    // A last vector that is at most half full costs half.
+    let half = panel.width - panel.cols >= LANES / 2;
+    match (panel.width / LANES, half) {
+        (3, false) => tiles::<8, 3, 0, TRANSPOSED>(product, panel, lines, rows),
+        (3, true) => tiles::<8, 2, 1, TRANSPOSED>(product, panel, lines, rows),
+        (2, false) => tiles::<12, 2, 0, TRANSPOSED>(product, panel, lines, rows),
+        (2, true) => tiles::<12, 1, 1, TRANSPOSED>(product, panel, lines, rows),
+        (_, false) => tiles::<12, 1, 0, TRANSPOSED>(product, panel, lines, rows),
+        (_, true) => tiles::<12, 0, 1, TRANSPOSED>(product, panel, lines, rows),
     }
 }
 
 /// Tiles of `ROWS` rows, and `FULL` vectors of 16 and `HALF` of 8 columns.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-fn tiles<const ROWS: usize, const FULL: usize, const HALF: usize>(
+fn tiles<const ROWS: usize, const FULL: usize, const HALF: usize, const TRANSPOSED: bool>(
     product: &mut Product16<'_>,
     panel: Panel<'_>,
+    lines: Range<usize>,
+    rows: Range<usize>,
 ) {
-    for line in 0..product.lines {
-        let mut row = 0;
-        while row + ROWS <= product.rows {
-            tile::<ROWS, FULL, HALF>(product, panel, line, row);
+    for line in lines {
+        let mut row = rows.start;
+        while row + ROWS <= rows.end {
+            tile::<ROWS, FULL, HALF, TRANSPOSED>(product, panel, line, row);
             row += ROWS;
         }
-        while row + 4 <= product.rows {
-            tile::<4, FULL, HALF>(product, panel, line, row);
+        while row + 4 <= rows.end {
+            tile::<4, FULL, HALF, TRANSPOSED>(product, panel, line, row);
             row += 4;
         }
-        while row < product.rows {
-            tile::<1, FULL, HALF>(product, panel, line, row);
+        while row < rows.end {
+            tile::<1, FULL, HALF, TRANSPOSED>(product, panel, line, row);
             row += 1;
         }
     }
@@ -64,7 +110,7 @@ fn tiles<const ROWS: usize, const FULL: usize, const HALF: usize>(
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-fn tile<const ROWS: usize, const FULL: usize, const HALF: usize>(
+fn tile<const ROWS: usize, const FULL: usize, const HALF: usize, const TRANSPOSED: bool>(
     product: &mut Product16<'_>,
     panel: Panel<'_>,
     line: usize,
@@ -78,7 +124,8 @@ fn tile<const ROWS: usize, const FULL: usize, const HALF: usize>(
     let lanes = |v: usize| panel.cols.saturating_sub(v * LANES).min(LANES) as u32;
     let masks: [__mmask16; 4] = std::array::from_fn(|v| ((1u32 << lanes(v)) - 1) as __mmask16);
     let half_mask = masks[FULL] as __mmask8;
-    let (x_row, out_row) = (product.x_row, product.out_row);
+    let (x_row, x_k, out_row) = (product.x_row, product.x_k, product.out_row);
+    assert!(if TRANSPOSED { x_row == 1 } else { x_k == 1 }, "one step of the left matrix is 1");
     let at = line * product.out_line + row * out_row + panel.first;
     let out = &mut product.out[at..][..(ROWS - 1) * out_row + panel.cols];
     let start: Option<(&[f32], usize)> = match product.init {
@@ -103,11 +150,12 @@ fn tile<const ROWS: usize, const FULL: usize, const HALF: usize>(
     for segment in product.segments {
         let right: &[u32] = cast_slice(&panel.data[segment.k0 * width..][..segment.k * width]);
         let left = &product.x[segment.x + line * product.x_line + row * x_row..];
-        let left: &[u32] = cast_slice(&left[..(ROWS - 1) * x_row + segment.k]);
-        let rows: [&[u32]; ROWS] = std::array::from_fn(|r| &left[r * x_row..][..segment.k]);
+        let left: &[u32] = cast_slice(&left[..(ROWS - 1) * x_row + (segment.k - 1) * x_k + 1]);
+        let rows: [&[u32]; ROWS] =
+            std::array::from_fn(|r| if TRANSPOSED { left } else { &left[r * x_row..] });
         for (k, right) in right.chunks_exact(width).enumerate() {
-            // SAFETY: `right` holds `FULL + HALF` vectors of 16 words, `rows[r]` more than `k`; all types that are
-            // transmuted are plain data of equal size.
+            // SAFETY: `right` holds `FULL + HALF` vectors of 16 words; `left` reaches to element `segment.k - 1` of row
+            // `ROWS - 1`; all types that are transmuted are plain data of equal size.
             unsafe {
                 let vectors: [__m512bh; FULL] = std::array::from_fn(|v| {
                     transmute(_mm512_loadu_si512(right.as_ptr().add(v * LANES).cast()))
@@ -116,7 +164,8 @@ fn tile<const ROWS: usize, const FULL: usize, const HALF: usize>(
                     transmute(_mm256_loadu_si256(right.as_ptr().add(FULL * LANES).cast()))
                 });
                 for r in 0..ROWS {
-                    let left = _mm512_set1_epi32(*rows[r].get_unchecked(k) as i32);
+                    let at = if TRANSPOSED { k * x_k + r } else { k };
+                    let left = _mm512_set1_epi32(*rows[r].get_unchecked(at) as i32);
                     for v in 0..FULL {
                         full[r][v] =
                             _mm512_dpbf16_ps(full[r][v], transmute::<__m512i, __m512bh>(left), vectors[v]);

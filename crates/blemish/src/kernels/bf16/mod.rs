@@ -3,12 +3,20 @@
 //! Two bf16 numbers that follow each other along the inner dimension share a 32-bit word, which travels as the bits of
 //! an `f32`: buffers, [`Panels`] and [`pack`](super::panels::pack) are those of the other kernels, with half the inner
 //! dimension. Words are only ever copied, never calculated with.
-#![expect(unsafe_code, reason = "the instructions have no safe interface; they are called in this file only")]
+#![expect(
+    unsafe_code,
+    reason = "the instructions have no safe interface; they are called in this folder only"
+)]
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod left;
+mod matmul;
 #[cfg(test)]
 mod tests;
+
+pub use self::left::with_packed_in;
+pub use self::matmul::matmul;
 
 use super::panels::{Panel, Panels};
 use super::product::{Init, Segment};
@@ -68,20 +76,37 @@ fn plain_pairs(x: &[f32], words: &mut [f32]) {
 /// Words of rows `2 i` and `2 i + 1` of `x`, whose rows are `step` apart: `words[i, j] = x[2 i, j], x[2 i + 1, j]` for
 /// `j < width`. Where the last row has no partner, its partner is 0.
 pub fn row_pairs(x: &[f32], step: usize, width: usize, words: &mut [f32]) {
+    for (words, rows) in words.chunks_exact_mut(width).zip(x.chunks(2 * step)) {
+        let first = &rows[..width];
+        match rows.get(step..step + width) {
+            Some(second) => zip(first, second, words),
+            None => {
+                let words: &mut [u32] = cast_slice_mut(words);
+                words.iter_mut().zip(first).for_each(|(word, &a)| *word = round(a));
+            }
+        }
+    }
+}
+
+/// `words[i]` = `a[i]`, `b[i]`.
+pub fn zip(a: &[f32], b: &[f32], words: &mut [f32]) {
+    assert_eq!((a.len(), b.len()), (words.len(), words.len()));
+    #[cfg(target_arch = "x86_64")]
+    if available() {
+        // SAFETY: the features are there.
+        unsafe { avx512::zip(a, b, words) };
+        return;
+    }
+    plain_zip(a, b, words);
+}
+
+fn plain_zip(a: &[f32], b: &[f32], words: &mut [f32]) {
     let words: &mut [u32] = cast_slice_mut(words);
     simd::run(
         #[inline(always)]
         || {
-            for (words, rows) in words.chunks_exact_mut(width).zip(x.chunks(2 * step)) {
-                let first = &rows[..width];
-                match rows.get(step..step + width) {
-                    Some(second) => {
-                        for (word, (&a, &b)) in words.iter_mut().zip(first.iter().zip(second)) {
-                            *word = round(a) | round(b) << 16;
-                        }
-                    }
-                    None => words.iter_mut().zip(first).for_each(|(word, &a)| *word = round(a)),
-                }
+            for (word, (&a, &b)) in words.iter_mut().zip(a.iter().zip(b)) {
+                *word = round(a) | round(b) << 16;
             }
         },
     );
@@ -97,6 +122,8 @@ pub struct Product16<'a> {
     pub x_line: usize,
     /// Step between rows of the left data.
     pub x_row: usize,
+    /// Step along the inner dimension of the left data. It or `x_row` is 1.
+    pub x_k: usize,
     /// How the inner dimension is read.
     pub segments: &'a [Segment],
     /// The right matrix.
@@ -158,9 +185,10 @@ impl Product16<'_> {
         }
         let acc = &mut acc[..panel.width];
         for segment in self.segments {
-            let left = &self.x[segment.x + line * self.x_line + row * self.x_row..][..segment.k];
+            let left = &self.x[segment.x + line * self.x_line + row * self.x_row..];
+            let left = left[..(segment.k - 1) * self.x_k + 1].iter().step_by(self.x_k);
             let right = &panel.data[segment.k0 * panel.width..][..segment.k * panel.width];
-            for (left, right) in left.iter().zip(right.chunks_exact(panel.width)) {
+            for (left, right) in left.zip(right.chunks_exact(panel.width)) {
                 let [a, b] = halves(*left);
                 for (acc, &right) in acc.iter_mut().zip(right) {
                     let [c, d] = halves(right);

@@ -57,6 +57,7 @@ fn any_size_matches_f64() {
                         x: &x_words,
                         x_line: x_line / 2,
                         x_row: x_row / 2,
+                        x_k: 1,
                         segments: &segments,
                         panels: Panels::new(&packed, k / 2, n),
                         init,

@@ -1,0 +1,62 @@
+//! A [`Product`] described in floats and computed in either precision.
+
+use super::{Product16, pairs, row_pairs};
+use crate::kernels::panels::{Matrix, Panels, with_packed};
+use crate::kernels::precision::Precision;
+use crate::kernels::product::{Product, Segment};
+use crate::kernels::scratch;
+
+impl Product<'_> {
+    /// Computes it in `precision`. With [`Precision::Bf16`] the panels hold words, `x_k` is 1, and every step and run
+    /// of the left side is even.
+    pub fn run_in(self, precision: Precision) {
+        if precision == Precision::F32 {
+            return self.run();
+        }
+        assert_eq!(self.x_k, 1, "words are made of neighbours");
+        let half = |s: &Segment| Segment { x: s.x / 2, k0: s.k0 / 2, k: s.k / 2 };
+        let segments: Vec<Segment> = self.segments.iter().map(half).collect();
+        let run = self.segments.iter().map(|s| s.x + s.k).max().unwrap_or(0);
+        let len = (self.lines - 1) * self.x_line + (self.rows - 1) * self.x_row + run;
+        let (x_line, x_row) = (self.x_line / 2, self.x_row / 2);
+        scratch::with(len / 2, |words| {
+            pairs(&self.x[..len], words);
+            Product { x: words, x_line, x_row, segments: &segments, ..self }.run_words();
+        });
+    }
+
+    /// The [`Product16`] of the same fields: `x` and the panels hold words, which steps and runs count.
+    pub fn run_words(self) {
+        let Self { x, x_line, x_row, x_k, segments, panels, init, lines, rows, out, out_line, out_row } =
+            self;
+        Product16 { x, x_line, x_row, x_k, segments, panels, init, lines, rows, out, out_line, out_row }
+            .run();
+    }
+}
+
+/// [`with_packed`] of a `[k, n]` in `precision`: of words with [`Precision::Bf16`]. `k` is even then where `source` is
+/// transposed; else a last row without a partner is paired with 0.
+pub fn with_packed_in<R>(
+    precision: Precision,
+    source: Matrix<'_>,
+    k: usize,
+    n: usize,
+    work: impl FnOnce(Panels<'_>) -> R,
+) -> R {
+    if precision == Precision::F32 {
+        return with_packed(source, k, n, work);
+    }
+    let depth = k.div_ceil(2);
+    let data = &source.data[source.offset..];
+    scratch::with(depth * n, |words| {
+        let matrix = if source.col_step == 1 {
+            row_pairs(&data[..(k - 1) * source.row_step + n], source.row_step, n, words);
+            Matrix::rows(words, n)
+        } else {
+            assert_eq!((source.row_step, source.col_step), (1, k), "columns follow each other");
+            pairs(&data[..k * n], words);
+            Matrix::rows(words, depth).transposed()
+        };
+        with_packed(matrix, depth, n, work)
+    })
+}

@@ -1,0 +1,22 @@
+//! What products are computed in.
+
+use serde::{Deserialize, Serialize};
+
+/// What the products of a pass are computed in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    F32,
+    /// Factors rounded to bf16, sums in 32 bits: about twice as fast where the machine has AVX512-BF16, slower
+    /// elsewhere. Products whose inputs are odd in number stay in 32 bits.
+    Bf16,
+}
+
+impl Precision {
+    /// This precision, where what a product reads in one go is even in length.
+    pub fn where_even(self, lengths: &[usize]) -> Self {
+        if lengths.iter().all(|len| len.is_multiple_of(2)) { self } else { Self::F32 }
+    }
+}
