@@ -14,7 +14,7 @@ pub struct TrainConfig {
     pub batch_size: usize,
     /// What a step's large products are computed in: `f32`, or `bf16`, their factors rounded to 8 significant bits and
     /// summed in 32; weights, gradients and all else are 32-bit floats. `bf16` is faster on a CPU with AVX512-BF16,
-    /// slower on others, and means the same on both; GPUs take no notice.
+    /// slower on others, which round the factors alike; GPUs take no notice.
     #[serde(default)]
     pub precision: Precision,
     /// Images per epoch; 0: every training image once. Small sets are repeated.
