@@ -22,7 +22,7 @@ VARIANTS = {
     "memory of two patches": ["score.memory.scales=[2, 4]"],
     "memory of 32 prototypes": ["score.memory.prototypes=32"],
     "no ridges": ["score.ridges=never"],
-    "whole image, stretched": ["data.fit=stretch"],
+    "whole image stretched": ["data.fit=stretch"],
     "views aligned": ["data.align=always"],
     "views not aligned": ["data.align=never"],
 }

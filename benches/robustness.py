@@ -73,9 +73,7 @@ def run(*command):
 
 def row(name, evaluation):
     equalised = evaluation["equalised"]
-    rate = evaluation["false_alarms"]
-    alarms = rate["rate"] if isinstance(rate, dict) and "rate" in rate else rate
-    alarms = f"{100 * alarms:.1f} %" if isinstance(alarms, float) else str(alarms)
+    alarms = f"{100 * evaluation['false_alarms']['share']:.1f} %"
     figures = [equalised["image_auroc"], equalised["f1_max"], evaluation["aupro"]]
     print(f"| {name} | " + " | ".join(f"{f:.3f}" for f in figures) + f" | {alarms} |", flush=True)
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use blemish::Error;
-use blemish::config::RunConfig;
+use blemish::config::{MapKind, RunConfig};
 use blemish::data::{ByteImage, Picture, View};
 use blemish::format::Provenance;
 use blemish::report::significant;
@@ -33,6 +33,8 @@ struct Summary<'a> {
     #[serde(skip)]
     used: Option<&'a Threshold>,
     calibrated_by_position: bool,
+    /// The parts that are heard, and their shares.
+    score_made_of: Option<String>,
     provenance: &'a Provenance,
     epochs: usize,
     config: &'a RunConfig,
@@ -54,6 +56,7 @@ pub fn run(path: &Path, output: &Output) -> Result<()> {
         thresholds: detector.thresholds(),
         used: detector.threshold().ok(),
         calibrated_by_position: detector.is_position_calibrated(),
+        score_made_of: (config.score.map == MapKind::Fused).then(|| detector.normal().describe()),
         provenance: detector.provenance(),
         epochs: detector.history().len(),
         config,
@@ -108,6 +111,9 @@ fn text(summary: &Summary) -> String {
     }
     if summary.thresholds.is_empty() {
         text += "threshold    none: the model cannot give a verdict\n";
+    }
+    if let Some(parts) = &summary.score_made_of {
+        text += &format!("score        {parts}\n");
     }
     if summary.calibrated_by_position {
         text += "calibrated   by position: the product always lies the same way\n";

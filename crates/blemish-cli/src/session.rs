@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use blemish::Device;
-use blemish::config::RunConfig;
+use blemish::config::{MapKind, RunConfig};
 use blemish::data::{DataSet, DecodeOptions, Problem, detect_channels};
 use blemish::format::Provenance;
 use blemish::profile::Profile;
@@ -101,6 +101,9 @@ impl Session {
             self.folder.begin(&self.config, &self.source)?;
         }
         let detector = self.train(&data, output)?;
+        if self.config.score.map == MapKind::Fused {
+            tracing::info!("the score is made of: {}", detector.normal().describe());
+        }
         let provenance = Provenance {
             data: self.source.data.clone(),
             category: self.source.category.clone(),

@@ -47,6 +47,15 @@ impl Default for Normal {
 }
 
 impl Normal {
+    /// What a fused score is made of, in words: the parts that are heard and their shares.
+    pub fn describe(&self) -> String {
+        let parts =
+            ["network", "memory of good patches", "lines beside the grain"].into_iter().zip(self.weights);
+        let heard: Vec<String> =
+            parts.filter(|(_, w)| *w > 0.0).map(|(part, w)| format!("{part} {:.0} %", 100.0 * w)).collect();
+        heard.join(", ")
+    }
+
     /// As named tensors. `input_size` is the model's.
     pub fn to_tensors(&self, input_size: [usize; 2]) -> Weights {
         let mut tensors = Weights::new();
@@ -148,4 +157,16 @@ impl Normal {
 
 fn name(scale: usize, part: &str) -> String {
     format!("memory.{scale}.{part}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_heard_is_named() {
+        assert_eq!(Normal::default().describe(), "network 100 %");
+        let normal = Normal { weights: [0.25, 0.75, 0.0], ..Normal::default() };
+        assert_eq!(normal.describe(), "network 25 %, memory of good patches 75 %");
+    }
 }
