@@ -168,10 +168,13 @@ impl Memory {
     /// The same memory, its distances in units of what `good` pictures, which it has not seen, have at the most.
     #[must_use]
     pub fn in_units_of(mut self, good: &[Image]) -> Self {
+        if good.is_empty() {
+            return self;
+        }
         for scale in &mut self.scales {
             let largest = |image: &Image| scale.distances(image, self.reach).into_iter().fold(0.0, f32::max);
             let sum: f32 = good.iter().map(largest).sum();
-            scale.unit = (sum / good.len().max(1) as f32).max(f32::MIN_POSITIVE);
+            scale.unit = (sum / good.len() as f32).max(f32::MIN_POSITIVE);
         }
         self
     }
@@ -292,5 +295,7 @@ mod tests {
         assert!(Scale::new(grid, components.clone(), prototypes.clone(), 0.0).is_none());
         assert!(Scale::new(grid, components, prototypes, 1.0).is_some());
         assert!(Memory::fit(&[], &config(1, 0)).is_none());
+        // Without pictures to measure by, the unit stays.
+        assert_eq!(memory.clone().in_units_of(&[]), memory);
     }
 }

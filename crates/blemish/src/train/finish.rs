@@ -2,7 +2,7 @@
 
 use super::split::{Light, TrainingData};
 use super::validate::validate;
-use crate::config::{Calibration, Keep, RunConfig};
+use crate::config::{Calibration, Keep, MapKind, RunConfig};
 use crate::data::{ByteImage, Image};
 use crate::error::{Error, Result};
 use crate::format::Provenance;
@@ -99,7 +99,7 @@ const HEARD: f32 = 0.7;
 /// Where nothing was validated, or nothing is above chance, all count alike.
 fn weigh(detector: &Detector, normal: &Normal, data: &TrainingData) -> Result<[f32; 3]> {
     let there = [normal.unit.is_some(), normal.memory.is_some(), normal.ridges.is_some()];
-    if !there[0] {
+    if !there[0] || detector.config().score.map != MapKind::Fused {
         return Ok(Normal::default().weights);
     }
     let mut skill = [0.0f32; 3];
