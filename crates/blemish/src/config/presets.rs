@@ -90,6 +90,7 @@ impl RunConfig {
             score: ScoreConfig {
                 map: MapKind::Fused,
                 passes: 1,
+                precision: Precision::F32,
                 smooth_sigma: 2.0,
                 reduce: Reduce::Max,
                 top_fraction: 0.001,

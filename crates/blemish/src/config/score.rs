@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ModelConfig, require};
+use super::{ModelConfig, Precision, require};
 use crate::error::Result;
 use crate::memory::{Keep, MemoryConfig};
 
@@ -14,6 +14,10 @@ pub struct ScoreConfig {
     pub map: MapKind,
     /// 1: the unmasked pass; K > 1: K complementary block masks, joined.
     pub passes: usize,
+    /// What the network's products are computed in on a CPU: `f32`, or `bf16`, which is faster on a CPU with
+    /// AVX512-BF16 and slower on others; they round alike, so scores do not depend on the machine.
+    #[serde(default)]
+    pub precision: Precision,
     /// Standard deviation of the Gaussian that smooths the map, pixels; 0: none.
     pub smooth_sigma: f64,
     /// How a map becomes a score.

@@ -75,7 +75,7 @@ impl Detector {
         let channels = file.config.data.channels.ok_or("data.channels is not set")?;
         let model = Mae::unset(&file.config.model, file.config.input_size(), channels, device);
         Ok(Self {
-            model: Scorer::new(model.with_weights(file.weights)?),
+            model: Scorer::new(model.with_weights(file.weights)?, file.config.score.precision),
             config: file.config,
             normal: file.normal,
             thresholds: file.thresholds,
@@ -88,8 +88,8 @@ impl Detector {
     /// A detector around a trained model, without calibration or thresholds.
     pub fn new(config: RunConfig, model: Mae) -> Self {
         Self {
+            model: Scorer::new(model.valid(), config.score.precision),
             config,
-            model: Scorer::new(model.valid()),
             normal: Normal::default(),
             thresholds: Vec::new(),
             provenance: Provenance::default(),

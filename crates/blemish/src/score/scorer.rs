@@ -5,20 +5,22 @@ use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{Tensor, TensorData};
 
-use crate::engine::{Engine, Precision};
+use crate::config::Precision;
+use crate::engine::Engine;
 use crate::model::{Mae, Mask, Reconstruction};
 
 /// A model, and the engine that stands in for its forward pass on a CPU; made when it is first needed.
 #[derive(Clone, Debug)]
 pub struct Scorer {
     model: Mae,
+    precision: Precision,
     engine: Arc<OnceLock<Option<Engine>>>,
 }
 
 impl Scorer {
-    /// Scores with `model`, which needs no gradients.
-    pub fn new(model: Mae) -> Self {
-        Self { model, engine: Arc::default() }
+    /// Scores with `model`, which needs no gradients; `precision` is that of the engine.
+    pub fn new(model: Mae, precision: Precision) -> Self {
+        Self { model, precision, engine: Arc::default() }
     }
 
     /// The engine, where the model lives on a CPU.
@@ -26,7 +28,7 @@ impl Scorer {
         let engine = || {
             let (model, weights) = (&self.model, self.model.weights());
             let size = model.image_size();
-            Engine::new(model.config(), size, model.channels(), &weights, Precision::default()).ok()
+            Engine::new(model.config(), size, model.channels(), &weights, self.precision).ok()
         };
         self.engine.get_or_init(|| self.model.is_on_cpu().then(engine).flatten()).as_ref()
     }
