@@ -73,23 +73,26 @@ impl Ridges {
 }
 
 /// The strongest line through each pixel, `[H, W]`: the largest filter answer over the angles, in units of that angle's
-/// spread on this picture, averaged over the levels.
+/// spread on this picture. A line is dark or bright at every level alike, so each sign is averaged over the levels by
+/// itself before the stronger one is taken.
 fn strength(image: &Image) -> Vec<f32> {
     let Image { height, width, .. } = *image;
     let grey = Image { height, width, channels: 1, pixels: image.grey() };
-    let mut out = vec![0.0; height * width];
+    let mut signs = [1.0, -1.0].map(|sign| (sign, vec![0.0; height * width]));
     for level in LEVELS {
         let small = grey.averaged(level);
-        let answers: Vec<Vec<f32>> = {
-            let curvature = Curvature::of(&small);
-            (0..ANGLES).into_par_iter().map(|angle| curvature.along(angle)).collect()
-        };
-        let strongest = |i: usize| answers.iter().map(|a| a[i]).fold(0.0, f32::max);
-        let small = Image { pixels: (0..small.pixels.len()).map(strongest).collect(), ..small };
-        let weight = 1.0 / LEVELS.len() as f32;
-        small.enlarged([height, width]).iter().zip(&mut out).for_each(|(v, out)| *out += weight * v);
+        let curvature = Curvature::of(&small);
+        let answers: Vec<Vec<f32>> =
+            (0..ANGLES).into_par_iter().map(|angle| curvature.along(angle)).collect();
+        for (sign, out) in &mut signs {
+            let strongest = |i: usize| answers.iter().map(|a| *sign * a[i]).fold(0.0, f32::max);
+            let pixels = (0..small.pixels.len()).map(strongest).collect();
+            let strongest = Image { pixels, ..small }.enlarged([height, width]);
+            strongest.iter().zip(out).for_each(|(v, out)| *out += v / LEVELS.len() as f32);
+        }
     }
-    out
+    let [(_, dark), (_, bright)] = signs;
+    dark.into_iter().zip(bright).map(|(d, b)| d.max(b)).collect()
 }
 
 /// Second derivatives of a picture smoothed across the lines that are looked for.
@@ -119,7 +122,7 @@ impl Curvature {
         Self { height, width, yy, xx, xy }
     }
 
-    /// The absolute answer of the filter whose line runs at `angle` of [`ANGLES`], over its median.
+    /// The answer of the filter whose line runs at `angle` of [`ANGLES`], over its median size; above 0 on dark lines.
     fn along(&self, angle: usize) -> Vec<f32> {
         let (sin, cos) = (std::f32::consts::PI * angle as f32 / ANGLES as f32).sin_cos();
         // Across the line: (x, y) = (-sin, cos).
@@ -142,35 +145,38 @@ impl Curvature {
             self.add_shifted(&mut out, &across, second, weight * part);
         }
         let mut sizes: Vec<f32> = out.iter().map(|v| v.abs()).collect();
-        let sorted = &mut sizes.clone();
-        let middle = sorted.len() / 2;
-        let median = *sorted.select_nth_unstable_by(middle, f32::total_cmp).1;
+        let middle = sizes.len() / 2;
+        let median = *sizes.select_nth_unstable_by(middle, f32::total_cmp).1;
         let unit = 0.6745 / median.max(1e-6);
-        sizes.iter_mut().for_each(|v| *v *= unit);
-        sizes
+        out.iter_mut().for_each(|v| *v *= unit);
+        out
     }
 
-    /// `out[y, x] += weight * from[y + dy, x + dx]`; beyond the border the edge repeats.
+    /// `out[y, x] += weight * from[y + dy, x + dx]`; what lies beyond the border is mirrored. (Were the edge repeated, one
+    /// pixel of grain would count as a line.)
     fn add_shifted(&self, out: &mut [f32], from: &[f32], [dy, dx]: [f32; 2], weight: f32) {
         if weight < 1e-6 {
             return;
         }
-        let (height, width) = (self.height as isize, self.width as isize);
-        let (dy, dx) = (dy as isize, dx as isize);
+        let (width, dy, dx) = (self.width as isize, dy as isize, dx as isize);
         for (y, row) in out.chunks_exact_mut(self.width).enumerate() {
-            let source = (y as isize + dy).clamp(0, height - 1) * width;
-            let source = &from[source as usize..][..self.width];
+            let source = &from[mirrored(y as isize + dy, self.height) * self.width..][..self.width];
             // Where the shifted row lies inside: one straight run.
             let start = (-dx).clamp(0, width) as usize;
-            let end = (width - dx).clamp(0, width) as usize;
-            if start < end {
-                let run = &source[(start as isize + dx) as usize..];
-                row[start..end].iter_mut().zip(run).for_each(|(out, v)| *out += weight * v);
+            let end = ((width - dx).clamp(0, width) as usize).max(start);
+            let run = &source[(start as isize + dx).clamp(0, width) as usize..];
+            row[start..end].iter_mut().zip(run).for_each(|(out, v)| *out += weight * v);
+            for x in (0..start).chain(end..self.width) {
+                row[x] += weight * source[mirrored(x as isize + dx, self.width)];
             }
-            row[..start.min(self.width)].iter_mut().for_each(|out| *out += weight * source[0]);
-            row[end.max(start)..].iter_mut().for_each(|out| *out += weight * source[self.width - 1]);
         }
     }
+}
+
+/// The place of `at` in a row of `length` that goes on as its own mirror image, the outermost value twice.
+fn mirrored(at: isize, length: usize) -> usize {
+    let at = at.rem_euclid(2 * length as isize) as usize;
+    at.min(2 * length - 1 - at)
 }
 
 #[cfg(test)]
@@ -237,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn shifting_repeats_the_edge() {
+    fn shifting_mirrors_the_border() {
         let curvature = Curvature { height: 2, width: 3, yy: vec![], xx: vec![], xy: vec![] };
         let from = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
         let shifted = |shift| {
@@ -247,6 +253,20 @@ mod tests {
         };
         assert_eq!(shifted([0.0, 1.0]), [2.0, 3.0, 3.0, 5.0, 6.0, 6.0]);
         assert_eq!(shifted([1.0, -1.0]), [4.0, 4.0, 5.0, 4.0, 4.0, 5.0]);
-        assert_eq!(shifted([-5.0, 9.0]), [3.0, 3.0, 3.0, 3.0, 3.0, 3.0]);
+        assert_eq!(shifted([0.0, 2.0]), [3.0, 3.0, 2.0, 6.0, 6.0, 5.0]);
+        assert_eq!(shifted([-5.0, 9.0]), [3.0, 2.0, 1.0, 3.0, 2.0, 1.0]);
+    }
+
+    /// Without mirroring, the border's single pixels answer like lines.
+    #[test]
+    fn the_border_of_a_surface_is_no_stronger_than_its_middle() {
+        let strengths: Vec<Vec<f32>> = (1..7).map(|seed| strength(&surface(seed, 0.3))).collect();
+        let mean = |inside: fn(usize) -> bool| {
+            let at = || (0..96 * 128).filter(|i| inside(i % 128));
+            let sum: f32 = strengths.iter().map(|map| at().map(|i| map[i]).sum::<f32>()).sum();
+            sum / (6 * at().count()) as f32
+        };
+        let (border, middle) = (mean(|x| x < 3), mean(|x| (40..88).contains(&x)));
+        assert!(border < 1.15 * middle, "{border} {middle}");
     }
 }
