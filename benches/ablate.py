@@ -22,6 +22,7 @@ VARIANTS = {
     "memory of two patches": ["score.memory.scales=[2, 4]"],
     "memory of 32 prototypes": ["score.memory.prototypes=32"],
     "no ridges": ["score.ridges=never"],
+    "network heard by its skill": ["score.network=always"],
     "whole image stretched": ["data.fit=stretch"],
     "views aligned": ["data.align=always"],
     "views not aligned": ["data.align=never"],

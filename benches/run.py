@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures blemish beside its peers and writes results.md.
 
-    python benches/run.py                     everything, about a quarter of an hour
+    python benches/run.py                     everything, about half an hour
     python benches/run.py --smoke             every part once on small inputs, in seconds; writes nothing
     python benches/run.py --only aupro,start  some sections
 
@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from side_by_side.child import HERE, Starter  # noqa: E402
 from side_by_side.growth import growth  # noqa: E402
-from side_by_side.model_rows import Models  # noqa: E402
+from side_by_side.model_rows import PRESETS, Models  # noqa: E402
 from side_by_side.plan import FULL, SMOKE  # noqa: E402
 from side_by_side.program_rows import Program  # noqa: E402
 from side_by_side.rows import Page  # noqa: E402
@@ -45,7 +45,7 @@ def build() -> tuple[Path, Path]:
     return paths["speed"], paths["blemish"]
 
 
-def head(arguments: argparse.Namespace, python: str | None, minutes: float, load: float) -> str:
+def head(arguments: argparse.Namespace, python: str | None, minutes: float, load: float, finished: bool) -> str:
     def output(*argv: str) -> str:
         try:
             return subprocess.run(argv, stdout=subprocess.PIPE, text=True, cwd=HERE, check=True).stdout.strip()
@@ -62,7 +62,8 @@ def head(arguments: argparse.Namespace, python: str | None, minutes: float, load
         "# Speed, side by side",
         "",
         f"Written by `{command}` on {datetime.date.today()}, {minutes:.0f} minutes, commit {output('git', 'rev-parse', '--short', 'HEAD')}"
-        f"{' with changes' if output('git', 'status', '--porcelain', '--untracked-files=no') else ''}.",
+        f"{' with changes' if output('git', 'status', '--porcelain', '--untracked-files=no') else ''}."
+        f"{'' if finished else ' **Not finished: sections are missing.**'}",
         "",
         f"- Machine: {cpu}, {os.cpu_count()} cores ({', '.join(has)}), load average {load:.2f} at the start; no GPU is used.",
         f"- Peers: {versions}; same weights, same inputs, outputs compared first.",
@@ -84,6 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--smoke", action="store_true", help="small inputs, one round, no file")
     parser.add_argument("--only", default=",".join(SECTIONS), help=f"sections, of {', '.join(SECTIONS)}")
+    parser.add_argument("--presets", default=",".join(PRESETS), help="presets that are measured as models")
     parser.add_argument("--python", help="interpreter that has the peers; `none` for no peers")
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out, which takes minutes")
     parser.add_argument("--out", type=Path, help="default: benches/results.md")
@@ -99,10 +101,18 @@ def main() -> None:
         parser.error(f"no such section: {', '.join(sorted(unknown))}")
     rust, program = build()
     counts = sorted({1, min(2, os.cpu_count() or 1)})
-    page, starter = Page(), Starter(rust, python)
+    out = arguments.out or (None if arguments.smoke else HERE / "results.md")
+
+    def write(finished: bool) -> None:
+        """After every section: half an hour's work should survive whatever stops the rest of it."""
+        minutes = (time.time() - started) / 60
+        if out:
+            out.write_text(page.text(head(arguments, python, minutes, load, finished)))
+
+    page, starter = Page(lambda: write(False)), Starter(rust, python)
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        models = Models(starter, plan, folder, page, not arguments.no_compile)
+        models = Models(starter, plan, folder, page, arguments.presets.split(","), not arguments.no_compile)
         models.prepare()
         if "models" in chosen:
             models.measure(counts)
@@ -116,12 +126,9 @@ def main() -> None:
             outside.area()
         if "growth" in chosen:
             growth(starter, plan, folder, page, counts)
-    minutes = (time.time() - started) / 60
-    text = page.text(head(arguments, python, minutes, load))
-    out = arguments.out or (None if arguments.smoke else HERE / "results.md")
+    write(True)
     if out:
-        out.write_text(text)
-        print(f"\n{out}: {minutes:.1f} minutes", file=sys.stderr)
+        print(f"\n{out}: {(time.time() - started) / 60:.1f} minutes", file=sys.stderr)
 
 
 main()

@@ -26,8 +26,9 @@ TRAINING = {"torch_f32": Target(must=0.8), "torch_bf16": Target(aim=1.0)}
 class Models:
     """All rows of the two presets, at one number of threads after the other."""
 
-    def __init__(self, starter: Starter, plan: Plan, folder: Path, page: Page, compile_too: bool):
-        self.starter, self.plan, self.folder, self.page = starter, plan, folder, page
+    def __init__(self, starter: Starter, plan: Plan, folder: Path, page: Page, presets: list[str],
+                 compile_too: bool):
+        self.starter, self.plan, self.folder, self.page, self.presets = starter, plan, folder, page, presets
         self.compile_too = compile_too
         self.missing: dict[str, str] = {}
         self.inference: list[Row] = []
@@ -52,7 +53,7 @@ class Models:
                 if name != "torch_compile" or (self.compile_too and threads == counts[-1]):
                     self.start(peers, name, threads)
             self.product(ours, peers)
-            for preset in PRESETS:
+            for preset in self.presets:
                 self.preset(preset, ours, peers, last=threads == counts[-1])
             for child in [ours, *peers.values()]:
                 child.close()

@@ -1,5 +1,6 @@
 """What is reported: rows with their targets, and the page."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from side_by_side.rounds import Pair, median, quartiles
@@ -78,9 +79,10 @@ def table(headings: list[str], rows: list[list[str]]) -> str:
 
 
 class Page:
-    """Collects sections; every one is also printed as it is finished."""
+    """Collects sections; every one is also printed as it is finished, and `finished` called."""
 
-    def __init__(self):
+    def __init__(self, finished: Callable[[], None]):
+        self.finished = finished
         self.parts: list[str] = []
         self.judged: list[tuple[str, str, str]] = []
 
@@ -88,6 +90,7 @@ class Page:
         text = "\n\n".join([f"## {title}", *(p for p in paragraphs if p)])
         self.parts.append(text)
         print(f"\n{text}", flush=True)
+        self.finished()
 
     def rows(self, title: str, rows: list[Row], *paragraphs: str) -> None:
         for row in rows:
