@@ -1,7 +1,7 @@
 //! What a training will take, said before it starts.
 
 use blemish::Device;
-use blemish::config::RunConfig;
+use blemish::config::{Keep, MapKind, RunConfig};
 use blemish::train::batch::epoch_images;
 use blemish::train::{Estimate, estimate, scale_to_budget};
 
@@ -9,6 +9,12 @@ use crate::progress::duration;
 
 /// Measures the training's speed and says what it will take; with a budget of minutes, scales the epochs to it first.
 pub fn announce(config: &mut RunConfig, images: usize, budget: Option<f64>, device: &Device) {
+    if config.score.map == MapKind::Fused && config.score.network == Keep::Never {
+        tracing::info!(
+            "what looks at the pictures beside the network decides; the network is trained, and heard with \
+             --set score.network=always: without that a small --budget gives the same scores"
+        );
+    }
     let mut estimate = estimate(config, images, device);
     tracing::info!("{}", describe(config, &estimate, images));
     if let Some(minutes) = budget {

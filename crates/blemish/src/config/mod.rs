@@ -142,7 +142,8 @@ impl RunConfig {
         self.score.validate(&self.model)
     }
 
-    /// Settles what is left to the training images: channels, view, the pose with its augmentation, calibration.
+    /// Settles what is left to the training images: channels, view, the pose with its augmentation, the
+    /// kinds of synthetic defects, what is looked at beside the network, calibration.
     pub fn resolve(&mut self, channels: usize, profile: &Profile) {
         self.data.channels.get_or_insert(channels);
         if self.data.fit == Fit::Auto && self.data.view.is_none() {
@@ -164,11 +165,16 @@ impl RunConfig {
         if self.score.ridges == Keep::Auto {
             self.score.ridges = if profile.is_texture() { Keep::Always } else { Keep::Never };
         }
+        if self.score.network == Keep::Auto {
+            let others = [self.score.memory.keep, self.score.ridges].contains(&Keep::Always);
+            self.score.network = if others { Keep::Never } else { Keep::Always };
+        }
         if self.score.memory.scales.is_empty() {
             let [height, width] = self.input_size();
             self.score.memory.scales = vec![MemoryConfig::scale_for(((height * width) as f64).sqrt())];
         }
         let train = &mut self.train;
+        train.defects.settle(profile.is_texture());
         if train.pose == Pose::Auto {
             train.pose = if fixed_pose { Pose::Fixed } else { Pose::Free };
         }

@@ -1,5 +1,7 @@
 //! The named starting points.
 
+use std::collections::BTreeMap;
+
 use super::{
     AggregationKeys, Align, Calibration, DataConfig, DefectConfig, Fit, GeometricConfig, Head, Keep, MapKind,
     MaskConfig, MaskStrategy, MemoryConfig, ModelConfig, Norm, Normalize, Output, PatchEmbed,
@@ -85,7 +87,7 @@ impl RunConfig {
                     noise: 0.01,
                     ..PhotometricConfig::default()
                 },
-                defects: DefectConfig::default(),
+                defects: DefectConfig { fills: BTreeMap::new(), ..DefectConfig::default() },
             },
             score: ScoreConfig {
                 map: MapKind::Fused,
@@ -95,6 +97,7 @@ impl RunConfig {
                 reduce: Reduce::Max,
                 top_fraction: 0.001,
                 calibration: Calibration::Auto,
+                network: Keep::Auto,
                 memory: MemoryConfig {
                     keep: Keep::Auto,
                     scales: Vec::new(),

@@ -26,6 +26,10 @@ pub struct ScoreConfig {
     pub top_fraction: f64,
     /// Calibration of the network's maps against good images.
     pub calibration: Calibration,
+    /// Whether the network is heard in a fused map: `always`, by its skill; `auto`, where neither memory nor ridges look at
+    /// the pictures.
+    #[serde(default = "always")]
+    pub network: Keep,
     /// The memory of good patches.
     pub memory: MemoryConfig,
     /// Whether lines and spots that stand out of a surface's grain are looked for; `auto`: on surfaces.
@@ -38,6 +42,11 @@ pub struct ScoreConfig {
     pub sigmas: f64,
     /// False-alarm rate of `far`.
     pub far: f64,
+}
+
+/// What models of before there was a choice did.
+fn always() -> Keep {
+    Keep::Always
 }
 
 /// Which map is scored.

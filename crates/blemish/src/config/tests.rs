@@ -115,8 +115,15 @@ fn resolving_follows_the_images() {
     let mut config = light();
     config.resolve(1, &turned);
     assert_eq!((config.input_size(), config.train.pose), ([128, 512], Pose::Fixed));
+    // Where the memory looks at the pictures the network is not heard, unless it is asked for.
+    assert_eq!((config.score.memory.keep, config.score.network), (Keep::Always, Keep::Never));
+    let mut config = light().set("score.memory.keep=never").unwrap();
+    config.resolve(1, &turned);
+    assert_eq!(config.score.network, Keep::Always);
     // What the user has set stays.
-    let mut config = light().set("data.fit=stretch").unwrap().set("train.pose=free").unwrap();
+    let config = light().set("data.fit=stretch").unwrap().set("train.pose=free").unwrap();
+    let mut config = config.set("score.network=always").unwrap();
     config.resolve(1, &turned);
     assert_eq!((config.input_size(), config.train.pose), ([256, 256], Pose::Free));
+    assert_eq!(config.score.network, Keep::Always);
 }

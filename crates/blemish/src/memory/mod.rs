@@ -31,11 +31,11 @@ pub struct MemoryConfig {
     pub reach: usize,
 }
 
-/// When a memory is kept.
+/// Whether a part of the detector is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Keep {
-    /// Where the product always lies the same way, as photographed or turned.
+    /// By a rule, which the setting names, from what the training images show.
     Auto,
     /// Always.
     Always,

@@ -2,7 +2,8 @@
 
 use super::split::{Light, TrainingData};
 use super::validate::validate;
-use crate::config::{Calibration, Keep, MapKind, RunConfig};
+use super::weigh::weigh;
+use crate::config::{Calibration, Keep, RunConfig};
 use crate::data::{ByteImage, Image};
 use crate::error::{Error, Result};
 use crate::format::Provenance;
@@ -37,7 +38,7 @@ pub fn finish(
         Vec::new(),
     );
     let normal = remember(config, &detector, data);
-    let normal = Normal { weights: weigh(&detector, &normal, data)?, ..normal };
+    let normal = Normal { weights: weigh(&detector, &normal, &data.validation)?, ..normal };
     let detector = detector.with_calibration(normal.clone(), Vec::new());
     // Without held-out images the training images must do; `thresholds` says how many there were.
     let good: Vec<&ByteImage> =
@@ -91,40 +92,6 @@ fn remember(config: &RunConfig, detector: &Detector, data: &TrainingData) -> Nor
     normal
 }
 
-/// Share of the best part's skill that another part needs to be heard.
-const HEARD: f32 = 0.7;
-
-/// What network, memory and ridges count: the square of their skill, which is how far each one's AUROC on the validation
-/// images is above chance. A part of much less skill than the best is not heard: it would add its noise, and cost time.
-/// Where nothing was validated, or nothing is above chance, all count alike.
-fn weigh(detector: &Detector, normal: &Normal, data: &TrainingData) -> Result<[f32; 3]> {
-    let there = [normal.unit.is_some(), normal.memory.is_some(), normal.ridges.is_some()];
-    if !there[0] || detector.config().score.map != MapKind::Fused {
-        return Ok(Normal::default().weights);
-    }
-    let mut skill = [0.0f32; 3];
-    for part in (0..3).filter(|&part| there[part]) {
-        let mut weights = [0.0; 3];
-        weights[part] = 1.0;
-        let alone = detector.clone().with_calibration(Normal { weights, ..normal.clone() }, Vec::new());
-        if let Some(validation) = validate(&alone, &data.validation)? {
-            skill[part] = (2.0 * validation.auroc - 1.0).max(0.0) as f32;
-        }
-    }
-    Ok(weights(skill, there))
-}
-
-fn weights(skill: [f32; 3], there: [bool; 3]) -> [f32; 3] {
-    let best = skill.into_iter().fold(0.0, f32::max);
-    let heard = if best > 0.0 {
-        skill.map(|skill| if skill >= HEARD * best { skill * skill } else { 0.0 })
-    } else {
-        there.map(|there| f32::from(u8::from(there)))
-    };
-    let sum: f32 = heard.iter().sum();
-    heard.map(|weight| weight / sum)
-}
-
 /// Gives a model that was trained elsewhere its position map, its thresholds and the training images' light: all of
 /// them from `data`, whose images need not be those that it has learnt from.
 ///
@@ -142,17 +109,4 @@ pub fn calibrate(detector: &Detector, data: &TrainingData) -> Result<Detector> {
 fn maps(detector: &Detector, images: &[&ByteImage]) -> Vec<Vec<f32>> {
     let images: Vec<_> = images.iter().map(|image| image.to_image()).collect();
     detector.anomaly_maps(&images)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_are_heard_by_their_skill() {
-        assert_eq!(weights([0.2, 0.8, 0.0], [true, true, false]), [0.0, 1.0, 0.0]);
-        assert_eq!(weights([0.6, 0.6, 0.0], [true, true, false]), [0.5, 0.5, 0.0]);
-        // Nothing above chance: all that are there count alike.
-        assert_eq!(weights([0.0; 3], [true, false, true]), [0.5, 0.0, 0.5]);
-    }
 }

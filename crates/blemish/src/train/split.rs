@@ -161,25 +161,34 @@ fn held_out(images: usize, share: f64) -> usize {
     ((images as f64 * share).round() as usize).max(4).min(images / 3)
 }
 
-/// Each held-out image twice: as it is, and with synthetic defects.
+/// Defective validation images that are made, as far as [`MOST_COPIES`] allows: fewer would leave the choice of checkpoint
+/// and of what is heard to chance.
+const DEFECTIVE: usize = 64;
+/// Most defective copies of one held-out image.
+const MOST_COPIES: usize = 4;
+
+/// Each held-out image as it is, and a few times with a synthetic defect.
 fn synthetic(config: &RunConfig, holdout: &[ByteImage]) -> Vec<Labelled> {
     let mut rng = ChaCha8Rng::seed_from_u64(config.seed ^ 0x5eed);
     let mut defects = config.train.defects.clone();
     defects.probability = 1.0;
     defects.count = [1, 1];
-    let mut validation = Vec::with_capacity(2 * holdout.len());
+    let copies = DEFECTIVE.div_ceil(holdout.len().max(1)).clamp(1, MOST_COPIES);
+    let mut validation = Vec::with_capacity((1 + copies) * holdout.len());
     for (i, image) in holdout.iter().enumerate() {
         let clean = image.to_image();
         let mask = Some(PixelMask::empty(image.height, image.width));
         validation.push(Labelled { view: View::whole(image.clone()), defective: false, mask });
         let other = holdout[(i + 1) % holdout.len()].to_image();
         let centres = foreground(&clean);
-        let defective = corrupt(&clean, &other, Some(&centres), &defects, 1.0, &mut rng);
-        // A deformation of plain background may leave nothing to see: that is no defect.
-        if defective.mask.count() > 0 {
-            let mask = Some(defective.mask);
-            let view = View::whole(defective.image.to_bytes());
-            validation.push(Labelled { view, defective: true, mask });
+        for _ in 0..copies {
+            let defective = corrupt(&clean, &other, Some(&centres), &defects, 1.0, &mut rng);
+            // A deformation of plain background may leave nothing to see: that is no defect.
+            if defective.mask.count() > 0 {
+                let mask = Some(defective.mask);
+                let view = View::whole(defective.image.to_bytes());
+                validation.push(Labelled { view, defective: true, mask });
+            }
         }
     }
     validation

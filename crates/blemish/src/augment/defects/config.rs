@@ -24,7 +24,8 @@ pub struct DefectConfig {
     pub visibility: f32,
     /// How often each shape is drawn; one that is not named is never drawn.
     pub shapes: BTreeMap<Shape, f32>,
-    /// How often each fill is drawn; one that is not named is never drawn.
+    /// How often each fill is drawn; one that is not named is never drawn. Empty: what the training images call for, see
+    /// [`DefectConfig::settle`].
     pub fills: BTreeMap<Fill, f32>,
 }
 
@@ -53,6 +54,14 @@ impl Default for DefectConfig {
 }
 
 impl DefectConfig {
+    /// Settles the fills where none are named: all alike, on a surface those that show on one.
+    pub fn settle(&mut self, is_surface: bool) {
+        if self.fills.is_empty() {
+            let drawn = Fill::ALL.into_iter().filter(|fill| !is_surface || fill.shows_on_surfaces());
+            self.fills = drawn.map(|fill| (fill, 1.0)).collect();
+        }
+    }
+
     /// # Errors
     /// [`Error::Config`] naming the first field that is out of range.
     pub fn validate(&self) -> Result<()> {
@@ -69,7 +78,11 @@ impl DefectConfig {
             return Err(Error::config("augment.defects.count", reason));
         }
         check_weights("augment.defects.shapes", self.shapes.values())?;
-        check_weights("augment.defects.fills", self.fills.values())
+        if self.fills.is_empty() {
+            Ok(())
+        } else {
+            check_weights("augment.defects.fills", self.fills.values())
+        }
     }
 }
 
@@ -98,6 +111,20 @@ mod tests {
     }
 
     #[test]
+    fn a_surface_gets_no_defects_that_its_grain_hides() {
+        let unset = || DefectConfig { fills: BTreeMap::new(), ..DefectConfig::default() };
+        let settled = |mut config: DefectConfig, is_surface| {
+            config.settle(is_surface);
+            config.fills
+        };
+        assert_eq!(settled(unset(), false), DefectConfig::default().fills);
+        let surface = settled(unset(), true);
+        assert!(surface.contains_key(&Fill::Flat) && !surface.contains_key(&Fill::Foreign));
+        let chosen = DefectConfig { fills: [(Fill::Warp, 2.0)].into(), ..DefectConfig::default() };
+        assert_eq!(settled(chosen.clone(), true), chosen.fills);
+    }
+
+    #[test]
     fn validation_names_the_field() {
         DefectConfig::default().validate().unwrap();
         let base = DefectConfig::default;
@@ -105,7 +132,7 @@ mod tests {
             ("area", DefectConfig { area: [0.1, 0.01], ..base() }),
             ("opacity", DefectConfig { opacity: [0.0, 1.0], ..base() }),
             ("count", DefectConfig { count: [3, 2], ..base() }),
-            ("fills", DefectConfig { fills: BTreeMap::new(), ..base() }),
+            ("fills", DefectConfig { fills: [(Fill::Flat, 0.0)].into(), ..base() }),
             ("shapes", DefectConfig { shapes: [(Shape::Blob, -1.0)].into(), ..base() }),
         ];
         for (field, config) in bad {

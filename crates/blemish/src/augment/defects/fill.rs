@@ -47,6 +47,12 @@ impl Fill {
         Self::Smear,
     ];
 
+    /// Whether it shows on a surface without places, such as leather or concrete: there a patch of the surface is as good
+    /// in one place as in another, and what only moves the grain spoils nothing.
+    pub fn shows_on_surfaces(self) -> bool {
+        !matches!(self, Self::Foreign | Self::Misplaced | Self::Blended | Self::Warp)
+    }
+
     /// Whether the content already fades into its surroundings, so that blending it again would show both.
     pub(super) fn is_displacement(self) -> bool {
         self == Self::Warp
