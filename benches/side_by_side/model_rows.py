@@ -11,6 +11,7 @@ from side_by_side.rows import Page, Row, Target
 
 PRESETS = {"light": 1, "diyt": 3}
 TOLERANCE = 1e-4
+ROUNDED = ["torch_bf16", "openvino_default"]
 NAMES = {
     "torch_f32": "PyTorch f32", "torch_bf16": "PyTorch bf16", "torch_compile": "torch.compile",
     "onnxruntime_f32": "ONNX Runtime f32", "openvino_default": "OpenVINO default", "openvino_f32": "OpenVINO f32",
@@ -47,123 +48,130 @@ class Models:
 
     def measure(self, counts: list[int]) -> None:
         for threads in counts:
-            ours, peers = self.starter.ours(threads), {}
+            self.ours, self.peers = self.starter.ours(threads), {}
             for name in NAMES:
                 # Compiling takes minutes: once is enough.
                 if name != "torch_compile" or (self.compile_too and threads == counts[-1]):
-                    self.start(peers, name, threads)
-            self.product(ours, peers)
+                    try:
+                        self.peers[name] = self.starter.peer(name, threads)
+                    except Missing as reason:
+                        self.missing[name] = str(reason)
+            self.product()
             for preset in self.presets:
-                self.preset(preset, ours, peers, last=threads == counts[-1])
-            for child in [ours, *peers.values()]:
+                self.preset(preset, last=threads == counts[-1])
+            for child in [self.ours, *self.peers.values()]:
                 child.close()
 
-    def start(self, peers: dict[str, Child], name: str, threads: int) -> None:
-        try:
-            peers[name] = self.starter.peer(name, threads)
-        except Missing as reason:
-            self.missing[name] = str(reason)
-
-    def drop(self, peers: dict[str, Child], name: str, reason: Missing) -> None:
+    def drop(self, name: str, reason: Missing) -> None:
         note(f"left out: {reason}")
         self.missing[name] = str(reason)
-        peers.pop(name).close()
+        self.peers.pop(name).close()
 
-    def product(self, ours: Child, peers: dict[str, Child]) -> None:
-        size = self.plan.matmul
+    def asked(self, names, op: str, **arguments) -> dict:
+        """The work of those peers that can do it, after doing it once."""
         works = {}
-        for name in ("torch_f32", "torch_bf16"):
-            if name in peers:
-                try:
-                    peers[name].ask("matmul", size=size, repeats=1)
-                    works[name] = timed(peers[name], "matmul", size=size)
-                except Missing as reason:
-                    self.drop(peers, name, reason)
+        for name in [name for name in names if name in self.peers]:
+            try:
+                self.peers[name].ask(op, repeats=1, **arguments)
+                works[name] = timed(self.peers[name], op, **arguments)
+            except Missing as reason:
+                self.drop(name, reason)
+        return works
+
+    def product(self) -> None:
+        size = self.plan.matmul
+        works = self.asked(["torch_f32", "torch_bf16"], "matmul", size=size)
         flops = 2 * size**3
-        work = timed(ours, "matmul", size=size)
+        work = timed(self.ours, "matmul", size=size)
         pairs = interleave(work, works, self.plan.budget, self.plan.least)
         times = [t for pair in pairs.values() for t in pair.ours] or work(5)
-        self.peaks[ours.threads] = flops / median(times)
+        self.peaks[self.ours.threads] = flops / median(times)
         for name, pair in pairs.items():
-            self.products.append(self.row(f"{size} x {size} matrix product", ours, name, pair, Target(), flops))
+            self.products.append(self.row(f"{size} x {size} matrix product", name, pair, Target(), flops))
 
-    def preset(self, preset: str, ours: Child, peers: dict[str, Child], last: bool) -> None:
+    def preset(self, preset: str, last: bool) -> None:
         folder = self.folder / preset
-        loaded = ours.ask("load", folder=folder)
-        for child in peers.values():
+        flops = self.ours.ask("load", folder=folder)["flops"]
+        for child in self.peers.values():
             child.send("load", folder=folder)
-        for name, child in list(peers.items()):
+        for name, child in list(self.peers.items()):
             try:
                 child.receive()
             except Missing as reason:
-                self.drop(peers, name, reason)
-        self.compare(preset, ours, peers)
+                self.drop(name, reason)
+        self.compare(preset)
+        self.like(preset, "f32", [name for name in NAMES if name not in ROUNDED], ["torch_f32"], flops, last)
+        self.masked(preset)
+        self.ours.ask("load", folder=folder, precision="bf16")
+        self.rounded(preset)
+        self.like(preset, "bf16", ROUNDED, list(TRAINING), flops, last)
+
+    def like(self, preset: str, precision: str, names: list[str], learners: list[str], flops: int, last: bool) -> None:
+        """Passes and training steps in one precision, beside peers of the same; a bf16 step also beside PyTorch's f32."""
         for batch in self.plan.inference_batches:
             targets = LATENCY if batch == 1 else THROUGHPUT
-            what = f"{preset}, one image" if batch == 1 else f"{preset}, {batch} images"
-            self.inference += self.rows(what, "forward", batch, ours, peers, targets, loaded["flops"] * batch)
-        self.masked(preset, ours)
-        learners = {name: peers[name] for name in TRAINING if name in peers}
+            what = f"{preset}, one image, {precision}" if batch == 1 else f"{preset}, {batch} images, {precision}"
+            self.inference += self.rows(what, "forward", batch, names, targets, flops * batch)
         for batch in self.plan.training_batches if last else self.plan.training_batches[:1]:
-            what = f"{preset}, training step of {batch}"
+            what = f"{preset}, training step of {batch}, {precision}"
             # Backward is twice forward.
-            self.training += self.rows(what, "step", batch, ours, learners, TRAINING, 3 * loaded["flops"] * batch)
+            self.training += self.rows(what, "step", batch, learners, TRAINING, 3 * flops * batch)
 
-    def compare(self, preset: str, ours: Child, peers: dict[str, Child]) -> None:
+    def output(self, preset: str, name: str) -> array | None:
+        """What a pass of ours ("blemish") or of a peer gives."""
+        path = self.folder / preset / f"{name}.f32"
+        child = self.ours if name == "blemish" else self.peers[name]
+        try:
+            child.ask("forward", batch=min(2, self.plan.largest), repeats=1, output=path)
+            return read(path)
+        except Missing as reason:
+            self.drop(name, reason)
+            return None
+
+    def compare(self, preset: str) -> None:
         """Outputs first: a peer that computes something else is no peer."""
-        batch = min(2, self.plan.largest)
-        outputs = {}
-        for name, child in {"blemish": ours, **peers}.items():
-            path = self.folder / preset / f"{name}.f32"
-            try:
-                child.ask("forward", batch=batch, repeats=1, output=path) if name != "torch_compile" else None
-                outputs[name] = read(path) if path.exists() else None
-            except Missing as reason:
-                self.drop(peers, name, reason)
-        mine = outputs.pop("blemish")
-        for name, theirs in outputs.items():
+        mine = self.output(preset, "blemish")
+        for name in [name for name in NAMES if name in self.peers and name != "torch_compile"]:
+            theirs = self.output(preset, name)
             if theirs is not None:
                 error = difference(mine, theirs)
-                exact = not name.endswith(("bf16", "default"))
-                verdict = ("agrees" if error <= TOLERANCE else "**differs**") if exact else "another precision"
-                self.agree(ours, preset, name, "outputs", error, verdict)
-        for name in TRAINING:
-            if name in peers:
-                losses = [child.ask("loss", batch=batch) for child in (ours, peers[name])]
-                for what in ("loss", "gradient_norm"):
-                    a, b = (x[what] for x in losses)
-                    verdict = "agrees" if abs(a / b - 1) <= TOLERANCE else "**differs**"
-                    verdict = verdict if name == "torch_f32" else "another precision"
-                    self.agree(ours, preset, name, what.replace("_", " "), abs(a / b - 1), verdict)
+                verdict = ("agrees" if error <= TOLERANCE else "**differs**") if name not in ROUNDED else "another precision"
+                self.agree(preset, name, "outputs", error, verdict)
+        for name in [name for name in TRAINING if name in self.peers]:
+            losses = [child.ask("loss", batch=min(2, self.plan.largest)) for child in (self.ours, self.peers[name])]
+            for what in ("loss", "gradient_norm"):
+                a, b = (x[what] for x in losses)
+                verdict = "agrees" if abs(a / b - 1) <= TOLERANCE else "**differs**"
+                verdict = verdict if name == "torch_f32" else "another precision"
+                self.agree(preset, name, what.replace("_", " "), abs(a / b - 1), verdict)
 
-    def agree(self, ours: Child, preset: str, name: str, what: str, error: float, verdict: str) -> None:
-        self.agreement.append([preset, str(ours.threads), NAMES[name], what, f"{error:.1e}", verdict])
+    def rounded(self, preset: str) -> None:
+        """How far our bf16 takes the outputs from a peer's f32."""
+        if "torch_f32" in self.peers:
+            error = difference(self.output(preset, "blemish"), self.output(preset, "torch_f32"))
+            self.agree(preset, "torch_f32", "outputs, ours in bf16", error, "another precision")
+
+    def agree(self, preset: str, name: str, what: str, error: float, verdict: str) -> None:
+        self.agreement.append([preset, str(self.ours.threads), NAMES[name], what, f"{error:.1e}", verdict])
         note(f"{preset}, {NAMES[name]}, {what}: {error:.1e} {verdict}")
 
-    def rows(self, what: str, op: str, batch: int, ours: Child, peers: dict[str, Child], targets: dict[str, Target],
-             flops: int) -> list[Row]:
-        note(f"{what}, {ours.threads} thread(s)")
-        works = {}
-        for name, child in list(peers.items()):
-            try:
-                child.ask(op, batch=batch, repeats=1)
-                works[name] = timed(child, op, batch=batch)
-            except Missing as reason:
-                self.drop(peers, name, reason)
-        pairs = interleave(timed(ours, op, batch=batch), works, self.plan.budget * len(works) / 3, self.plan.least)
-        return [self.row(what, ours, name, pair, targets.get(name, Target()), flops) for name, pair in pairs.items()]
+    def rows(self, what: str, op: str, batch: int, names: list[str], targets: dict[str, Target], flops: int) -> list[Row]:
+        note(f"{what}, {self.ours.threads} thread(s)")
+        works = self.asked(names, op, batch=batch)
+        pairs = interleave(timed(self.ours, op, batch=batch), works, self.plan.budget * len(works) / 3, self.plan.least)
+        return [self.row(what, name, pair, targets.get(name, Target()), flops) for name, pair in pairs.items()]
 
-    def row(self, what: str, ours: Child, name: str, pair: Pair, target: Target, flops: float) -> Row:
+    def row(self, what: str, name: str, pair: Pair, target: Target, flops: float) -> Row:
         rate = flops / median(pair.ours)
-        peak = self.peaks.get(ours.threads)
-        return Row(what, ours.threads, NAMES[name], pair, target, rate / 1e9, rate / peak if peak else None)
+        peak = self.peaks.get(self.ours.threads)
+        return Row(what, self.ours.threads, NAMES[name], pair, target, rate / 1e9, rate / peak if peak else None)
 
-    def masked(self, preset: str, ours: Child) -> None:
+    def masked(self, preset: str) -> None:
         """The detector's own scoring, four complementary masks beside one unmasked pass."""
-        work = timed(ours, "score", batch=1, passes=4)
-        pairs = interleave(work, {"": timed(ours, "score", batch=1, passes=1)}, self.plan.budget / 2, self.plan.least)
-        what = f"{preset}, one image, K = 4 masks"
-        self.masks.append(Row(what, ours.threads, "its unmasked pass", pairs[""], Target(must=1.3, aim=1.1)))
+        work = timed(self.ours, "score", batch=1, passes=4)
+        pairs = interleave(work, {"": timed(self.ours, "score", batch=1, passes=1)}, self.plan.budget / 2, self.plan.least)
+        what = f"{preset}, one image, K = 4 masks, f32"
+        self.masks.append(Row(what, self.ours.threads, "its unmasked pass", pairs[""], Target(must=1.3, aim=1.1)))
 
     def report(self) -> None:
         notes = "\n".join(f"- {NAMES[name]}: {reason}" for name, reason in self.missing.items())
@@ -175,7 +183,7 @@ class Models:
                       table(headings, self.agreement) if self.agreement else "No peer is installed.", note_out)
         peaks = ", ".join(f"{peak / 1e9:.0f} GFLOP/s with {n} thread(s)" for n, peak in self.peaks.items())
         self.page.rows("Matrix product", self.products, f"f32, the product's own kernel: {peaks}. This is the peak that shares refer to.")
-        self.page.rows("Inference", self.inference, "Unmasked pass, from the batch in memory to the outputs in memory.")
+        self.page.rows("Inference", self.inference, "Unmasked pass, from the batch in memory to the outputs in memory; like beside like, f32 beside f32.")
         self.page.rows("Masked scoring", self.masks, "The detector's scoring in all: normalisation, passes, map, smoothing.")
         self.page.rows("Training", self.training,
                        "Forward, loss (light: repair, MSE and focal; diyt: MSE), backward, clipping, AdamW; PyTorch's is fused. "

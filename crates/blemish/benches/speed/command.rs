@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use blemish::config::Preset;
+use blemish::config::{Precision, Preset};
 use serde::Deserialize;
 
 /// One line of standard input.
@@ -49,6 +49,9 @@ pub enum Command {
     Load {
         /// Where from.
         folder: PathBuf,
+        /// What scoring and training multiply in from then on.
+        #[serde(default)]
+        precision: Precision,
     },
     /// Unmasked forward passes.
     Forward {

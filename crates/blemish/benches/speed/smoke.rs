@@ -23,6 +23,9 @@ pub fn run() {
         let at = folder.join(preset);
         ask(json!({ "op": "prepare", "folder": at, "preset": preset, "channels": channels,
             "image_size": [64, 64], "images": 2 }));
+        ask(json!({ "op": "load", "folder": at, "precision": "bf16" }));
+        timed(&ask(json!({ "op": "forward", "batch": 1, "repeats": 1 })), 1);
+        timed(&ask(json!({ "op": "step", "batch": 1, "repeats": 1 })), 1);
         let loaded = ask(json!({ "op": "load", "folder": at }));
         timed(&loaded, 1);
         assert!(loaded["flops"].as_u64() > Some(0));

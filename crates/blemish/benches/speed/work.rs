@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use blemish::Device;
-use blemish::config::{MapKind, RunConfig};
+use blemish::config::{MapKind, Precision, RunConfig};
 use blemish::data::{DecodeOptions, Image, Picture, decode_bytes, images_in};
-use blemish::engine::{Engine, Precision};
 use blemish::format::ModelFile;
 use blemish::kernels::matmul::matmul;
 use blemish::kernels::panels::Matrix;
@@ -33,8 +32,6 @@ pub struct Bench {
 /// A model file at work, and the batch beside it.
 struct Loaded {
     detector: Detector,
-    /// The forward pass that the detector scores with.
-    engine: Engine,
     /// The model under training, and its optimiser.
     training: Option<(Mae, AdamW)>,
     input: Vec<f32>,
@@ -58,7 +55,7 @@ impl Bench {
                 inputs::maps(&folder, count, size);
                 json!({})
             }
-            Command::Load { folder } => self.load(&folder),
+            Command::Load { folder, precision } => self.load(&folder, precision),
             Command::Forward { batch, repeats, output } => {
                 let answer = self.loaded().forward(batch, repeats);
                 if let Some(path) = output {
@@ -81,17 +78,12 @@ impl Bench {
         }
     }
 
-    fn load(&mut self, folder: &Path) -> Value {
+    fn load(&mut self, folder: &Path, precision: Precision) -> Value {
         self.loaded = None;
         let model = folder.join(MODEL);
         let time = seconds(1, || {
-            let detector = Detector::load(&model, &Device::flex()).unwrap();
-            let model = detector.model();
-            let (size, channels) = (model.image_size(), model.channels());
-            let engine = Engine::new(model.config(), size, channels, &model.weights(), Precision::F32);
             self.loaded = Some(Loaded {
-                engine: engine.unwrap(),
-                detector,
+                detector: load(&model, precision),
                 training: None,
                 input: Vec::new(),
                 target: Vec::new(),
@@ -128,7 +120,8 @@ impl Loaded {
 
     /// One unmasked pass of the first `batch` images, as scoring makes it: the reconstructions, then the logits.
     fn reconstruct(&self, batch: usize) -> Vec<f32> {
-        let output = self.engine.forward(&self.input[..batch * self.image_len()], None, &[]);
+        let engine = self.detector.engine().expect("a CPU");
+        let output = engine.forward(&self.input[..batch * self.image_len()], None, &[]);
         [output.image, output.extra].concat()
     }
 
@@ -222,6 +215,12 @@ impl Loaded {
         let norm = gradients.values().map(|g| sum_squares(&g.values)).sum::<f64>().sqrt();
         json!({ "loss": loss.into_data().try_to_vec::<f32>().unwrap()[0], "gradient_norm": norm })
     }
+}
+
+fn load(path: &Path, precision: Precision) -> Detector {
+    let mut file = ModelFile::load(path).unwrap();
+    (file.config.score.precision, file.config.train.precision) = (Some(precision), precision);
+    from_file(file)
 }
 
 fn from_file(file: ModelFile) -> Detector {

@@ -143,7 +143,8 @@ impl RunConfig {
     }
 
     /// Settles what is left to the training images: channels, view, the pose with its augmentation, the
-    /// kinds of synthetic defects, what is looked at beside the network, calibration.
+    /// kinds of synthetic defects, what is looked at beside the network, the
+    /// precision of scoring, calibration.
     pub fn resolve(&mut self, channels: usize, profile: &Profile) {
         self.data.channels.get_or_insert(channels);
         if self.data.fit == Fit::Auto && self.data.view.is_none() {
@@ -169,6 +170,7 @@ impl RunConfig {
             let others = [self.score.memory.keep, self.score.ridges].contains(&Keep::Always);
             self.score.network = if others { Keep::Never } else { Keep::Always };
         }
+        self.score.precision.get_or_insert_with(Precision::fastest);
         if self.score.memory.scales.is_empty() {
             let [height, width] = self.input_size();
             self.score.memory.scales = vec![MemoryConfig::scale_for(((height * width) as f64).sqrt())];

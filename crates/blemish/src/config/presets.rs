@@ -92,7 +92,7 @@ impl RunConfig {
             score: ScoreConfig {
                 map: MapKind::Fused,
                 passes: 1,
-                precision: Precision::F32,
+                precision: None,
                 smooth_sigma: 2.0,
                 reduce: Reduce::Max,
                 top_fraction: 0.001,
@@ -101,7 +101,7 @@ impl RunConfig {
                 memory: MemoryConfig {
                     keep: Keep::Auto,
                     scales: Vec::new(),
-                    components: 16,
+                    components: 32,
                     prototypes: 128,
                     reach: 1,
                 },

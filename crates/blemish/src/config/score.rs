@@ -15,9 +15,9 @@ pub struct ScoreConfig {
     /// 1: the unmasked pass; K > 1: K complementary block masks, joined.
     pub passes: usize,
     /// What the network's products are computed in on a CPU: `f32`, or `bf16`, which is faster on a CPU with
-    /// AVX512-BF16 and slower on others; they round alike, so scores do not depend on the machine.
-    #[serde(default)]
-    pub precision: Precision,
+    /// AVX512-BF16 and slower on others; they round alike, so scores do not depend on the machine. Absent: what the
+    /// machine that trains does best.
+    pub precision: Option<Precision>,
     /// Standard deviation of the Gaussian that smooths the map, pixels; 0: none.
     pub smooth_sigma: f64,
     /// How a map becomes a score.

@@ -1,6 +1,8 @@
 //! The encoder: one pass over blocks of tokens per layer. A block attends to all tokens of its image, goes through the
 //! rest of the layer, and leaves its queries, keys and values for the next.
 
+use rayon::prelude::*;
+
 use super::attention::{Heads, Sequence};
 use super::blocks::{Attend, Mlp, Normed, Projection, Source};
 use super::dense::Dense;
@@ -56,7 +58,7 @@ impl Encoder {
         });
         let cross = cross.collect::<Result<Vec<Dense>, String>>()?;
         Ok(Self {
-            layers: (0..config.depth).map(layer).collect::<Result<_, _>>()?,
+            layers: (0..config.depth).into_par_iter().map(layer).collect::<Result<_, _>>()?,
             heads,
             taps: (0..config.depth).map(|i| at.iter().position(|&tap| tap == i + 1)).collect(),
             tap_count: at.len(),

@@ -154,22 +154,29 @@ fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|e| Error::model(path, format!("its metadata is not understood: {e}")))
 }
 
-/// Writes `header` (as JSON under the metadata key `blemish`) and tensors as safetensors, whole or not at all.
+/// Writes `header` (as JSON under the metadata key `blemish`) and tensors as safetensors, whole or not at all; tensors
+/// whose values are all bf16 numbers as such, which loses nothing.
 ///
 /// # Errors
 /// [`Error::Io`] with the path.
 pub fn write_tensors(path: &Path, header: &impl Serialize, tensors: &Weights) -> Result<()> {
     let wrong = |e: &dyn std::fmt::Display| Error::model(path, format!("cannot be written: {e}"));
     let text = serde_json::to_string(header).map_err(|e| wrong(&e))?;
-    let bytes: BTreeMap<&String, (Vec<u8>, &Vec<usize>)> = tensors
+    let bytes: BTreeMap<&String, (Dtype, Vec<u8>, &Vec<usize>)> = tensors
         .iter()
-        .map(|(name, array)| {
-            (name, (array.values.iter().flat_map(|v| v.to_le_bytes()).collect(), &array.shape))
+        .map(|(name, Array { shape, values })| {
+            let short = values.iter().all(|v| v.to_bits() & 0xffff == 0);
+            let data = if short {
+                values.iter().flat_map(|v| ((v.to_bits() >> 16) as u16).to_le_bytes()).collect()
+            } else {
+                values.iter().flat_map(|v| v.to_le_bytes()).collect()
+            };
+            (name, (if short { Dtype::BF16 } else { Dtype::F32 }, data, shape))
         })
         .collect();
     let views = bytes
         .iter()
-        .map(|(name, (data, shape))| Ok((*name, TensorView::new(Dtype::F32, shape.to_vec(), data)?)))
+        .map(|(name, (kind, data, shape))| Ok((*name, TensorView::new(*kind, shape.to_vec(), data)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(|e| wrong(&e))?;
     let metadata = HashMap::from([("blemish".to_owned(), text)]);
@@ -180,7 +187,7 @@ pub fn write_tensors(path: &Path, header: &impl Serialize, tensors: &Weights) ->
 /// Reads a safetensors file: its `blemish` metadata and its tensors, every value finite.
 ///
 /// # Errors
-/// [`Error::Model`] when the file is cut short, not safetensors, not ours, not `f32` or holds NaN or infinity;
+/// [`Error::Model`] when the file is cut short, not safetensors, not ours, neither `f32` nor `bf16` or holds NaN or infinity;
 /// [`Error::Io`] when it cannot be read.
 pub fn read_tensors(path: &Path) -> Result<(String, Weights)> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
@@ -197,11 +204,14 @@ pub fn read_tensors(path: &Path) -> Result<(String, Weights)> {
     let text = text.ok_or_else(|| bad("is a safetensors file, but not one of blemish".to_owned()))?;
     let file = SafeTensors::deserialize(&bytes).map_err(not_safetensors)?;
     let values = file.tensors().into_par_iter().map(|(name, view)| {
-        if view.dtype() != Dtype::F32 {
-            return Err(bad(format!("tensor {name} is {:?}, not F32", view.dtype())));
-        }
-        let (values, _) = view.data().as_chunks::<4>();
-        let values: Vec<f32> = values.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        let values: Vec<f32> = match view.dtype() {
+            Dtype::F32 => view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+            Dtype::BF16 => {
+                let bits = view.data().as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b));
+                bits.map(|bits| f32::from_bits(u32::from(bits) << 16)).collect()
+            }
+            other => return Err(bad(format!("tensor {name} is {other:?}, not F32 or BF16"))),
+        };
         if !values.iter().fold(true, |finite, v| finite & v.is_finite()) {
             return Err(bad(format!("tensor {name} holds a value that is not finite")));
         }

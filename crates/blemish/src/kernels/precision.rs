@@ -1,5 +1,6 @@
 //! What products are computed in.
 
+use super::bf16;
 use serde::{Deserialize, Serialize};
 
 /// What the products of a pass are computed in.
@@ -15,6 +16,11 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// What this machine multiplies fastest in.
+    pub fn fastest() -> Self {
+        if bf16::available() { Self::Bf16 } else { Self::F32 }
+    }
+
     /// This precision, where what a product reads in one go is even in length.
     pub fn where_even(self, lengths: &[usize]) -> Self {
         if lengths.iter().all(|len| len.is_multiple_of(2)) { self } else { Self::F32 }

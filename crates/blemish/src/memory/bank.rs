@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::MemoryConfig;
 use super::patches::{Components, Grid};
 use crate::data::Image;
+use crate::kernels::bf16;
 use crate::kernels::panels::{Matrix, Panels, pack};
 use crate::kernels::product::{Init, Product, Segment};
 use crate::kernels::scratch;
@@ -60,15 +61,19 @@ impl Scale {
     }
 
     fn fit(images: &[Image], grid: Grid, config: &MemoryConfig) -> Option<Self> {
-        let patches: Vec<Vec<f32>> = images.par_iter().map(|image| grid.patches(image)).collect();
-        let values = grid.values();
-        let step = (images.len() * grid.places()).div_ceil(SAMPLE);
+        let (values, places) = (grid.values(), grid.places());
+        let step = (images.len() * places).div_ceil(SAMPLE);
         // A step that does not divide the number of places: else every picture would be sampled at the same ones.
-        let step = (step..).find(|step| *step == 1 || !grid.places().is_multiple_of(*step)).unwrap_or(1);
-        let all = patches.iter().flat_map(|p| p.chunks_exact(values)).step_by(step);
-        let sample: Vec<f32> = all.flatten().copied().collect();
-        let components = Components::new(&sample, values, config.components);
-        let projected: Vec<Vec<f32>> = patches.par_iter().map(|p| components.project(p)).collect();
+        let step = (step..).find(|step| *step == 1 || !places.is_multiple_of(*step)).unwrap_or(1);
+        // All patches of all pictures at once would be the most memory that a training needs: they are taken twice.
+        let sampled = |(i, image): (usize, &Image)| -> Vec<f32> {
+            let first = (i * places).next_multiple_of(step) - i * places;
+            grid.patches(image).chunks_exact(values).skip(first).step_by(step).flatten().copied().collect()
+        };
+        let sample: Vec<Vec<f32>> = images.par_iter().enumerate().map(sampled).collect();
+        let components = Components::new(&sample.concat(), values, config.components);
+        let projected: Vec<Vec<f32>> =
+            images.par_iter().map(|image| components.project(&grid.patches(image))).collect();
         let count = components.count();
         let keep = config.prototypes.min(images.len());
         let prototypes: Vec<f32> = (0..grid.places())
@@ -77,7 +82,10 @@ impl Scale {
                 let here: Vec<f32> =
                     projected.iter().flat_map(|p| p[place * count..][..count].iter().copied()).collect();
                 let chosen = k_centres(&here, count, keep);
-                chosen.into_iter().flat_map(move |i| here[i * count..][..count].to_vec())
+                // As bf16 numbers, which make half the file.
+                chosen.into_iter().flat_map(move |i| {
+                    here[i * count..][..count].iter().map(|&v| bf16::rounded(v)).collect::<Vec<_>>()
+                })
             })
             .collect();
         Self::new(grid, components, prototypes, 1.0)

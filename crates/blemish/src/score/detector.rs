@@ -12,6 +12,7 @@ use super::normal::Normal;
 use super::scorer::Scorer;
 use crate::config::{MapKind, RunConfig, ThresholdRule};
 use crate::data::{DecodeOptions, Image, Picture, View, decode};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::format::{ModelFile, Provenance};
 use crate::history::EpochRecord;
@@ -75,7 +76,7 @@ impl Detector {
         let channels = file.config.data.channels.ok_or("data.channels is not set")?;
         let model = Mae::unset(&file.config.model, file.config.input_size(), channels, device);
         Ok(Self {
-            model: Scorer::new(model.with_weights(file.weights)?, file.config.score.precision),
+            model: Scorer::load(model, file.weights, file.config.score.precision.unwrap_or_default())?,
             config: file.config,
             normal: file.normal,
             thresholds: file.thresholds,
@@ -88,7 +89,7 @@ impl Detector {
     /// A detector around a trained model, without calibration or thresholds.
     pub fn new(config: RunConfig, model: Mae) -> Self {
         Self {
-            model: Scorer::new(model.valid(), config.score.precision),
+            model: Scorer::new(model.valid(), config.score.precision.unwrap_or_default()),
             config,
             normal: Normal::default(),
             thresholds: Vec::new(),
@@ -277,6 +278,11 @@ impl Detector {
             self.config.score.far = far;
         }
         self.threshold().map(|_| ())
+    }
+
+    /// The network's forward pass without gradients, where it runs on a CPU.
+    pub fn engine(&self) -> Option<&Engine> {
+        self.model.engine()
     }
 
     /// All stored thresholds.

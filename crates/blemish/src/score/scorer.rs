@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use crate::config::Precision;
 use crate::engine::Engine;
-use crate::model::{Mae, Mask, Reconstruction};
+use crate::model::{Mae, Mask, Reconstruction, Weights};
 
 /// A model, and the engine that stands in for its forward pass on a CPU; made when it is first needed.
 #[derive(Clone, Debug)]
@@ -18,6 +18,16 @@ pub struct Scorer {
 }
 
 impl Scorer {
+    /// Scores with `unset` once it has `weights`.
+    ///
+    /// # Errors
+    /// A sentence that names the parameter that does not fit.
+    pub fn load(unset: Mae, weights: Weights, precision: Precision) -> Result<Self, String> {
+        // Packed before the model takes the weights: a copy less.
+        let engine = unset.is_on_cpu().then(|| engine(&unset, &weights, precision)).transpose()?;
+        Ok(Self { model: unset.with_weights(weights)?, precision, engine: Arc::new(engine.into()) })
+    }
+
     /// Scores with `model`, which needs no gradients; `precision` is that of the engine.
     pub fn new(model: Mae, precision: Precision) -> Self {
         Self { model, precision, engine: Arc::default() }
@@ -25,11 +35,7 @@ impl Scorer {
 
     /// The engine, where the model lives on a CPU.
     pub fn engine(&self) -> Option<&Engine> {
-        let engine = || {
-            let (model, weights) = (&self.model, self.model.weights());
-            let size = model.image_size();
-            Engine::new(model.config(), size, model.channels(), &weights, self.precision).ok()
-        };
+        let engine = || engine(&self.model, &self.model.weights(), self.precision).ok();
         self.engine.get_or_init(|| self.model.is_on_cpu().then(engine).flatten()).as_ref()
     }
 
@@ -46,6 +52,10 @@ impl Scorer {
         let logit = self.config().defect_logit.then(|| map(output.extra, 1));
         Reconstruction { image: map(output.image, c), logit }
     }
+}
+
+fn engine(model: &Mae, weights: &Weights, precision: Precision) -> Result<Engine, String> {
+    Engine::new(model.config(), model.image_size(), model.channels(), weights, precision)
 }
 
 impl Deref for Scorer {

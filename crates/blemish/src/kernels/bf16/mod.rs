@@ -49,6 +49,11 @@ fn round(x: f32) -> u32 {
     }
 }
 
+/// The nearest bf16 number, ties to even; subnormal numbers become 0.
+pub fn rounded(x: f32) -> f32 {
+    f32::from_bits(round(x) << 16)
+}
+
 /// `words[i]` = `x[2 i]`, `x[2 i + 1]`.
 pub fn pairs(x: &[f32], words: &mut [f32]) {
     assert_eq!(x.len(), 2 * words.len());
