@@ -222,3 +222,26 @@ pub fn read_tensors(path: &Path) -> Result<(String, Weights)> {
     let tensors = values.into_iter().collect::<Result<Weights>>()?;
     Ok((text, tensors))
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bf16_numbers_take_half_the_room_and_come_back_alike() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.safetensors");
+        let array = |v: f32| Array { shape: vec![50, 20], values: vec![v; 1000] };
+        let tensors: Weights = [
+            ("short".to_owned(), array(-1.5)),
+            ("long".to_owned(), array(0.1)),
+            ("none".to_owned(), array(0.0)),
+        ]
+        .into();
+        write_tensors(&path, &"header", &tensors).unwrap();
+        let (size, read) = (std::fs::metadata(&path).unwrap().len(), read_tensors(&path).unwrap().1);
+        assert_eq!(read, tensors);
+        assert!((8000..8500).contains(&size), "{size}");
+    }
+}
