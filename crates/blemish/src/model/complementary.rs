@@ -2,8 +2,8 @@
 
 use super::Mask;
 
-/// Rows of patches in a band: every patch is at most two from one that is shown, and a convolution that judges whole
-/// bands computes few lines twice.
+/// Rows of patches in a band, about: with two, a patch is two or three from one that is shown, and a convolution that
+/// judges bands computes few lines twice.
 const BAND: usize = 2;
 
 /// K masks of one image, and for every patch the one under which it is judged (the partition of RIAD, Zavrtanik et al.
@@ -25,23 +25,24 @@ impl Complementary {
         Self { masks, judged_in }
     }
 
-    /// `passes` masks, at most one per patch. Each shows a part of the patches, `N / passes` of them, and hides all
-    /// others; the parts are cut from bands of rows, so that part `k` has bands `k`, `k + passes`, ..
+    /// `passes` masks, at most one per patch. The patches are cut, row by row, into bands, which are dealt out to the
+    /// passes in turn; each pass shows its own, `N / passes` patches, and hides all others. A band is judged while the
+    /// one before it is shown, the first while the second is.
     ///
-    /// A band is judged while the band above it is shown, the topmost while the one below it is. Where N is no multiple
-    /// of `passes`, some parts have one patch more, which is never shown: every mask hides the same number.
+    /// Where N is no multiple of `passes`, some have one patch more, which is never shown: every mask hides the same
+    /// number.
     pub fn bands([rows, columns]: [usize; 2], passes: usize) -> Self {
         let n = rows * columns;
         let passes = passes.clamp(1, n);
-        let mut order: Vec<usize> = (0..n).collect();
-        order.sort_by_key(|patch| patch / columns / BAND % passes);
-        let (mut hidden, mut judged_in) = (vec![vec![true; n]; passes], vec![0; n]);
-        for (at, patch) in order.into_iter().enumerate() {
-            let part = at * passes / n;
-            let first = (part * n).div_ceil(passes);
-            hidden[part][patch] = at - first >= n / passes;
-            let other = if patch / columns < BAND { part + 1 } else { part + passes - 1 };
-            judged_in[patch] = other % passes;
+        let turns = ((rows + BAND * passes / 2) / (BAND * passes)).max(1);
+        let (mut hidden, mut judged_in) = (vec![vec![true; n]; passes], Vec::with_capacity(n));
+        for band in 0..turns * passes {
+            let (turn, pass) = (band / passes, band % passes);
+            let share = (pass + 1) * n / passes - pass * n / passes;
+            for own in turn * share / turns..(turn + 1) * share / turns {
+                hidden[pass][judged_in.len()] = own >= n / passes;
+                judged_in.push(if band == 0 { 1 % passes } else { (band - 1) % passes });
+            }
         }
         Self::new(Mask::new([rows, columns], hidden), judged_in)
     }
@@ -92,13 +93,19 @@ mod tests {
     }
 
     #[test]
-    fn a_judged_patch_is_at_most_two_from_one_that_is_shown() {
-        for (grid, passes) in [([16, 16], 2), ([16, 16], 4), ([12, 20], 3), ([16, 5], 8)] {
+    fn a_patch_is_judged_near_one_that_is_shown() {
+        let even = [([16, 16], 2, 2), ([16, 16], 4, 2), ([12, 20], 3, 2), ([16, 5], 8, 2)];
+        let odd = [([25, 10], 4, 3), ([10, 25], 4, 3), ([5, 7], 2, 3), ([16, 16], 6, 3)];
+        for (grid, passes, most) in even.into_iter().chain(odd) {
             let parts = Complementary::bands(grid, passes);
             for (patch, &pass) in parts.judged_in().iter().enumerate() {
-                let (row, hidden) = (patch / grid[1], parts.masks().hidden(pass));
-                let near = row.saturating_sub(2)..(row + 3).min(grid[0]);
-                assert!(near.into_iter().any(|y| !hidden[y * grid[1] + patch % grid[1]]));
+                let place = |patch: usize| [patch / grid[1], patch % grid[1]];
+                let [y, x] = place(patch);
+                let near = |other: usize| {
+                    let [oy, ox] = place(other);
+                    !parts.masks().hidden(pass)[other] && oy.abs_diff(y).max(ox.abs_diff(x)) <= most
+                };
+                assert!((0..grid[0] * grid[1]).any(near), "{grid:?}, {passes} passes, patch {patch}");
             }
         }
     }
