@@ -35,13 +35,15 @@ impl Ridges {
     /// Of `images`, all of one size; `None` without any.
     pub fn fit(images: &[Image]) -> Option<Self> {
         let [height, width] = images.first().map(|image| [image.height, image.width])?;
-        let maps: Vec<Vec<f32>> = images.par_iter().map(strength).collect();
-        let count = maps.len() as f32;
         let (mut mean, mut square) = (vec![0.0; height * width], vec![0.0; height * width]);
-        for map in &maps {
-            for ((mean, square), v) in mean.iter_mut().zip(&mut square).zip(map) {
-                *mean += v / count;
-                *square += v * v / count;
+        let count = images.len() as f32;
+        // A few at a time: a map is as large as its picture.
+        for some in images.chunks(8) {
+            for map in some.par_iter().map(strength).collect::<Vec<_>>() {
+                for ((mean, square), v) in mean.iter_mut().zip(&mut square).zip(&map) {
+                    *mean += v / count;
+                    *square += v * v / count;
+                }
             }
         }
         let spread: Vec<f32> =

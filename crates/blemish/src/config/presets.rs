@@ -46,7 +46,7 @@ impl RunConfig {
             },
             mask: MaskConfig {
                 strategy: MaskStrategy::Block,
-                mask_ratio: 0.5,
+                mask_ratio: 0.75,
                 block_min: 2,
                 block_max: None,
             },
@@ -142,7 +142,6 @@ impl RunConfig {
             output: Output::Absolute,
             defect_logit: false,
         };
-        config.mask.mask_ratio = 0.75;
         config.train.batch_size = 32;
         config.train.epoch_images = 0;
         config.train.clip_norm = 0.0;

@@ -12,7 +12,9 @@ use crate::memory::{Keep, MemoryConfig};
 pub struct ScoreConfig {
     /// Which map is scored.
     pub map: MapKind,
-    /// 1: the unmasked pass; K > 1: K complementary block masks, joined.
+    /// 1: the unmasked pass; K > 1: K passes (at most one per patch), each of which sees a K-th of the patches, in bands
+    /// of about two rows; a patch is judged in one pass, which sees the band beside it and not its own. Training hides as
+    /// much where `mask.mask_ratio` is 1 - 1 / K.
     pub passes: usize,
     /// What the network's products are computed in on a CPU: `f32`, or `bf16`, which is faster on a CPU with
     /// AVX512-BF16 and slower on others; they round alike, so scores do not depend on the machine. Absent: what the

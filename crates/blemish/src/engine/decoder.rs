@@ -3,6 +3,7 @@
 use super::attention::{Heads, Sequence};
 use super::blocks::{Attend, Mlp, Projection, Query, Source};
 use super::encoder::Encoder;
+use super::lines::{Lines, split};
 use super::task::{Blocks, each};
 use super::{Masked, Workspace};
 use crate::config::ModelConfig;
@@ -52,13 +53,15 @@ impl Decoder {
         })
     }
 
-    /// From the encoder's output to `buffers.decoded`, `[B, N, D]`; `visible` are the blocks of the encoder.
+    /// From the encoder's output to the `wanted` tokens of `buffers.decoded`, `[B, N, D]`; `visible` are the blocks of the
+    /// encoder. All tokens go through all layers but the last, where the others are keys and values only.
     pub fn run(
         &self,
         buffers: &mut Workspace,
         encoder: &Encoder,
         (blocks, visible): (Blocks, Blocks),
         masked: Option<&Masked>,
+        wanted: &Lines,
     ) {
         let (dim, rows) = (self.heads.width(), blocks.batch * blocks.tokens);
         let hidden = if self.scattered { blocks.tokens - visible.tokens } else { 0 };
@@ -81,12 +84,20 @@ impl Decoder {
         for (i, layer) in self.layers.iter().enumerate() {
             std::mem::swap(&mut old, &mut new);
             let keys = &*old;
-            let own = blocks.rows(x, dim).zip(blocks.rows(q, dim)).enumerate();
-            each(own.zip(blocks.packed(new, packed_len)).collect(), work, |((task, (x, q)), kv)| {
-                let (image, _) = blocks.place(task);
-                let features = encoder.features(cross, i, (visible, image), hidden);
-                layer.run(x, q, self.heads.sequence(keys, blocks, image), features);
-                if let Some(next) = self.layers.get(i + 1) {
+            let next = self.layers.get(i + 1);
+            let runs = match next {
+                Some(_) => Lines::all(blocks.batch, blocks.tokens).runs(blocks.block),
+                None => wanted.runs(blocks.block),
+            };
+            let step = [blocks.tokens * dim, 0, dim];
+            let own = runs.iter().zip(split(x, &runs, step).zip(split(q, &runs, step)));
+            let mut kv = blocks.packed(new, packed_len);
+            // The last layer leaves nothing, and its runs may be more than there are blocks.
+            let own = own.map(|own| (own, kv.next().unwrap_or_default()));
+            each(own.collect(), work, |((run, (x, q)), kv)| {
+                let features = encoder.features(cross, i, (visible, run.image), hidden);
+                layer.run(x, q, self.heads.sequence(keys, blocks, run.image), features);
+                if let Some(next) = next {
                     next.project.run(x, q, kv);
                 }
             });

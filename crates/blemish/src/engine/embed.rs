@@ -2,16 +2,18 @@
 
 use super::blocks::Source;
 use super::linear::{Left, Linear};
+use super::lines::{Lines, split};
 use super::map::{Conv, MapShape, Maps};
+use super::plan::{Level, Plan};
 use super::rows::{add, gelu_rows};
-use super::task::{each, lines, parts};
+use super::task::{each, lines};
 use super::{Masked, Workspace};
 use crate::config::{ModelConfig, PatchEmbed};
 use crate::kernels::product::Segment;
 use crate::kernels::scratch;
 
 /// What hidden pixels are set to before the stem: middle grey.
-const BLANK: f32 = 0.5;
+pub const BLANK: f32 = 0.5;
 
 /// How pixels become tokens.
 #[derive(Debug)]
@@ -61,8 +63,10 @@ impl Embed {
         Ok(Self::Stem(widths.windows(2).enumerate().map(conv).collect::<Result<_, String>>()?))
     }
 
-    /// Fills `buffers.maps` (the levels) and `buffers.tokens` `[B, N, D]` from `buffers.maps[0]`, the images.
-    pub fn run(&self, buffers: &mut Workspace, skip: &[usize], batch: usize, positions: &[f32]) {
+    /// Fills `buffers.maps` (the levels) and `buffers.tokens` `[B, N, D]` from `buffers.maps[0]`, the images, as far as
+    /// the plan goes.
+    pub fn run(&self, buffers: &mut Workspace, plan: &Plan<'_>, skip: &[usize], positions: &[f32]) {
+        let batch = plan.batch;
         let tokens = buffers.tokens.take(batch * positions.len());
         match self {
             Self::Stem(convs) => {
@@ -70,30 +74,37 @@ impl Embed {
                     let (inputs, outputs) = buffers.maps.split_at_mut(i + 1);
                     let input = &inputs[i];
                     match outputs.first_mut() {
-                        Some(output) if i + 1 < convs.len() => level(conv, input, output, skip[i], batch),
-                        _ => last(conv, input, tokens, batch, positions),
+                        Some(output) if i + 1 < convs.len() => {
+                            let Level { computed, blank } = &plan.levels[i];
+                            if let Some(from) = plan.blank.get(i + 1) {
+                                copy(from, output, batch, blank);
+                            }
+                            level(conv, input, output, skip[i], batch, computed);
+                        }
+                        _ => last(conv, input, tokens, &plan.embedded, positions),
                     }
                 }
             }
             Self::Linear { proj, segments } => {
-                linear(proj, segments, &buffers.maps[0], tokens, batch, positions)
+                linear(proj, segments, &buffers.maps[0], tokens, &plan.embedded, positions)
             }
         }
     }
 }
 
-/// Copies images `[B, H, W, C]` into a bordered map, hidden patches blanked.
-pub fn load(images: &[f32], maps: &mut Maps, batch: usize, patch_size: usize, masked: Option<&Masked>) {
+/// Copies lines of images `[B, H, W, C]` into a bordered map, hidden patches blanked. Where the plan has more passes than
+/// there are images, each image is that of several.
+pub fn load(images: &[f32], maps: &mut Maps, plan: &Plan<'_>, patch_size: usize, masked: Option<&Masked>) {
     let shape = maps.shape;
     let line = shape.width * shape.channels;
-    let outs = shape.parts(maps.take(batch), batch, 1);
-    for (at, (out, pixels)) in outs.zip(images.chunks_exact(line)).enumerate() {
+    let passes = plan.batch * shape.height * line / images.len();
+    let runs = plan.image.runs(1);
+    for (run, out) in runs.iter().zip(shape.parts(maps.take(plan.batch), &runs, 1)) {
         let out = &mut out[..line];
-        out.copy_from_slice(pixels);
+        out.copy_from_slice(&images[(run.image / passes * shape.height + run.first) * line..][..line]);
         let Some(masked) = masked else { continue };
         let columns = shape.width / patch_size;
-        let (image, row) = (at / shape.height, at % shape.height / patch_size);
-        let first = (image * (shape.height / patch_size) + row) * columns;
+        let first = (run.image * shape.height + run.first) / patch_size * columns;
         let patches = out.chunks_exact_mut(patch_size * shape.channels);
         for (out, row) in patches.zip(&masked.restore[first..first + columns]) {
             if row.is_none() {
@@ -103,17 +114,25 @@ pub fn load(images: &[f32], maps: &mut Maps, batch: usize, patch_size: usize, ma
     }
 }
 
+/// Lines of a level from the one image in `from`, all channels.
+fn copy(from: &Maps, to: &mut Maps, batch: usize, wanted: &Lines) {
+    let shape = to.shape;
+    let runs = wanted.runs(lines(shape.line(), shape.height));
+    let tasks: Vec<_> = runs.iter().zip(shape.parts(to.take(batch), &runs, 1)).collect();
+    each(tasks, runs.len() * shape.line(), |(run, out)| {
+        out.copy_from_slice(&from.image(0)[shape.inside() + run.first * shape.line()..][..out.len()]);
+    });
+}
+
 /// A convolution and GELU, into the channels from `first` on of the next level's map.
-fn level(conv: &Conv, input: &Maps, output: &mut Maps, first: usize, batch: usize) {
+fn level(conv: &Conv, input: &Maps, output: &mut Maps, first: usize, batch: usize, wanted: &Lines) {
     let shape = output.shape;
     let line = shape.width * conv.outputs();
-    let lines = lines(line, shape.height);
-    let per_image = shape.height.div_ceil(lines);
-    let tasks: Vec<_> = shape.parts(output.take(batch), batch, lines).enumerate().collect();
-    each(tasks, batch * shape.height * conv.work(), |(task, out)| {
-        let (image, at) = (task / per_image, task % per_image * lines);
-        scratch::with(lines.min(shape.height - at) * line, |values| {
-            conv.run(input.image(image), at, values);
+    let runs = wanted.runs(lines(line, shape.height));
+    let tasks: Vec<_> = runs.iter().zip(shape.parts(output.take(batch), &runs, 1)).collect();
+    each(tasks, batch * shape.height * conv.work(), |(run, out)| {
+        scratch::with(run.count * line, |values| {
+            conv.run(input.image(run.image), run.first, values);
             gelu_rows(values);
             shape.store(values, conv.outputs(), first, out);
         });
@@ -121,16 +140,14 @@ fn level(conv: &Conv, input: &Maps, output: &mut Maps, first: usize, batch: usiz
 }
 
 /// The last convolution: tokens, and their positions.
-fn last(conv: &Conv, input: &Maps, tokens: &mut [f32], batch: usize, positions: &[f32]) {
+fn last(conv: &Conv, input: &Maps, tokens: &mut [f32], wanted: &Lines, positions: &[f32]) {
     let line = conv.out_width() * conv.outputs();
-    let height = positions.len() / line;
-    let lines = lines(line, height);
-    let per_image = height.div_ceil(lines);
-    let tasks: Vec<_> = parts(tokens, positions.len(), lines * line).enumerate().collect();
-    each(tasks, batch * height * conv.work(), |(task, out)| {
-        let (image, at) = (task / per_image, task % per_image * lines);
-        conv.run(input.image(image), at, out);
-        add(out, &positions[at * line..][..out.len()]);
+    let runs = wanted.runs(lines(line, positions.len() / line));
+    let work = tokens.len() / line * conv.work();
+    let tasks: Vec<_> = runs.iter().zip(split(tokens, &runs, [positions.len(), 0, line])).collect();
+    each(tasks, work, |(run, out)| {
+        conv.run(input.image(run.image), run.first, out);
+        add(out, &positions[run.first * line..][..out.len()]);
     });
 }
 
@@ -140,28 +157,25 @@ fn linear(
     segments: &[Segment],
     input: &Maps,
     tokens: &mut [f32],
-    batch: usize,
+    wanted: &Lines,
     positions: &[f32],
 ) {
     let shape = input.shape;
     let p = segments.len();
     let line = shape.width / p * proj.outputs();
-    let rows = shape.height / p;
-    let lines = lines(line, rows);
-    let per_image = rows.div_ceil(lines);
-    let work = batch * rows * line * shape.channels * p * p;
-    let tasks: Vec<_> = parts(tokens, positions.len(), lines * line).enumerate().collect();
-    each(tasks, work, |(task, out)| {
-        let (image, at) = (task / per_image, task % per_image * lines);
+    let runs = wanted.runs(lines(line, shape.height / p));
+    let work = tokens.len() * shape.channels * p * p;
+    let tasks: Vec<_> = runs.iter().zip(split(tokens, &runs, [positions.len(), 0, line])).collect();
+    each(tasks, work, |(run, out)| {
         let left = Left {
-            data: &input.image(image)[shape.inside() + at * p * shape.line()..],
+            data: &input.image(run.image)[shape.inside() + run.first * p * shape.line()..],
             line: p * shape.line(),
             row: p * shape.channels,
             segments,
-            lines: out.len() / line,
+            lines: run.count,
             rows: shape.width / p,
         };
         proj.apply(left, out);
-        add(out, &positions[at * line..][..out.len()]);
+        add(out, &positions[run.first * line..][..out.len()]);
     });
 }

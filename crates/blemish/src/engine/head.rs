@@ -2,9 +2,11 @@
 
 use super::blocks::{Normed, Source};
 use super::linear::Linear;
+use super::lines::{Lines, Run, split};
 use super::map::{Conv, MapShape, Maps};
+use super::plan::Plan;
 use super::rows::gelu_rows;
-use super::task::{each, lines, parts};
+use super::task::{each, lines};
 use super::{Output, Workspace};
 use crate::config::{self, ModelConfig};
 use crate::kernels::scratch;
@@ -33,12 +35,6 @@ pub enum Head {
 pub struct Level {
     fuse: Conv,
     up: Linear,
-}
-
-/// Where pixels go: those of the image, and what else the model says of each.
-struct Pixels<'a> {
-    image: &'a mut [f32],
-    extra: &'a mut [f32],
 }
 
 impl Head {
@@ -80,30 +76,32 @@ impl Head {
         }
     }
 
-    /// From `buffers.decoded` to pixels. `features` are the maps after each level's GELU, the coarsest first, where
-    /// they are wanted (else empty).
+    /// From `buffers.decoded` to pixels, as far as the plan goes. `features` are the maps after each level's GELU, the
+    /// coarsest first, where they are wanted (else empty).
     pub fn run(
         &self,
         buffers: &mut Workspace,
-        batch: usize,
+        plan: &Plan<'_>,
         residual: bool,
         output: &mut Output,
         features: &mut [Vec<f32>],
     ) {
-        let maps = &mut buffers.maps;
+        let (maps, batch) = (&mut buffers.maps, plan.batch);
         match self {
             Self::Linear { proj, patch_size } => {
-                patches(proj, *patch_size, &buffers.decoded, &maps[0], batch, residual, &mut output.image);
+                let (tokens, rows) = (&buffers.decoded, &plan.decoded);
+                patches(proj, *patch_size, tokens, rows, &maps[0], residual, &mut output.image);
             }
             Self::Pyramid { first, levels } => {
-                spread(first, &buffers.decoded, &mut maps[levels.len()], batch);
+                spread(first, &buffers.decoded, &plan.decoded, &mut maps[levels.len()], batch);
                 for (i, (level, feature)) in levels.iter().zip(features).enumerate() {
                     let (finer, coarser) = maps.split_at_mut(levels.len() - i);
                     let (to, from) = (&mut finer[levels.len() - i - 1], &coarser[0]);
+                    let fused = &plan.fused[levels.len() - i - 1];
                     if i + 1 < levels.len() {
-                        level.up(from, to, batch, feature);
+                        level.up(from, fused, to, batch, feature);
                     } else {
-                        level.finish(from, to, batch, residual, output, feature);
+                        level.finish(from, fused, to, residual, output, feature);
                     }
                 }
             }
@@ -111,19 +109,17 @@ impl Head {
     }
 }
 
-/// Tokens to the coarsest level's map.
-fn spread(first: &Normed, tokens: &[f32], to: &mut Maps, batch: usize) {
+/// Rows of tokens to the coarsest level's map.
+fn spread(first: &Normed, tokens: &[f32], wanted: &Lines, to: &mut Maps, batch: usize) {
     let shape = to.shape;
     let (width, outputs) = (shape.width / 2, first.outputs());
     let line = width * outputs;
-    let lines = lines(line, shape.height / 2);
-    let per_image = (shape.height / 2).div_ceil(lines);
+    let runs = wanted.runs(lines(line, shape.height / 2));
     let dim = first.inputs();
-    let tasks: Vec<_> = shape.parts(to.take(batch), batch, 2 * lines).enumerate().collect();
-    each(tasks, batch * shape.height / 2 * line * dim, |(task, out)| {
-        let (image, at) = (task / per_image, task % per_image * lines);
-        let rows = lines.min(shape.height / 2 - at) * width;
-        let tokens = &tokens[(image * shape.height / 2 + at) * width * dim..][..rows * dim];
+    let tasks: Vec<_> = runs.iter().zip(shape.parts(to.take(batch), &runs, 2)).collect();
+    each(tasks, batch * shape.height / 2 * line * dim, |(run, out)| {
+        let rows = run.count * width;
+        let tokens = &tokens[(run.image * shape.height / 2 + run.first) * width * dim..][..rows * dim];
         scratch::with(rows * outputs, |values| {
             first.run(tokens, values);
             shuffle(values, width, outputs / 4, out, [shape.line(), shape.channels]);
@@ -169,19 +165,27 @@ impl Level {
         batch * shape.height * (self.fuse.work() + shape.width * self.fuse.outputs() * self.up.outputs())
     }
 
-    /// To the next finer level's map.
-    fn up(&self, from: &Maps, to: &mut Maps, batch: usize, feature: &mut [f32]) {
-        let (shape, finer) = (from.shape, to.shape);
+    /// The runs that the `wanted` lines of a map are worked on in, and the part of `feature` of each.
+    fn runs<'a>(
+        &self,
+        shape: MapShape,
+        wanted: &Lines,
+        feature: &'a mut [f32],
+    ) -> (Vec<Run>, Vec<&'a mut [f32]>) {
         let line = shape.width * self.fuse.outputs();
-        let lines = lines(line, shape.height);
-        let per_image = shape.height.div_ceil(lines);
-        let mut features = parts(feature, (shape.height * line).max(1), lines * line);
-        let outs = finer.parts(to.take(batch), batch, 2 * lines);
-        let tasks: Vec<_> = outs.map(|out| (out, features.next().unwrap_or_default())).enumerate().collect();
-        each(tasks, self.work(shape, batch), |(task, (out, feature))| {
-            let (image, at) = (task / per_image, task % per_image * lines);
-            let rows = lines.min(shape.height - at) * shape.width;
-            self.values(from.image(image), at, feature, rows, |values| {
+        let runs = wanted.runs(lines(line, shape.height));
+        let step = if feature.is_empty() { [0; 3] } else { [shape.height * line, 0, line] };
+        let features = split(feature, &runs, step).collect();
+        (runs, features)
+    }
+
+    /// To the next finer level's map.
+    fn up(&self, from: &Maps, wanted: &Lines, to: &mut Maps, batch: usize, feature: &mut [f32]) {
+        let (shape, finer) = (from.shape, to.shape);
+        let (runs, features) = self.runs(shape, wanted, feature);
+        let outs = finer.parts(to.take(batch), &runs, 2).zip(features);
+        each(runs.iter().zip(outs).collect(), self.work(shape, batch), |(run, (out, feature))| {
+            self.values(from.image(run.image), run.first, feature, run.count * shape.width, |values| {
                 let channels = self.up.outputs() / 4;
                 shuffle(values, shape.width, channels, out, [finer.line(), finer.channels]);
             });
@@ -192,31 +196,23 @@ impl Level {
     fn finish(
         &self,
         from: &Maps,
+        wanted: &Lines,
         input: &Maps,
-        batch: usize,
         residual: bool,
         output: &mut Output,
         feature: &mut [f32],
     ) {
         let (shape, pixels) = (from.shape, input.shape);
-        let line = shape.width * self.fuse.outputs();
-        let lines = lines(line, shape.height);
-        let per_image = shape.height.div_ceil(lines);
-        let mut features = parts(feature, (shape.height * line).max(1), lines * line);
+        let (runs, features) = self.runs(shape, wanted, feature);
         let (channels, extra) = (pixels.channels, self.up.outputs() / 4 - pixels.channels);
         let area = pixels.width * pixels.height;
-        let images = parts(&mut output.image, area * channels, 2 * lines * pixels.width * channels);
-        let mut extras =
-            parts(&mut output.extra, (area * extra).max(1), (2 * lines * pixels.width * extra).max(1));
-        let tasks = images.map(|image| {
-            let pixels = Pixels { image, extra: extras.next().unwrap_or_default() };
-            (pixels, features.next().unwrap_or_default())
-        });
-        each(tasks.enumerate().collect(), self.work(shape, batch), |(task, (out, feature))| {
-            let (index, at) = (task / per_image, task % per_image * lines);
-            let rows = lines.min(shape.height - at) * shape.width;
-            let Pixels { image, extra: extras } = out;
-            self.values(from.image(index), at, feature, rows, |values| {
+        let batch = output.image.len() / (area * channels);
+        let step = |channels| [area * channels, 0, 2 * pixels.width * channels];
+        let images = split(&mut output.image, &runs, step(channels));
+        let outs = images.zip(split(&mut output.extra, &runs, step(extra))).zip(features);
+        let tasks: Vec<_> = runs.iter().zip(outs).collect();
+        each(tasks, self.work(shape, batch), |(run, ((image, extras), feature))| {
+            self.values(from.image(run.image), run.first, feature, run.count * shape.width, |values| {
                 let outputs = channels + extra;
                 for (i, values) in values.chunks_exact(outputs).enumerate() {
                     let (row, sub) = (i / 4, i % 4);
@@ -227,7 +223,7 @@ impl Level {
                 }
             });
             if residual {
-                add_pixels(image, input, index, 2 * at);
+                add_pixels(image, input, run.image, 2 * run.first);
             }
         });
     }
@@ -247,8 +243,8 @@ fn patches(
     proj: &Normed,
     p: usize,
     tokens: &[f32],
+    wanted: &Lines,
     input: &Maps,
-    batch: usize,
     residual: bool,
     output: &mut [f32],
 ) {
@@ -256,13 +252,12 @@ fn patches(
     let (rows, columns) = (height / p, width / p);
     let dim = proj.inputs();
     let line = columns * proj.outputs();
-    let lines = lines(line, rows);
-    let per_image = rows.div_ceil(lines);
-    let work = batch * rows * line * dim;
-    let tasks: Vec<_> = parts(output, rows * line, lines * line).enumerate().collect();
-    each(tasks, work, |(task, out)| {
-        let (image, at) = (task / per_image, task % per_image * lines);
-        let tokens = &tokens[(image * rows + at) * columns * dim..][..out.len() / line * columns * dim];
+    let runs = wanted.runs(lines(line, rows));
+    let work = output.len() * dim;
+    let tasks: Vec<_> = runs.iter().zip(split(output, &runs, [rows * line, 0, line])).collect();
+    each(tasks, work, |(run, out)| {
+        let at = (run.image * rows + run.first) * columns * dim;
+        let tokens = &tokens[at..][..run.count * columns * dim];
         scratch::with(out.len(), |values| {
             proj.run(tokens, values);
             for (i, values) in values.chunks_exact(p * channels).enumerate() {
@@ -272,7 +267,7 @@ fn patches(
             }
         });
         if residual {
-            add_pixels(out, input, image, at * p);
+            add_pixels(out, input, run.image, run.first * p);
         }
     });
 }

@@ -1,6 +1,7 @@
 //! Feature maps with a border of zeros, so that a 3 x 3 convolution needs neither a copy nor a special case.
 
 use super::linear::{Left, Linear};
+use super::lines::{Run, split};
 use crate::kernels::aligned::Aligned;
 use crate::kernels::product::Segment;
 
@@ -31,12 +32,14 @@ impl MapShape {
         self.line() + self.channels
     }
 
-    /// Lines inside the border of every image, `lines` at a time; each part begins at its first inner pixel.
-    pub fn parts(self, data: &mut [f32], batch: usize, lines: usize) -> impl Iterator<Item = &mut [f32]> {
-        data.chunks_mut(self.image()).take(batch).flat_map(move |image| {
-            let (_, inner) = image.split_at_mut(self.inside());
-            inner[..self.height * self.line()].chunks_mut(lines * self.line())
-        })
+    /// The lines of every run, each of which stands for `lines` lines; a part begins at its first inner pixel.
+    pub fn parts<'a>(
+        self,
+        data: &'a mut [f32],
+        runs: &[Run],
+        lines: usize,
+    ) -> impl Iterator<Item = &'a mut [f32]> {
+        split(data, runs, [self.image(), self.inside(), lines * self.line()])
     }
 
     /// Rows of `width` pixels of `from` into the channels from `first` on of the pixels of `to`, a part of this map.

@@ -7,6 +7,7 @@
 //!   while the block lies in a second-level cache. So do convolution, GELU, the next linear map and its pixel shuffle.
 //! - Maps are channels last with a border of zeros; the stem writes its levels beside the channels that the pyramid
 //!   head will fill, so nothing is concatenated.
+//! - Where every patch is looked at in one of several masked passes only, each pass computes what those patches ask for.
 //! - Work is cut by shape alone, so no result depends on the number of threads.
 //!
 //! The model that it follows is [`Mae`](crate::model::Mae), to which it is held by test within 1e-5.
@@ -19,12 +20,15 @@ mod embed;
 mod encoder;
 mod features;
 mod head;
+mod judged;
 mod linear;
+mod lines;
 mod map;
+mod plan;
 mod rows;
 mod task;
 
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use self::blocks::Source;
 use self::decoder::Decoder;
@@ -35,6 +39,7 @@ pub use self::features::{Feature, FeatureMap};
 use self::head::Head;
 use self::linear::Linear;
 use self::map::{MapShape, Maps};
+use self::plan::Plan;
 use self::task::Blocks;
 use crate::config::{self, ModelConfig, PatchEmbed};
 use crate::kernels::aligned::Aligned;
@@ -67,6 +72,8 @@ pub struct Engine {
     encoder: Encoder,
     decoder: Decoder,
     head: Head,
+    /// The stem's levels of an image that is hidden altogether; made when they are first needed.
+    blank: OnceLock<Vec<Maps>>,
     /// Buffers of passes that are over.
     idle: Mutex<Vec<Workspace>>,
 }
@@ -140,6 +147,7 @@ impl Engine {
             config: config.clone(),
             maps,
             skip,
+            blank: OnceLock::new(),
             idle: Mutex::default(),
         })
     }
@@ -157,32 +165,38 @@ impl Engine {
         let batch = images.len() / (height * width * channels);
         assert_eq!(images.len(), batch * height * width * channels, "whole images");
         assert!(mask.is_none_or(|mask| mask.batch() == batch), "a mask per image");
-        let mut buffers =
-            self.idle.lock().ok().and_then(|mut idle| idle.pop()).unwrap_or_else(|| Workspace {
-                maps: self.maps.iter().map(|&shape| Maps::new(shape)).collect(),
-                ..Workspace::default()
-            });
-        let output = self.pass(&mut buffers, images, batch, mask, wanted);
+        self.pass(images, &Plan::whole(&self.config, &self.maps, batch), mask, wanted)
+    }
+
+    fn workspace(&self) -> Workspace {
+        Workspace { maps: self.maps.iter().map(|&shape| Maps::new(shape)).collect(), ..Workspace::default() }
+    }
+
+    fn pass(&self, images: &[f32], plan: &Plan<'_>, mask: Option<&Mask>, wanted: &[Feature]) -> Output {
+        let idle = self.idle.lock().ok().and_then(|mut idle| idle.pop());
+        let mut buffers = idle.unwrap_or_else(|| self.workspace());
+        let output = self.pass_in(&mut buffers, images, plan, mask, wanted);
         if let Ok(mut idle) = self.idle.lock() {
             idle.push(buffers);
         }
         output
     }
 
-    fn pass(
+    fn pass_in(
         &self,
         buffers: &mut Workspace,
         images: &[f32],
-        batch: usize,
+        plan: &Plan<'_>,
         mask: Option<&Mask>,
         wanted: &[Feature],
     ) -> Output {
-        let MapShape { height, width, channels } = self.maps[0];
+        let (batch, MapShape { height, width, channels }) = (plan.batch, self.maps[0]);
         let patch_size = self.config.patch_size;
-        let tokens = (height / patch_size) * (width / patch_size);
+        let columns = width / patch_size;
+        let tokens = height / patch_size * columns;
         let masked = mask.map(Masked::new);
-        embed::load(images, &mut buffers.maps[0], batch, patch_size, masked.as_ref());
-        self.embed.run(buffers, &self.skip, batch, &self.positions);
+        embed::load(images, &mut buffers.maps[0], plan, patch_size, masked.as_ref());
+        self.embed.run(buffers, plan, &self.skip, &self.positions);
         let visible = match &masked {
             Some(masked) => {
                 let dim = self.config.embed_dim;
@@ -199,7 +213,8 @@ impl Engine {
         };
         let [blocks, visible] = [tokens, visible].map(|tokens| Blocks::new(batch, tokens));
         self.encoder.run(buffers, visible);
-        self.decoder.run(buffers, &self.encoder, (blocks, visible), masked.as_ref());
+        let decoded = plan.decoded.finer(columns);
+        self.decoder.run(buffers, &self.encoder, (blocks, visible), masked.as_ref(), &decoded);
 
         let area = batch * height * width;
         let mut output = Output {
@@ -209,7 +224,7 @@ impl Engine {
         };
         let mut maps = self.head_buffers(batch, wanted);
         let residual = self.config.output == config::Output::Residual;
-        self.head.run(buffers, batch, residual, &mut output, &mut maps);
+        self.head.run(buffers, plan, residual, &mut output, &mut maps);
         output.features = wanted
             .iter()
             .map(|&feature| self.feature(buffers, feature, &mut maps, batch, masked.as_ref()))

@@ -46,22 +46,6 @@ impl Mask {
         Self { grid, hidden }
     }
 
-    /// `passes` masks of one image that together hide every patch, each `ceil(N / passes)` of them, block-wise
-    /// (after RIAD, Zavrtanik et al. 2021, and InTra, Pirnay and Chai 2022). A few patches are hidden twice
-    /// where N is not a multiple of `passes`.
-    pub fn complementary(config: &MaskConfig, grid: [usize; 2], passes: usize, rng: &mut impl Rng) -> Self {
-        let n = grid[0] * grid[1];
-        let order = block_order(config, grid, rng);
-        let each = n.div_ceil(passes);
-        let hidden = (0..passes)
-            .map(|k| {
-                let cells: Vec<usize> = (k * each..(k + 1) * each).map(|i| order[i % n]).collect();
-                flags(n, &cells)
-            })
-            .collect();
-        Self { grid, hidden }
-    }
-
     /// Rows and columns of the patch grid.
     pub fn grid(&self) -> [usize; 2] {
         self.grid
@@ -105,21 +89,29 @@ impl Mask {
 
     /// 1 where a pixel is hidden, `[B, H, W, 1]` flattened, for patches of side `p`.
     pub fn pixels(&self, p: usize) -> Vec<f32> {
-        let [rows, columns] = self.grid;
-        let mut values = Vec::with_capacity(self.batch() * rows * columns * p * p);
-        for image in &self.hidden {
-            for row in image.chunks_exact(columns) {
-                let start = values.len();
-                for &hidden in row {
-                    values.extend(std::iter::repeat_n(f32::from(u8::from(hidden)), p));
-                }
-                for _ in 1..p {
-                    values.extend_from_within(start..start + columns * p);
-                }
+        pixels(self.grid, self.hidden.iter().cloned(), p)
+    }
+}
+
+/// 1 at the pixels of the patches that are flagged, image by image.
+pub(super) fn pixels(
+    [rows, columns]: [usize; 2],
+    flags: impl ExactSizeIterator<Item = Vec<bool>>,
+    p: usize,
+) -> Vec<f32> {
+    let mut values = Vec::with_capacity(flags.len() * rows * columns * p * p);
+    for image in flags {
+        for row in image.chunks_exact(columns) {
+            let start = values.len();
+            for &flag in row {
+                values.extend(std::iter::repeat_n(f32::from(u8::from(flag)), p));
+            }
+            for _ in 1..p {
+                values.extend_from_within(start..start + columns * p);
             }
         }
-        values
     }
+    values
 }
 
 /// All cells, those of random rectangles first: a prefix of any length is block-wise and exact.
@@ -170,18 +162,6 @@ mod tests {
             assert_eq!(mask.hidden_count(), 144);
             for image in 0..3 {
                 assert_eq!(mask.hidden(image).iter().filter(|&&h| h).count(), 144);
-            }
-        }
-    }
-
-    #[test]
-    fn complementary_masks_hide_every_patch() {
-        let config = RunConfig::preset(Preset::Light).mask;
-        for passes in [2, 3, 4, 7] {
-            let mut rng = ChaCha8Rng::seed_from_u64(passes as u64);
-            let mask = Mask::complementary(&config, [5, 7], passes, &mut rng);
-            for cell in 0..35 {
-                assert!((0..passes).any(|k| mask.hidden(k)[cell]));
             }
         }
     }

@@ -3,6 +3,7 @@
 
 pub mod aggregation;
 pub mod attention;
+mod complementary;
 pub mod decoder;
 pub mod encoder;
 mod flops;
@@ -18,6 +19,7 @@ pub mod patchify;
 pub mod pos_embed;
 mod weights;
 
+pub use complementary::Complementary;
 pub use mae::{Mae, Reconstruction};
 pub use mask::Mask;
 pub use weights::{Array, Weights, load_weights, read_gradients};

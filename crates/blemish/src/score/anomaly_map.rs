@@ -1,31 +1,24 @@
 //! Anomaly maps: how far each pixel is from what the model thinks it should be. Higher = more defective.
 
 use burn::tensor::{Tensor, TensorData};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
 use super::scorer::Scorer;
-use crate::config::{MapKind, MaskConfig, Reduce, ScoreConfig};
+use crate::config::{MapKind, Reduce, ScoreConfig};
 use crate::data::Image;
 use crate::kernels::blur::blur_same_reflect;
 use crate::loss;
-use crate::model::Mask;
+use crate::model::Complementary;
 
 /// One map per image, `[H, W]`, smoothed, not calibrated.
 ///
 /// `images` are normalised and of the model's size. With `score.passes` above 1, every patch is judged while it
-/// is hidden: the maps of complementary block masks are put together.
-pub fn anomaly_maps(
-    model: &Scorer,
-    images: &[Image],
-    score: &ScoreConfig,
-    mask: &MaskConfig,
-) -> Vec<Vec<f32>> {
+/// is hidden: the map compares the image with what complementary masks have left of it, put together.
+pub fn anomaly_maps(model: &Scorer, images: &[Image], score: &ScoreConfig) -> Vec<Vec<f32>> {
     let [h, w] = model.image_size();
     let mut maps = if score.passes == 1 {
         unmasked(model, images, score.map)
     } else {
-        images.iter().map(|image| complementary(model, image, score, mask)).collect()
+        images.iter().flat_map(|image| complementary(model, image, score)).collect()
     };
     if score.smooth_sigma > 0.0 {
         for map in &mut maps {
@@ -41,26 +34,11 @@ fn unmasked(model: &Scorer, images: &[Image], kind: MapKind) -> Vec<Vec<f32>> {
     split(map_of(kind, output.image, output.logit, input))
 }
 
-/// Each patch from the pass that hid it; patches hidden twice are averaged.
-fn complementary(model: &Scorer, image: &Image, score: &ScoreConfig, mask: &MaskConfig) -> Vec<f32> {
-    let [h, w] = model.image_size();
-    let p = model.config().patch_size;
-    // A fixed seed: the same image always gets the same score.
-    let rng = &mut ChaCha8Rng::seed_from_u64(0);
-    let masks = Mask::complementary(mask, [h / p, w / p], score.passes, rng);
-    let input = batch(model, std::slice::from_ref(image)).repeat_dim(0, score.passes);
-    let output = model.forward(input.clone(), Some(&masks));
-    let maps = split(map_of(score.map, output.image, output.logit, input));
-    let hidden = masks.pixels(p);
-    let mut sum = vec![0.0; h * w];
-    let mut count = vec![0.0; h * w];
-    for (map, hidden) in maps.iter().zip(hidden.chunks_exact(h * w)) {
-        for (((s, c), m), hide) in sum.iter_mut().zip(&mut count).zip(map).zip(hidden) {
-            *s += m * hide;
-            *c += hide;
-        }
-    }
-    sum.iter().zip(&count).map(|(s, c): (&f32, &f32)| s / c.max(1.0)).collect()
+fn complementary(model: &Scorer, image: &Image, score: &ScoreConfig) -> Vec<Vec<f32>> {
+    let grid = model.image_size().map(|s| s / model.config().patch_size);
+    let input = batch(model, std::slice::from_ref(image));
+    let output = model.forward_judged(input.clone(), &Complementary::bands(grid, score.passes));
+    split(map_of(score.map, output.image, output.logit, input))
 }
 
 fn batch(model: &Scorer, images: &[Image]) -> Tensor<4> {

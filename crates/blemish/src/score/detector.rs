@@ -156,12 +156,7 @@ impl Detector {
         if network > 0.0 {
             // A few at a time: enough to fill the machine, little enough to keep memory small.
             for (images, maps) in images.chunks(8).zip(maps.chunks_mut(8)) {
-                maps.clone_from_slice(&anomaly_maps(
-                    &self.model,
-                    images,
-                    &self.config.score,
-                    &self.config.mask,
-                ));
+                maps.clone_from_slice(&anomaly_maps(&self.model, images, &self.config.score));
             }
             if let Some(position) = position {
                 maps.iter_mut().for_each(|map| position.apply(map));

@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 use burn::tensor::{Tensor, TensorData};
 
 use crate::config::Precision;
-use crate::engine::Engine;
-use crate::model::{Mae, Mask, Reconstruction, Weights};
+use crate::engine::{Engine, Output};
+use crate::model::{Complementary, Mae, Mask, Reconstruction, Weights};
 
 /// A model, and the engine that stands in for its forward pass on a CPU; made when it is first needed.
 #[derive(Clone, Debug)]
@@ -41,16 +41,40 @@ impl Scorer {
 
     /// [`Mae::forward`].
     pub fn forward(&self, images: Tensor<4>, mask: Option<&Mask>) -> Reconstruction {
-        let Some(engine) = self.engine() else { return self.model.forward(images, mask) };
+        match self.engine() {
+            Some(engine) => self.on_engine(images, |values| engine.forward(values, mask, &[])),
+            None => self.model.forward(images, mask),
+        }
+    }
+
+    /// One image, `[1, H, W, C]`, every patch of it as [`Mae::forward`] gives it with the mask that judges it.
+    pub fn forward_judged(&self, image: Tensor<4>, parts: &Complementary) -> Reconstruction {
+        match self.engine() {
+            Some(engine) => self.on_engine(image, |values| engine.forward_judged(values, parts)),
+            None => self.on_model(image, parts),
+        }
+    }
+
+    fn on_engine(&self, images: Tensor<4>, run: impl FnOnce(&[f32]) -> Output) -> Reconstruction {
         let [b, h, w, c] = images.dims();
         let device = images.device();
         let values: Vec<f32> = images.into_data().try_into_vec().unwrap_or_default();
-        let output = engine.forward(&values, mask, &[]);
+        let output = run(&values);
         let map = |values: Vec<f32>, channels| {
             Tensor::from_data(TensorData::new(values, [b, h, w, channels]), &device)
         };
         let logit = self.config().defect_logit.then(|| map(output.extra, 1));
         Reconstruction { image: map(output.image, c), logit }
+    }
+
+    /// [`forward_judged`](Self::forward_judged) from whole passes.
+    fn on_model(&self, image: Tensor<4>, parts: &Complementary) -> Reconstruction {
+        let ([_, h, w, _], passes) = (image.dims(), parts.masks().batch());
+        let judged = TensorData::new(parts.pixels(self.config().patch_size), [passes, h, w, 1]);
+        let judged = Tensor::<4>::from_data(judged, &image.device());
+        let output = self.model.forward(image.repeat_dim(0, passes), Some(parts.masks()));
+        let joined = |output: Tensor<4>| (output * judged.clone()).sum_dim(0);
+        Reconstruction { image: joined(output.image), logit: output.logit.map(joined) }
     }
 }
 
@@ -63,5 +87,37 @@ impl Deref for Scorer {
 
     fn deref(&self) -> &Mae {
         &self.model
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::config::{Preset, RunConfig};
+
+    #[test]
+    fn the_engine_and_whole_passes_judge_alike() {
+        for preset in [Preset::Light, Preset::Diyt] {
+            let mut config = RunConfig::preset(preset).model;
+            (config.depth, config.embed_dim) = (3, 96);
+            let rng = &mut ChaCha8Rng::seed_from_u64(5);
+            let model = Mae::new(&config, [112, 80], 3, rng, &Device::flex());
+            let model =
+                model.update(|_, values| values.iter_mut().for_each(|v| *v += rng.random_range(-0.1..0.1)));
+            let scorer = Scorer::new(model, Precision::F32);
+            let values: Vec<f32> = (0..112 * 80 * 3).map(|_| rng.random()).collect();
+            let image = Tensor::from_data(TensorData::new(values, [1, 112, 80, 3]), &Device::flex());
+            let parts = Complementary::bands([7, 5], 4);
+            let [fast, slow] = [scorer.forward_judged(image.clone(), &parts), scorer.on_model(image, &parts)];
+            let far = |a: Tensor<4>, b: Tensor<4>| (a - b).abs().max().into_scalar::<f32>();
+            assert!(far(fast.image, slow.image) < 1e-4);
+            if let (Some(fast), Some(slow)) = (fast.logit, slow.logit) {
+                assert!(far(fast, slow) < 1e-4);
+            }
+        }
     }
 }

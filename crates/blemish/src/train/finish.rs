@@ -15,6 +15,8 @@ use crate::score::{Detector, Normal, PositionMap, thresholds};
 
 /// Training images whose maps make the position map.
 const POSITION_IMAGES: usize = 64;
+/// Training images that ridges are learnt from, at most: from 50 a spread is only known to a tenth of itself.
+const RIDGE_IMAGES: usize = 256;
 
 /// Makes the detector: the position map from training images, the thresholds from held-out ones.
 ///
@@ -85,7 +87,7 @@ fn remember(config: &RunConfig, detector: &Detector, data: &TrainingData) -> Nor
         normal.memory = memory.map(|memory| memory.in_units_of(&unseen));
     }
     if ridges {
-        let step = kept.len().div_ceil(POSITION_IMAGES).max(1);
+        let step = kept.len().div_ceil(RIDGE_IMAGES).max(1);
         let some: Vec<Image> = kept.into_iter().step_by(step).collect();
         normal.ridges = Ridges::fit(&some).map(|ridges| ridges.in_units_of(&unseen));
     }

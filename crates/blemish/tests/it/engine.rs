@@ -1,9 +1,12 @@
 //! The scoring engine against the model that it follows.
 
-use blemish::config::{AggregationKeys, Head, ModelConfig, Norm, PatchEmbed, Preset, RunConfig, Sinusoid};
+use blemish::config::{
+    AggregationKeys, Head, MaskConfig, MaskStrategy, ModelConfig, Norm, PatchEmbed, Preset, RunConfig,
+    Sinusoid,
+};
 use blemish::engine::{Engine, Feature, Output, Precision};
 use blemish::format::{ImportOptions, import_pytorch};
-use blemish::model::{Mae, Mask};
+use blemish::model::{Complementary, Mae, Mask};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -143,6 +146,75 @@ fn bf16_stays_near() {
         let mask = Mask::draw(&settings, grid, 2, &mut ChaCha8Rng::seed_from_u64(7));
         for mask in [None, Some(&mask)] {
             agrees(&format!("bf16, {name}"), &model, &engine, &images, mask, 2e-2);
+        }
+    }
+}
+
+/// The values of every patch from the pass that judges it; `passes` is `[K, H, W, ..]`.
+fn judged(passes: &[f32], parts: &Complementary, [height, width]: [usize; 2]) -> Vec<f32> {
+    let grid = parts.masks().grid();
+    let image = passes.len() / parts.masks().batch();
+    let pixel = |at: usize| {
+        let (y, x) = (at / width, at % width);
+        let pass = parts.judged_in()[y / (height / grid[0]) * grid[1] + x / (width / grid[1])];
+        let step = image / (height * width);
+        &passes[pass * image + at * step..][..step]
+    };
+    (0..height * width).flat_map(pixel).copied().collect()
+}
+
+/// Judges first, so that buffers hold nothing of the passes that follow.
+fn judges(what: &str, model: &Mae, precision: Precision, parts: &Complementary) {
+    let (engine, size) = (engine(model, precision), model.image_size());
+    let image = images(model, 1, 6);
+    let passes = parts.masks().batch();
+    for round in 0..2 {
+        let what = format!("{what}, {precision:?}, round {round}");
+        let got = engine.forward_judged(&image, parts);
+        let whole = engine.forward(&image.repeat(passes), Some(parts.masks()), &[]);
+        assert_close(&what, &got.image, &judged(&whole.image, parts, size), CLOSE);
+        assert_close(&what, &got.extra, &judged(&whole.extra, parts, size), CLOSE);
+        if precision == Precision::F32 && round == 0 {
+            let data = TensorData::new(image.repeat(passes), [passes, size[0], size[1], model.channels()]);
+            let whole = model.forward(Tensor::from_data(data, &model.device()), Some(parts.masks()));
+            assert_close(&what, &got.image, &judged(&values(whole.image), parts, size), CLOSE);
+            let logit = whole.logit.map(values).unwrap_or_default();
+            assert_close(&what, &got.extra, &judged(&logit, parts, size), CLOSE);
+        }
+        // What another image leaves behind.
+        engine.forward(&images(model, passes, 9), None, &[]);
+    }
+}
+
+#[test]
+fn judged_patches_are_those_of_whole_passes() {
+    for (name, config) in configurations() {
+        for (seed, size) in [[48, 80], [112, 144], [176, 48], [16, 32]].into_iter().enumerate() {
+            let model = random_model(&config, size, 1 + seed % 2 * 2, seed as u64);
+            let grid = size.map(|s| s / config.patch_size);
+            let rng = &mut ChaCha8Rng::seed_from_u64(seed as u64);
+            let passes = 2 + seed;
+            let mask = MaskConfig { mask_ratio: 0.75, ..RunConfig::preset(Preset::Light).mask };
+            let strategy = if seed % 2 == 0 { MaskStrategy::Block } else { MaskStrategy::Random };
+            let masks = Mask::draw(&MaskConfig { strategy, ..mask }, grid, passes, rng);
+            // Patches that are judged while they are shown are no use, but the property holds for them too.
+            let judged_in = (0..grid[0] * grid[1]).map(|_| rng.random_range(0..passes)).collect();
+            for parts in [Complementary::new(masks, judged_in), Complementary::bands(grid, passes)] {
+                for precision in [Precision::F32, Precision::Bf16] {
+                    judges(&format!("{name}, {size:?}"), &model, precision, &parts);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn judged_patches_of_the_presets() {
+    for preset in [Preset::Light, Preset::Diyt] {
+        let config = ModelConfig { depth: 3, ..RunConfig::preset(preset).model };
+        let model = random_model(&config, [256, 192], 3, 1);
+        for precision in [Precision::F32, Precision::Bf16] {
+            judges(&format!("{preset:?}"), &model, precision, &Complementary::bands([16, 12], 4));
         }
     }
 }
