@@ -99,11 +99,11 @@ class Models:
                 child.receive()
             except Missing as reason:
                 self.drop(name, reason)
-        self.compare(preset)
+        exact = self.compare(preset)
         self.like(preset, "f32", [name for name in NAMES if name not in ROUNDED], ["torch_f32"], flops, last)
         self.masked(preset)
         self.ours.ask("load", folder=folder, precision="bf16")
-        self.rounded(preset)
+        self.rounded(preset, exact)
         self.like(preset, "bf16", ROUNDED, list(TRAINING), flops, last)
 
     def like(self, preset: str, precision: str, names: list[str], learners: list[str], flops: int, last: bool) -> None:
@@ -128,11 +128,12 @@ class Models:
             self.drop(name, reason)
             return None
 
-    def compare(self, preset: str) -> None:
-        """Outputs first: a peer that computes something else is no peer."""
-        mine = self.output(preset, "blemish")
+    def compare(self, preset: str) -> array | None:
+        """Outputs first: a peer that computes something else is no peer. PyTorch's f32 outputs."""
+        mine, exact = self.output(preset, "blemish"), None
         for name in [name for name in NAMES if name in self.peers and name != "torch_compile"]:
             theirs = self.output(preset, name)
+            exact = theirs if name == "torch_f32" else exact
             if theirs is not None:
                 error = difference(mine, theirs)
                 verdict = ("agrees" if error <= TOLERANCE else "**differs**") if name not in ROUNDED else "another precision"
@@ -144,11 +145,12 @@ class Models:
                 verdict = "agrees" if abs(a / b - 1) <= TOLERANCE else "**differs**"
                 verdict = verdict if name == "torch_f32" else "another precision"
                 self.agree(preset, name, what.replace("_", " "), abs(a / b - 1), verdict)
+        return exact
 
-    def rounded(self, preset: str) -> None:
-        """How far our bf16 takes the outputs from a peer's f32."""
-        if "torch_f32" in self.peers:
-            error = difference(self.output(preset, "blemish"), self.output(preset, "torch_f32"))
+    def rounded(self, preset: str, exact: array | None) -> None:
+        """How far our bf16 takes the outputs from a peer's f32, which it gave before it was trained any further."""
+        if exact is not None:
+            error = difference(self.output(preset, "blemish"), exact)
             self.agree(preset, "torch_f32", "outputs, ours in bf16", error, "another precision")
 
     def agree(self, preset: str, name: str, what: str, error: float, verdict: str) -> None:

@@ -26,7 +26,7 @@ class Plan:
 FULL = Plan(
     image_size=None, inference_batches=[1, 16], training_batches=[16, 32], doublings=[1, 2, 4, 8, 16, 32],
     sides=[[128, 128], [128, 256], [256, 256], [256, 512], [512, 512]], matmul=2048, maps=(160, 256), pictures=(1000, 1024),
-    chunks=2, starts=20, least=3, budget=6.0,
+    chunks=2, starts=20, least=3, budget=4.0,
 )
 SMOKE = Plan(
     image_size=[64, 64], inference_batches=[1, 2], training_batches=[2], doublings=[1, 2], sides=[[64, 64], [64, 128]],

@@ -72,22 +72,22 @@ impl Scale {
         };
         let sample: Vec<Vec<f32>> = images.par_iter().enumerate().map(sampled).collect();
         let components = Components::new(&sample.concat(), values, config.components);
-        let projected: Vec<Vec<f32>> =
-            images.par_iter().map(|image| components.project(&grid.patches(image))).collect();
+        // As bf16 numbers, which make half the memory, and half the file.
+        let short = |v: f32| (bf16::rounded(v).to_bits() >> 16) as u16;
+        let projected = |image: &Image| -> Vec<u16> {
+            components.project(&grid.patches(image)).into_iter().map(short).collect()
+        };
+        let projected: Vec<Vec<u16>> = images.par_iter().map(projected).collect();
         let count = components.count();
         let keep = config.prototypes.min(images.len());
-        let prototypes: Vec<f32> = (0..grid.places())
-            .into_par_iter()
-            .flat_map_iter(|place| {
-                let here: Vec<f32> =
-                    projected.iter().flat_map(|p| p[place * count..][..count].iter().copied()).collect();
-                let chosen = k_centres(&here, count, keep);
-                // As bf16 numbers, which make half the file.
-                chosen.into_iter().flat_map(move |i| {
-                    here[i * count..][..count].iter().map(|&v| bf16::rounded(v)).collect::<Vec<_>>()
-                })
-            })
-            .collect();
+        let mut prototypes = vec![0.0; places * keep * count];
+        prototypes.par_chunks_exact_mut((keep * count).max(1)).enumerate().for_each(|(place, out)| {
+            let here = projected.iter().flat_map(|p| &p[place * count..][..count]);
+            let here: Vec<f32> = here.map(|&bits| f32::from_bits(u32::from(bits) << 16)).collect();
+            for (out, i) in out.chunks_exact_mut(count).zip(k_centres(&here, count, keep)) {
+                out.copy_from_slice(&here[i * count..][..count]);
+            }
+        });
         Self::new(grid, components, prototypes, 1.0)
     }
 
@@ -184,6 +184,13 @@ impl Memory {
             let sum: f32 = good.iter().map(largest).sum();
             scale.unit = (sum / good.len() as f32).max(f32::MIN_POSITIVE);
         }
+        self
+    }
+
+    /// The same memory in the units of `other`, which has the same scales.
+    #[must_use]
+    pub fn in_units_like(mut self, other: &Self) -> Self {
+        self.scales.iter_mut().zip(&other.scales).for_each(|(scale, other)| scale.unit = other.unit);
         self
     }
 

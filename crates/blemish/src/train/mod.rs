@@ -7,6 +7,7 @@ mod event;
 mod finish;
 mod objective;
 mod optimizer;
+mod remember;
 mod run;
 mod schedule;
 mod split;

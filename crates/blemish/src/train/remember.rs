@@ -1,0 +1,171 @@
+//! What good images teach beside the network, and what good images score that it was not learnt from.
+
+use super::split::TrainingData;
+use crate::config::{Keep, MapKind, RunConfig};
+use crate::data::{ByteImage, Image};
+use crate::error::{Error, Result};
+use crate::memory::Memory;
+use crate::ridges::Ridges;
+use crate::score::{Detector, Normal};
+
+/// Training images that ridges are learnt from, at most: from 50 a spread is only known to a tenth of itself.
+const RIDGE_IMAGES: usize = 256;
+/// Parts of the training images, each of which is scored by what the others teach.
+const FOLDS: usize = 5;
+
+/// Memory and ridges, as far as the configuration keeps them, and the units in which they are joined with the network.
+pub fn remember(detector: &Detector, data: &TrainingData) -> Normal {
+    let (config, normal) = (detector.config(), detector.normal().clone());
+    let keeps = [config.score.memory.keep, config.score.ridges].contains(&Keep::Always);
+    if !keeps {
+        return normal;
+    }
+    // Units come from images that are not remembered: the held-out ones, else a fold.
+    let (kept, unseen) = if data.holdout.is_empty() {
+        fold(&data.train, FOLDS - 1)
+    } else {
+        (data.train.iter().collect(), data.holdout.iter().collect())
+    };
+    let largest = maps(detector, &unseen).into_iter().map(|map| map.into_iter().fold(0.0, f32::max));
+    let unit = largest.sum::<f32>() / unseen.len().max(1) as f32;
+    let (memory, ridges) = learn(config, &kept);
+    let unseen = normalised(config, &unseen);
+    Normal {
+        unit: (unit > 0.0).then_some(unit),
+        memory: memory.map(|memory| memory.in_units_of(&unseen)),
+        ridges: ridges.map(|ridges| ridges.in_units_of(&unseen)),
+        ..normal
+    }
+}
+
+/// Scores of good images that nothing was learnt from. These are the held-out ones and, where the network, which has seen
+/// all training images, is not heard, also every training image, scored by what the other folds teach (cross-conformal
+/// prediction, Vovk 2015): a share of false alarms cannot be read off a dozen scores. Where there are neither, the
+/// training images must do.
+///
+/// # Errors
+/// A map is not finite.
+pub fn good_scores(detector: &Detector, data: &TrainingData) -> Result<Vec<f32>> {
+    let (config, normal) = (detector.config(), detector.normal());
+    let network = match config.score.map {
+        MapKind::Memory => false,
+        MapKind::Fused => normal.weights[0] > 0.0,
+        _ => true,
+    };
+    let mut scores = scored(detector, &data.holdout.iter().collect::<Vec<_>>())?;
+    if !network && data.train.len() >= 2 * FOLDS {
+        for i in 0..FOLDS {
+            let (kept, unseen) = fold(&data.train, i);
+            let (memory, ridges) = learn(config, &kept);
+            // In the final units, so that scores can be compared.
+            let memory = memory.zip(normal.memory.as_ref()).map(|(fold, all)| fold.in_units_like(all));
+            let ridges = ridges.zip(normal.ridges.as_ref());
+            let normal = Normal {
+                unit: normal.unit,
+                memory,
+                ridges: ridges.map(|(fold, all)| Ridges { unit: all.unit, ..fold }),
+                weights: normal.weights,
+                ..Normal::default()
+            };
+            let fold = Detector::new(config.clone(), detector.model().clone());
+            scores.extend(scored(&fold.with_calibration(normal, Vec::new()), &unseen)?);
+        }
+    }
+    if scores.is_empty() { scored(detector, &data.train.iter().collect::<Vec<_>>()) } else { Ok(scores) }
+}
+
+/// What `images` teach, in units of 1.
+fn learn(config: &RunConfig, images: &[&ByteImage]) -> (Option<Memory>, Option<Ridges>) {
+    let images = normalised(config, images);
+    let memory = (config.score.memory.keep == Keep::Always)
+        .then(|| Memory::fit(&images, &config.score.memory))
+        .flatten();
+    let step = images.len().div_ceil(RIDGE_IMAGES).max(1);
+    let ridges = (config.score.ridges == Keep::Always)
+        .then(|| Ridges::fit(&images.into_iter().step_by(step).collect::<Vec<_>>()))
+        .flatten();
+    (memory, ridges)
+}
+
+/// All images but those of fold `i`, and those.
+fn fold(images: &[ByteImage], i: usize) -> (Vec<&ByteImage>, Vec<&ByteImage>) {
+    let (of_it, others): (Vec<_>, Vec<_>) = images.iter().enumerate().partition(|(at, _)| at % FOLDS == i);
+    let images = |some: Vec<(usize, _)>| some.into_iter().map(|(_, image)| image).collect();
+    (images(others), images(of_it))
+}
+
+fn normalised(config: &RunConfig, images: &[&ByteImage]) -> Vec<Image> {
+    images.iter().map(|image| config.data.normalize.apply(&image.to_image())).collect()
+}
+
+fn scored(detector: &Detector, images: &[&ByteImage]) -> Result<Vec<f32>> {
+    let maps = maps(detector, images);
+    if maps.iter().flatten().any(|value| !value.is_finite()) {
+        return Err(Error::Training("a good image's anomaly map is not finite".to_owned()));
+    }
+    Ok(maps.iter().map(|map| detector.score(map)).collect())
+}
+
+/// The detector's maps of training images.
+pub fn maps(detector: &Detector, images: &[&ByteImage]) -> Vec<Vec<f32>> {
+    let images: Vec<_> = images.iter().map(|image| image.to_image()).collect();
+    detector.anomaly_maps(&images)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::super::split::Light;
+    use super::*;
+    use crate::config::Preset;
+    use crate::model::Mae;
+    use burn::tensor::Device;
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    /// Surfaces of 64 x 64 pixels, 12 to learn from and 2 held out, and a detector that remembers them.
+    fn remembered(weights: [f32; 3]) -> (Detector, TrainingData) {
+        let rng = &mut ChaCha8Rng::seed_from_u64(5);
+        let mut image = || ByteImage {
+            height: 64,
+            width: 64,
+            channels: 1,
+            pixels: (0..64 * 64).map(|i| (i % 64) as u8 + rng.random_range(60..120)).collect(),
+        };
+        let data = TrainingData {
+            train: (0..12).map(|_| image()).collect(),
+            holdout: (0..2).map(|_| image()).collect(),
+            validation: Vec::new(),
+            template: None,
+            problems: Vec::new(),
+            light: Light { median: 0.5, spread: 0.1 },
+        };
+        let mut config = RunConfig::preset(Preset::Light);
+        (config.data.channels, config.data.image_size) = (Some(1), [64, 64]);
+        config.score.memory.keep = Keep::Always;
+        config.score.memory.scales = vec![1];
+        let rng = &mut ChaCha8Rng::seed_from_u64(6);
+        let model = Mae::new(&config.model, [64, 64], 1, rng, &Device::flex());
+        let detector = Detector::new(config, model);
+        let normal = Normal { weights, ..remember(&detector, &data) };
+        (detector.with_calibration(normal, Vec::new()), data)
+    }
+
+    #[test]
+    fn training_images_are_scored_by_what_the_others_teach() {
+        let (detector, data) = remembered([0.0, 1.0, 0.0]);
+        let scores = good_scores(&detector, &data).unwrap();
+        assert_eq!(scores.len(), 14);
+        assert_eq!(scores[..2], scored(&detector, &data.holdout.iter().collect::<Vec<_>>()).unwrap());
+        // It knows them by heart: their own scores would say nothing.
+        let known = scored(&detector, &data.train.iter().collect::<Vec<_>>()).unwrap();
+        assert!(known.iter().all(|&score| score < 0.1), "{known:?}");
+        assert!(scores.iter().all(|&score| (0.5..2.0).contains(&score)), "{scores:?}");
+    }
+
+    #[test]
+    fn a_network_that_is_heard_has_seen_the_training_images() {
+        let (detector, data) = remembered([0.5, 0.5, 0.0]);
+        assert_eq!(good_scores(&detector, &data).unwrap().len(), 2);
+    }
+}
