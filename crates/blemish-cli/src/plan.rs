@@ -11,8 +11,8 @@ use crate::progress::duration;
 pub fn announce(config: &mut RunConfig, images: usize, budget: Option<f64>, device: &Device) {
     if config.score.map == MapKind::Fused && config.score.network == Keep::Never {
         tracing::info!(
-            "what looks at the pictures beside the network decides; the network is trained, and heard with \
-             --set score.network=always: without that a small --budget gives the same scores"
+            "the network is trained but not heard, since memory or ridges look at the pictures: a small --budget gives the \
+             same scores (--set score.network=always lets it vote)"
         );
     }
     let mut estimate = estimate(config, images, device);

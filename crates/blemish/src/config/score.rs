@@ -65,8 +65,8 @@ pub enum MapKind {
     Defect,
     /// How far patches are from what good images show at that place; needs the memory.
     Memory,
-    /// `Defect`, `Memory` and ridges, as far as there are any, each in units of what good images give at the most and
-    /// weighed by how well it tells good from defective on the validation images.
+    /// `Defect` (as `score.network` says), `Memory` and ridges, as far as there are any, each in units of what good images
+    /// give at the most and weighed by how well it tells good from defective on the validation images.
     Fused,
 }
 
