@@ -2,7 +2,7 @@
 
 use super::Precision;
 use super::task::Blocks;
-use crate::kernels::bf16::{self, Product16};
+use crate::kernels::bf16;
 use crate::kernels::math::exp;
 use crate::kernels::panels::{Matrix, Panels, pack};
 use crate::kernels::product::{Init, Product, Segment};
@@ -213,42 +213,23 @@ impl Heads {
         (out, out_row): (&mut [f32], usize),
     ) {
         let segments = &[Segment { x: 0, k0: 0, k: depth }];
-        let (x_line, lines, out_line) = (0, 1, 0);
+        let product = Product {
+            x,
+            x_line: 0,
+            x_row,
+            x_k: 1,
+            segments,
+            panels,
+            init,
+            lines: 1,
+            rows,
+            out,
+            out_line: 0,
+            out_row,
+        };
         match self.precision {
-            Precision::F32 => {
-                Product {
-                    x,
-                    x_line,
-                    x_row,
-                    x_k: 1,
-                    segments,
-                    panels,
-                    init,
-                    lines,
-                    rows,
-                    out,
-                    out_line,
-                    out_row,
-                }
-                .run();
-            }
-            Precision::Bf16 => {
-                Product16 {
-                    x,
-                    x_line,
-                    x_row,
-                    x_k: 1,
-                    segments,
-                    panels,
-                    init,
-                    lines,
-                    rows,
-                    out,
-                    out_line,
-                    out_row,
-                }
-                .run();
-            }
+            Precision::F32 => product.run(),
+            Precision::Bf16 => product.run_words(),
         }
     }
 }
