@@ -14,11 +14,12 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
 from PIL import Image, ImageEnhance, ImageFilter
+
+from ablate import run
 
 
 def jpeg(image):
@@ -62,13 +63,6 @@ def changed(source, target, change, masks):
     first = sorted(source.glob("train/good/*"))[0]
     (target / "train/good").mkdir(parents=True)
     shutil.copy(first, target / "train/good")
-
-
-def run(*command):
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(map(str, command))}\n{done.stderr}")
-    return done.stdout
 
 
 def row(name, evaluation):

@@ -10,7 +10,7 @@ use super::anomaly_map::{anomaly_maps, image_score};
 use super::calibrate::Threshold;
 use super::normal::Normal;
 use super::scorer::Scorer;
-use crate::config::{MapKind, RunConfig, ThresholdRule};
+use crate::config::{RunConfig, ThresholdRule};
 use crate::data::{DecodeOptions, Image, Picture, View, decode};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -75,8 +75,15 @@ impl Detector {
     pub fn from_file(file: ModelFile, device: &Device) -> Result<Self, String> {
         let channels = file.config.data.channels.ok_or("data.channels is not set")?;
         let model = Mae::unset(&file.config.model, file.config.input_size(), channels, device);
+        let precision = file.config.score.precision.unwrap_or_default();
+        // Packed at once where it is needed, else when it is asked for.
+        let scorer = if file.normal.shares(file.config.score.map)[0] > 0.0 {
+            Scorer::load(model, file.weights, precision)?
+        } else {
+            Scorer::new(model.with_weights(file.weights)?, precision)
+        };
         Ok(Self {
-            model: Scorer::load(model, file.weights, file.config.score.precision.unwrap_or_default())?,
+            model: scorer,
             config: file.config,
             normal: file.normal,
             thresholds: file.thresholds,
@@ -146,12 +153,8 @@ impl Detector {
     /// Calibrated anomaly maps, `[H, W]` each, of aligned views at the model's size and channels.
     pub fn anomaly_maps(&self, images: &[Image]) -> Vec<Vec<f32>> {
         let images: Vec<Image> = images.iter().map(|image| self.config.data.normalize.apply(image)).collect();
-        let Normal { position, unit, memory, ridges, weights, .. } = &self.normal;
-        let [network, remembered, lines] = match (self.config.score.map, memory, unit) {
-            (MapKind::Memory, Some(_), _) => [0.0, 1.0, 0.0],
-            (MapKind::Fused, _, Some(unit)) => [weights[0] / unit, weights[1], weights[2]],
-            _ => [1.0, 0.0, 0.0],
-        };
+        let Normal { position, memory, ridges, .. } = &self.normal;
+        let [network, remembered, lines] = self.normal.shares(self.config.score.map);
         let mut maps = vec![vec![0.0; self.model.image_size().iter().product()]; images.len()];
         if network > 0.0 {
             // A few at a time: enough to fill the machine, little enough to keep memory small.

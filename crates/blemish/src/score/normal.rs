@@ -1,7 +1,7 @@
 //! What the scorer knows of good images beside the network, and how it is kept among a model file's tensors.
 
 use super::calibrate::PositionMap;
-use crate::config::RunConfig;
+use crate::config::{MapKind, RunConfig};
 use crate::data::Template;
 use crate::memory::{Components, Grid, Memory, Scale};
 use crate::model::{Array, Weights};
@@ -47,6 +47,19 @@ impl Default for Normal {
 }
 
 impl Normal {
+    /// What the network's, the memory's and the ridges' maps are multiplied with in a map of this kind. A part whose share
+    /// is 0 is not looked at.
+    pub fn shares(&self, map: MapKind) -> [f32; 3] {
+        match (map, &self.memory, self.unit) {
+            (MapKind::Memory, Some(_), _) => [0.0, 1.0, 0.0],
+            (MapKind::Fused, _, Some(unit)) => {
+                let [network, memory, ridges] = self.weights;
+                [network / unit, memory, ridges]
+            }
+            _ => [1.0, 0.0, 0.0],
+        }
+    }
+
     /// What a fused score is made of, in words: the parts that are heard and their shares.
     pub fn describe(&self) -> String {
         let parts =

@@ -1,7 +1,7 @@
 //! What good images teach beside the network, and what good images score that it was not learnt from.
 
 use super::split::TrainingData;
-use crate::config::{Keep, MapKind, RunConfig};
+use crate::config::{Keep, RunConfig};
 use crate::data::{ByteImage, Image};
 use crate::error::{Error, Result};
 use crate::memory::Memory;
@@ -47,11 +47,7 @@ pub fn remember(detector: &Detector, data: &TrainingData) -> Normal {
 /// A map is not finite.
 pub fn good_scores(detector: &Detector, data: &TrainingData) -> Result<Vec<f32>> {
     let (config, normal) = (detector.config(), detector.normal());
-    let network = match config.score.map {
-        MapKind::Memory => false,
-        MapKind::Fused => normal.weights[0] > 0.0,
-        _ => true,
-    };
+    let network = normal.shares(config.score.map)[0] > 0.0;
     let mut scores = scored(detector, &data.holdout.iter().collect::<Vec<_>>())?;
     if !network && data.train.len() >= 2 * FOLDS {
         for i in 0..FOLDS {
