@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures blemish beside its peers and writes results.md.
 
-    python benches/run.py                     everything, about half an hour
+    python benches/run.py                     everything; the models alone take more than half an hour on 2 cores
     python benches/run.py --smoke             every part once on small inputs, in seconds; writes nothing
     python benches/run.py --only aupro,start  some sections
 
@@ -104,7 +104,7 @@ def main() -> None:
     out = arguments.out or (None if arguments.smoke else HERE / "results.md")
 
     def write(finished: bool) -> None:
-        """After every section: half an hour's work should survive whatever stops the rest of it."""
+        """After every section: what was measured should survive whatever stops the rest."""
         minutes = (time.time() - started) / 60
         if out:
             out.write_text(page.text(head(arguments, python, minutes, load, finished)))
