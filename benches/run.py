@@ -104,10 +104,12 @@ def main() -> None:
     out = arguments.out or (None if arguments.smoke else HERE / "results.md")
 
     def write(finished: bool) -> None:
-        """After every section: what was measured should survive whatever stops the rest."""
+        """After every table: what was measured should survive whatever stops the rest."""
         minutes = (time.time() - started) / 60
         if out:
             out.write_text(page.text(head(arguments, python, minutes, load, finished)))
+        elif finished:
+            print(page.text(head(arguments, python, minutes, load, finished)))
 
     page, starter = Page(lambda: write(False)), Starter(rust, python)
     with tempfile.TemporaryDirectory() as folder:
@@ -116,7 +118,6 @@ def main() -> None:
         models.prepare()
         if "models" in chosen:
             models.measure(counts)
-            models.report()
         outside = Program(starter, program, plan, folder, page)
         if {"predict", "start"} & set(chosen):
             outside.predict()

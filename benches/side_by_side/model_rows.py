@@ -7,7 +7,7 @@ from pathlib import Path
 from side_by_side.child import Child, Missing, Starter
 from side_by_side.plan import Plan
 from side_by_side.rounds import Pair, interleave, median
-from side_by_side.rows import Page, Row, Target
+from side_by_side.rows import Page, Row, Target, table
 
 PRESETS = {"light": 1, "diyt": 3}
 TOLERANCE = 1e-4
@@ -59,6 +59,7 @@ class Models:
             self.product()
             for preset in self.presets:
                 self.preset(preset, last=threads == counts[-1])
+                self.report()
             for child in [self.ours, *self.peers.values()]:
                 child.close()
 
@@ -179,8 +180,6 @@ class Models:
         notes = "\n".join(f"- {NAMES[name]}: {reason}" for name, reason in self.missing.items())
         headings = ["preset", "threads", "peer", "what", "difference", "verdict"]
         note_out = f"Left out:\n\n{notes}" if notes else ""
-        from side_by_side.rows import table
-
         self.page.add("Outputs compared", "Largest difference of any value, over the largest value; 1e-4 is allowed.",
                       table(headings, self.agreement) if self.agreement else "No peer is installed.", note_out)
         peaks = ", ".join(f"{peak / 1e9:.0f} GFLOP/s with {n} thread(s)" for n, peak in self.peaks.items())

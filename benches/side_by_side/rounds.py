@@ -52,12 +52,11 @@ def interleave(ours: Work, peers: dict[str, Work], budget: float, least: int, mo
     repeats = {}
     for name, work in {"": ours, **peers}.items():
         # The first pass allocates, compiles, and warms caches.
-        work(1)
-        repeats[name] = max(1, min(MOST_REPEATS, round(TURN / max(work(1)[0], 1e-6))))
+        first = work(1)[0]
+        repeats[name] = 1 if first > 4 * TURN else max(1, min(MOST_REPEATS, round(TURN / max(work(1)[0], 1e-6))))
     pairs = {name: Pair() for name in peers}
-    rounds = 0
+    rounds, before = 0, turn(ours, repeats[""])
     while rounds < least or (rounds < most and (time.perf_counter() - started) * (rounds + 1) / rounds < budget):
-        before = turn(ours, repeats[""])
         for name, work in peers.items():
             theirs = turn(work, repeats[name])
             after = turn(ours, repeats[""])

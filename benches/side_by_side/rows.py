@@ -79,44 +79,38 @@ def table(headings: list[str], rows: list[list[str]]) -> str:
 
 
 class Page:
-    """Collects sections; every one is also printed as it is finished, and `finished` called."""
+    """Collects sections by title; one that is added again takes its own place, so that tables grow while they are measured."""
 
-    def __init__(self, finished: Callable[[], None]):
-        self.finished = finished
-        self.parts: list[str] = []
-        self.judged: list[tuple[str, str, str]] = []
+    def __init__(self, changed: Callable[[], None]):
+        self.changed = changed
+        self.parts: dict[str, str] = {}
+        self.judged: dict[str, list[tuple[str, str, str]]] = {}
 
     def add(self, title: str, *paragraphs: str) -> None:
-        text = "\n\n".join([f"## {title}", *(p for p in paragraphs if p)])
-        self.parts.append(text)
-        print(f"\n{text}", flush=True)
-        self.finished()
+        self.parts[title] = "\n\n".join([f"## {title}", *(p for p in paragraphs if p)])
+        self.changed()
 
     def rows(self, title: str, rows: list[Row], *paragraphs: str) -> None:
-        for row in rows:
-            if row.target != Target():
-                middle = quartiles(row.pair.ratios)[1]
-                what = f"{row.work}, {threads(row.threads)}, against {row.peer}"
-                self.judge(what, f"{middle:.2f}", row.target.verdict(middle))
+        def judged(row: Row) -> tuple[str, str, str]:
+            middle = quartiles(row.pair.ratios)[1]
+            return f"{row.work}, {threads(row.threads)}, against {row.peer}", f"{middle:.2f}", row.target.verdict(middle)
+
+        self.judged[title] = [judged(row) for row in rows if row.target != Target()]
         self.add(title, *paragraphs, table(HEADINGS, [row.cells() for row in rows]) if rows else "Nothing was measured.")
 
     def amounts(self, title: str, amounts: list[Amount], *paragraphs: str) -> None:
-        for amount in amounts:
-            if amount.target != Target():
-                self.judge(amount.work, f"{amount.value:.3g} {amount.unit}", amount.target.verdict(amount.value))
+        self.judged[title] = [(amount.work, f"{amount.value:.3g} {amount.unit}", amount.target.verdict(amount.value))
+                              for amount in amounts if amount.target != Target()]
         self.add(title, *paragraphs, table(AMOUNTS, [amount.cells() for amount in amounts]))
 
-    def judge(self, what: str, measured: str, verdict: str) -> None:
-        self.judged.append((what, measured, verdict))
-
     def text(self, head: str) -> str:
-        missed = [row for row in self.judged if "missed" in row[2]]
+        judged = [row for rows in self.judged.values() for row in rows]
+        missed = [row for row in judged if "missed" in row[2]]
         summary = [
-            f"{len(self.judged) - len(missed)} of {len(self.judged)} rows with a target meet all of it."
-            + (" The others:" if missed else ""),
+            f"{len(judged) - len(missed)} of {len(judged)} rows with a target meet all of it." + (" The others:" if missed else ""),
             table(["work", "measured", "target"], [list(row) for row in missed]) if missed else "",
         ]
-        return "\n\n".join([head, "## Against the targets", *filter(None, summary), *self.parts]) + "\n"
+        return "\n\n".join([head, "## Against the targets", *filter(None, summary), *self.parts.values()]) + "\n"
 
 
 def threads(count: int) -> str:
