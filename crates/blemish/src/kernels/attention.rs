@@ -3,7 +3,9 @@
 //! The probabilities are never stored: the forward pass keeps one number per query, the logarithm of its sum, and the
 //! backward pass computes them again (as Dao et al., "FlashAttention", 2022, do).
 
-use super::panels::{Matrix, Panels, pack, with_packed};
+use super::bf16::{pack_in, pairs, row_pairs, with_packed_in};
+use super::panels::{Matrix, Panels};
+use super::precision::Precision;
 use super::product::{Init, Product, Segment};
 use super::{math, scratch, simd};
 use rayon::prelude::*;
@@ -26,6 +28,8 @@ pub struct AttentionShape {
     pub keys: usize,
     /// What the scores are multiplied by, usually `1 / sqrt(head_dim)`; positive.
     pub scale: f32,
+    /// What the products are computed in; 32 bits where a head's width or the number of keys is odd.
+    pub precision: Precision,
 }
 
 impl AttentionShape {
@@ -37,6 +41,10 @@ impl AttentionShape {
     /// Elements of the output.
     pub fn output_len(&self) -> usize {
         self.batch * self.queries * self.width()
+    }
+
+    fn product_precision(&self) -> Precision {
+        self.precision.where_even(&[self.head_dim, self.keys])
     }
 }
 
@@ -81,18 +89,19 @@ pub fn attention_forward(
     out: &mut [f32],
     log_sums: &mut [f32],
 ) {
-    let AttentionShape { batch, heads, head_dim, queries, keys, scale } = shape;
-    let width = shape.width();
+    let AttentionShape { batch, heads, head_dim, queries, keys, scale, .. } = shape;
+    let (width, precision) = (shape.width(), shape.product_precision());
     assert_eq!((out.len(), log_sums.len()), (shape.output_len(), batch * queries * heads));
-    let (keys_len, values_len) = (Panels::len(head_dim, keys), Panels::len(keys, head_dim));
+    let (key_depth, value_depth) = (precision.depth(head_dim), precision.depth(keys));
+    let (keys_len, values_len) = (Panels::len(key_depth, keys), Panels::len(value_depth, head_dim));
     // Keys and values of every head are packed once, then shared by the blocks of queries.
     scratch::with(batch * heads * (keys_len + values_len), |packed| {
         packed.par_chunks_mut(keys_len + values_len).enumerate().for_each(|(at, packed)| {
             let (batch, head) = (at / heads, at % heads);
             let (packed_keys, packed_values) = packed.split_at_mut(keys_len);
             let key = k.head(batch * keys, head, shape).transposed();
-            pack(packed_keys, head_dim, keys, 0, head_dim, key);
-            pack(packed_values, keys, head_dim, 0, keys, v.head(batch * keys, head, shape));
+            pack_in(precision, packed_keys, head_dim, keys, key);
+            pack_in(precision, packed_values, keys, head_dim, v.head(batch * keys, head, shape));
         });
         let packed = &*packed;
         let images = out.par_chunks_mut(queries * width).zip(log_sums.par_chunks_mut(queries * heads));
@@ -105,9 +114,10 @@ pub fn attention_forward(
                     for head in 0..heads {
                         let packed = &packed[(batch * heads + head) * (keys_len + values_len)..];
                         let (packed_keys, rest) = packed.split_at(keys_len);
-                        let key = Panels::new(packed_keys, head_dim, keys);
-                        let value = Panels::new(&rest[..values_len], keys, head_dim);
-                        multiply(q.head(first, head, shape), head_dim, key, rows, Init::Zero, scores, keys);
+                        let key = Panels::new(packed_keys, key_depth, keys);
+                        let value = Panels::new(&rest[..values_len], value_depth, head_dim);
+                        let q = q.head(first, head, shape);
+                        multiply(precision, (q, head_dim), key, rows, Init::Zero, (scores, keys));
                         let sums = &mut log_sums[head..];
                         simd::run(
                             #[inline(always)]
@@ -120,7 +130,8 @@ pub fn attention_forward(
                             },
                         );
                         let out = &mut out[head * head_dim..];
-                        multiply(Matrix::rows(scores, keys), keys, value, rows, Init::Zero, out, width);
+                        let scores = Matrix::rows(scores, keys);
+                        multiply(precision, (scores, keys), value, rows, Init::Zero, (out, width));
                     }
                 });
             });
@@ -143,22 +154,22 @@ fn softmax(x: &mut [f32], scale: f32) -> f32 {
     top + total.ln()
 }
 
-/// `out = init + left * panels`, for `rows` rows of `left`, which is `depth` wide; rows of `out` lie `out_row` apart.
+/// `out = init + left * panels`, for `rows` rows of `left`, which comes with its width; `out` with the step of its rows.
 fn multiply(
-    left: Matrix<'_>,
-    depth: usize,
+    precision: Precision,
+    (left, depth): (Matrix<'_>, usize),
     panels: Panels<'_>,
     rows: usize,
     init: Init<'_>,
-    out: &mut [f32],
-    out_row: usize,
+    (out, out_row): (&mut [f32], usize),
 ) {
-    Product {
-        x: left.data,
+    let words_deep = precision.depth(depth);
+    let product = Product {
+        x: &left.data[left.offset..],
         x_line: 0,
         x_row: left.row_step,
         x_k: left.col_step,
-        segments: &[Segment { x: left.offset, k0: 0, k: depth }],
+        segments: &[Segment { x: 0, k0: 0, k: words_deep }],
         panels,
         init,
         lines: 1,
@@ -166,8 +177,23 @@ fn multiply(
         out,
         out_line: 0,
         out_row,
+    };
+    if precision == Precision::F32 {
+        return product.run();
     }
-    .run();
+    scratch::with(rows * words_deep, |words| {
+        let (x_row, x_k) = if left.col_step == 1 {
+            for (words, x) in words.chunks_exact_mut(words_deep).zip(product.x.chunks(left.row_step)) {
+                pairs(&x[..depth], words);
+            }
+            (words_deep, 1)
+        } else {
+            let x = &product.x[..(depth - 1) * left.col_step + rows];
+            row_pairs(x, left.col_step, rows, words);
+            (1, rows)
+        };
+        Product { x: words, x_row, x_k, ..product }.run_words();
+    });
 }
 
 /// What the backward pass takes from the forward pass.
@@ -249,13 +275,13 @@ fn head_backward(
     [dq, dk, dv]: [&mut [f32]; 3],
 ) {
     let AttentionShape { heads, head_dim, queries, keys, scale, .. } = shape;
-    let width = shape.width();
+    let (width, precision) = (shape.width(), shape.product_precision());
     let (dy, out) = (Rows::contiguous(dy, width), Rows::contiguous(saved.out, width));
     let key = k.head(batch * keys, head, shape);
     let value = v.head(batch * keys, head, shape);
-    with_packed(key.transposed(), head_dim, keys, |key_transposed| {
-        with_packed(value.transposed(), head_dim, keys, |value_transposed| {
-            with_packed(key, keys, head_dim, |key| {
+    with_packed_in(precision, key.transposed(), head_dim, keys, |key_transposed| {
+        with_packed_in(precision, value.transposed(), head_dim, keys, |value_transposed| {
+            with_packed_in(precision, key, keys, head_dim, |key| {
                 scratch::with(2 * QUERIES * keys, |buffer| {
                     let (p, ds) = buffer.split_at_mut(QUERIES * keys);
                     for (block, dq) in dq.chunks_mut(QUERIES * head_dim).enumerate() {
@@ -263,8 +289,11 @@ fn head_backward(
                         let first = batch * queries + block * QUERIES;
                         let (q, dy) = (q.head(first, head, shape), dy.head(first, head, shape));
                         let (p, ds) = (&mut p[..rows * keys], &mut ds[..rows * keys]);
-                        multiply(q, head_dim, key_transposed, rows, Init::Zero, p, keys);
-                        multiply(dy, head_dim, value_transposed, rows, Init::Zero, ds, keys);
+                        let scores = |left, panels, out| {
+                            multiply(precision, (left, head_dim), panels, rows, Init::Zero, (out, keys));
+                        };
+                        scores(q, key_transposed, &mut *p);
+                        scores(dy, value_transposed, &mut *ds);
                         let (out, log_sums) =
                             (out.head(first, head, shape), &saved.log_sums[first * heads + head..]);
                         simd::run(
@@ -280,15 +309,18 @@ fn head_backward(
                                 }
                             },
                         );
-                        multiply(Matrix::rows(ds, keys), keys, key, rows, Init::Zero, dq, head_dim);
+                        let (p, ds) = (Matrix::rows(p, keys), Matrix::rows(ds, keys));
+                        multiply(precision, (ds, keys), key, rows, Init::Zero, (dq, head_dim));
                         // The sums over queries go on from block to block.
                         let init = if block == 0 { Init::Zero } else { Init::Accumulate };
-                        with_packed(dy, rows, head_dim, |dy| {
-                            multiply(Matrix::rows(p, keys).transposed(), rows, dy, keys, init, dv, head_dim);
-                        });
-                        with_packed(q, rows, head_dim, |q| {
-                            multiply(Matrix::rows(ds, keys).transposed(), rows, q, keys, init, dk, head_dim);
-                        });
+                        let add = |left: Matrix<'_>, right, out| {
+                            with_packed_in(precision, right, rows, head_dim, |right| {
+                                let left = (left.transposed(), rows);
+                                multiply(precision, left, right, keys, init, (out, head_dim));
+                            });
+                        };
+                        add(p, dy, &mut *dv);
+                        add(ds, q, &mut *dk);
                     }
                 });
             });
@@ -312,7 +344,7 @@ mod tests {
 
     /// The definition, on contiguous `[B, N, D]`.
     fn plain(shape: AttentionShape, q: &[f64], k: &[f64], v: &[f64]) -> Vec<f64> {
-        let AttentionShape { batch, heads, head_dim, queries, keys, scale } = shape;
+        let AttentionShape { batch, heads, head_dim, queries, keys, scale, .. } = shape;
         let width = shape.width();
         let mut out = vec![0.0; shape.output_len()];
         for at in 0..batch * queries * heads {
@@ -335,31 +367,53 @@ mod tests {
     #[test]
     fn separate_buffers_match_f64() {
         for (queries, keys) in [(1, 1), (7, 11), (70, 9)] {
-            let shape = AttentionShape { batch: 2, heads: 3, head_dim: 5, queries, keys, scale: 0.6 };
-            let width = shape.width();
-            let q: Vec<f32> = random(2 * queries * width, 1).iter().map(|x| 3.0 * x).collect();
-            let (k, v) = (random(2 * keys * width, 2), random(2 * keys * width, 3));
-            let dy = random(q.len(), 4);
-            let rows = [&q, &k, &v].map(|x| Rows::contiguous(x, width));
-            let (mut out, mut log_sums) = (vec![9.0; q.len()], vec![9.0; 2 * queries * 3]);
-            attention_forward(shape, rows, &mut out, &mut log_sums);
-            let (q64, k64, v64) = (wide(&q), wide(&k), wide(&v));
-            assert_close(&out, &plain(shape, &q64, &k64, &v64), 1e-5);
-
-            let [mut dq, mut dk, mut dv] = [vec![9.0; q.len()], vec![9.0; k.len()], vec![9.0; v.len()]];
-            let saved = AttentionSaved { out: &out, log_sums: &log_sums };
-            let gradients = AttentionGradients::Separate([&mut dq, &mut dk, &mut dv]);
-            attention_backward(shape, rows, saved, &dy, gradients);
-            assert_close(&dq, &differences(&q, &dy, |q| plain(shape, q, &k64, &v64)), 1e-4);
-            assert_close(&dk, &differences(&k, &dy, |k| plain(shape, &q64, k, &v64)), 1e-4);
-            assert_close(&dv, &differences(&v, &dy, |v| plain(shape, &q64, &k64, v)), 1e-4);
+            separate(queries, keys, 5, Precision::F32, 1.0);
         }
+        // An odd number of keys stays in 32 bits.
+        separate(7, 11, 6, Precision::Bf16, 1.0);
+    }
+
+    #[test]
+    fn bf16_is_close_to_f64() {
+        for (queries, keys) in [(1, 2), (7, 12), (70, 40)] {
+            separate(queries, keys, 6, Precision::Bf16, 1e3);
+        }
+    }
+
+    /// Within `loose` times the tolerance of 32 bits.
+    fn separate(queries: usize, keys: usize, head_dim: usize, precision: Precision, loose: f64) {
+        let scale = 0.6;
+        let shape = AttentionShape { batch: 2, heads: 3, head_dim, queries, keys, scale, precision };
+        let width = shape.width();
+        let q: Vec<f32> = random(2 * queries * width, 1).iter().map(|x| 3.0 * x).collect();
+        let (k, v) = (random(2 * keys * width, 2), random(2 * keys * width, 3));
+        let dy = random(q.len(), 4);
+        let rows = [&q, &k, &v].map(|x| Rows::contiguous(x, width));
+        let (mut out, mut log_sums) = (vec![9.0; q.len()], vec![9.0; 2 * queries * 3]);
+        attention_forward(shape, rows, &mut out, &mut log_sums);
+        let (q64, k64, v64) = (wide(&q), wide(&k), wide(&v));
+        assert_close(&out, &plain(shape, &q64, &k64, &v64), 1e-5 * loose);
+
+        let [mut dq, mut dk, mut dv] = [vec![9.0; q.len()], vec![9.0; k.len()], vec![9.0; v.len()]];
+        let saved = AttentionSaved { out: &out, log_sums: &log_sums };
+        let gradients = AttentionGradients::Separate([&mut dq, &mut dk, &mut dv]);
+        attention_backward(shape, rows, saved, &dy, gradients);
+        assert_close(&dq, &differences(&q, &dy, |q| plain(shape, q, &k64, &v64)), 1e-4 * loose);
+        assert_close(&dk, &differences(&k, &dy, |k| plain(shape, &q64, k, &v64)), 1e-4 * loose);
+        assert_close(&dv, &differences(&v, &dy, |v| plain(shape, &q64, &k64, v)), 1e-4 * loose);
     }
 
     #[test]
     fn a_packed_buffer_gives_the_same() {
-        let shape = AttentionShape { batch: 2, heads: 2, head_dim: 8, queries: 67, keys: 67, scale: 0.3 };
-        let (width, tokens) = (shape.width(), 2 * 67);
+        for precision in [Precision::F32, Precision::Bf16] {
+            packed_as_separate(precision);
+        }
+    }
+
+    fn packed_as_separate(precision: Precision) {
+        let shape =
+            AttentionShape { batch: 2, heads: 2, head_dim: 8, queries: 68, keys: 68, scale: 0.3, precision };
+        let (width, tokens) = (shape.width(), 2 * 68);
         let packed = random(tokens * 3 * width, 1);
         let part = |p: usize| -> Vec<f32> {
             packed.chunks(3 * width).flat_map(|row| row[p * width..(p + 1) * width].to_vec()).collect()

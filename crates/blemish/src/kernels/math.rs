@@ -1,4 +1,4 @@
-//! `exp`, `tanh`, `erf` as branch-free polynomials that a compiler turns into vector code. Absolute error below 5e-7
+//! `exp`, `ln`, `tanh`, `erf` as branch-free polynomials that a compiler turns into vector code. Absolute error below 5e-7
 //! (relative, for `exp`), tested against `f64`.
 
 /// `exp(x)`; 0 below -87.3 and capped at `exp(88)`. Relative error below 2e-7.
@@ -18,6 +18,17 @@ pub fn exp(x: f32) -> f32 {
     let p = p.mul_add(r * r, r) + 1.0;
     let scaled = f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23));
     if x < -87.3 { 0.0 } else { scaled }
+}
+
+/// `ln(1 + x)` for `0 <= x <= 1`. Relative error below 3e-7.
+///
+/// `ln(1 + x) = 2 artanh(x / (2 + x))`, whose argument is at most 1/3.
+#[inline(always)]
+pub fn ln_1p(x: f32) -> f32 {
+    let u = x / (2.0 + x);
+    let u2 = u * u;
+    let odd = polynomial(u2, [1.0 / 13.0, 1.0 / 11.0, 1.0 / 9.0, 1.0 / 7.0, 1.0 / 5.0, 1.0 / 3.0, 1.0]);
+    2.0 * u * odd
 }
 
 /// `tanh(x)` as a ratio of polynomials of degrees 13 and 6 (the one of Eigen).
@@ -107,7 +118,12 @@ mod tests {
         let exp_error = worst(87.0, |x| (f64::from(exp(x)) / f64::from(x).exp() - 1.0).abs());
         let tanh_error = worst(12.0, |x| (f64::from(tanh(x)) - f64::from(x).tanh()).abs());
         let erf_error = worst(6.0, |x| (f64::from(erf(x)) - erf_f64(f64::from(x))).abs());
+        let ln_error = worst(1.0, |x| match f64::from(x.abs()) {
+            0.0 => f64::from(ln_1p(0.0)),
+            y => (f64::from(ln_1p(x.abs())) / y.ln_1p() - 1.0).abs(),
+        });
         assert!(exp_error < 2e-7, "exp {exp_error:e}");
+        assert!(ln_error < 3e-7, "ln {ln_error:e}");
         assert!(tanh_error < 5e-7, "tanh {tanh_error:e}");
         assert!(erf_error < 5e-7, "erf {erf_error:e}");
     }

@@ -1,6 +1,7 @@
 //! The right-hand matrix of a product, repacked so that the inner loop reads it front to back.
 
 use super::{scratch, simd};
+use rayon::prelude::*;
 
 /// Vectors per panel; the last panel takes 1 to 3, so that a single one is left over only where there is no other.
 ///
@@ -95,14 +96,34 @@ pub struct Panel<'a> {
     pub width: usize,
 }
 
-/// Packs rows `at .. at + rows` of a packed `[k, n]` from the matrix `source` of `[rows, n]`.
-pub fn pack(out: &mut [f32], k: usize, n: usize, at: usize, rows: usize, source: Matrix<'_>) {
+/// Floats of a packed matrix from which all threads pack it.
+const SHARED: usize = 64 * 1024;
+
+/// Calls `work(first column, columns, panel)` for every panel of a packed `[k, n]`.
+pub fn each_panel(out: &mut [f32], k: usize, n: usize, work: impl Fn(usize, usize, &mut [f32]) + Sync) {
     let lanes = simd::lanes();
     assert_eq!(out.len(), k * n.next_multiple_of(lanes));
-    for index in 0..count(n, lanes) {
+    let shared = out.len() >= SHARED;
+    let mut rest = out;
+    let panels = (0..count(n, lanes)).map(|index| {
         let (first, cols) = columns(index, n, lanes);
-        let width = cols.next_multiple_of(lanes);
-        let panel = &mut out[first * k + at * width..][..rows * width];
+        let (panel, others) = std::mem::take(&mut rest).split_at_mut(k * cols.next_multiple_of(lanes));
+        rest = others;
+        (first, cols, panel)
+    });
+    if shared {
+        let panels: Vec<_> = panels.collect();
+        panels.into_par_iter().for_each(|(first, cols, panel)| work(first, cols, panel));
+    } else {
+        panels.for_each(|(first, cols, panel)| work(first, cols, panel));
+    }
+}
+
+/// Packs rows `at .. at + rows` of a packed `[k, n]` from the matrix `source` of `[rows, n]`.
+pub fn pack(out: &mut [f32], k: usize, n: usize, at: usize, rows: usize, source: Matrix<'_>) {
+    each_panel(out, k, n, |first, cols, panel| {
+        let width = panel.len() / k;
+        let panel = &mut panel[at * width..][..rows * width];
         if source.col_step == 1 {
             for (row, out) in panel.chunks_exact_mut(width).enumerate() {
                 let start = source.offset + row * source.row_step + first;
@@ -122,7 +143,7 @@ pub fn pack(out: &mut [f32], k: usize, n: usize, at: usize, rows: usize, source:
                 }
             }
         }
-    }
+    });
 }
 
 /// Calls `work` with `source`, `[k, n]`, packed in a scratch buffer.

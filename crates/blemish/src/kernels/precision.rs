@@ -21,6 +21,14 @@ impl Precision {
         if bf16::available() { Self::Bf16 } else { Self::F32 }
     }
 
+    /// Rows of a packed right matrix whose inner dimension is `k`: a word holds two bf16 numbers.
+    pub fn depth(self, k: usize) -> usize {
+        match self {
+            Self::F32 => k,
+            Self::Bf16 => k.div_ceil(2),
+        }
+    }
+
     /// This precision, where what a product reads in one go is even in length.
     pub fn where_even(self, lengths: &[usize]) -> Self {
         if lengths.iter().all(|len| len.is_multiple_of(2)) { self } else { Self::F32 }

@@ -54,15 +54,30 @@ pub fn column_sum(x: &[f32], out: &mut [f32]) {
 
 /// The sum of squares, in `f64` across blocks: for the norm of a gradient.
 pub fn sum_squares(x: &[f32]) -> f64 {
+    sum_of(x, x, |x, _| x * x)
+}
+
+/// The sum of `f(a[i], b[i])`, in `f64` across blocks.
+#[inline(always)]
+pub fn sum_of(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32 + Sync + Copy) -> f64 {
     const BLOCK: usize = 1024;
-    let parts: Vec<f64> = x
+    assert_eq!(a.len(), b.len());
+    let parts: Vec<f64> = a
         .par_chunks(simd::CHUNK)
-        .map(|x| {
+        .zip(b.par_chunks(simd::CHUNK))
+        .map(|(a, b)| {
             simd::run(
                 #[inline(always)]
                 || {
-                    let square = |x: &[f32]| simd::fold(x, 0.0, |acc, x| x.mul_add(x, acc), |a, b| a + b);
-                    x.chunks(BLOCK).map(|x| f64::from(square(x))).sum()
+                    let (mut terms, mut total) = ([0.0; BLOCK], 0.0);
+                    for (a, b) in a.chunks(BLOCK).zip(b.chunks(BLOCK)) {
+                        let terms = &mut terms[..a.len()];
+                        for (term, (&a, &b)) in terms.iter_mut().zip(a.iter().zip(b)) {
+                            *term = f(a, b);
+                        }
+                        total += f64::from(simd::sum(terms));
+                    }
+                    total
                 },
             )
         })

@@ -1,7 +1,8 @@
 //! The loss of the defect logit.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::{relu, sigmoid};
+
+use crate::ops;
 
 /// Mean focal loss, `(1 - p)^gamma * -ln p` with `p` the probability given to the truth (Lin et al. 2017, equation 4).
 /// With `gamma` 0 it is the binary cross-entropy; above, pixels that are right already count less. Never overflows.
@@ -9,13 +10,7 @@ use burn::tensor::activation::{relu, sigmoid};
 /// # Shapes
 /// `logit, target: [B, H, W, 1]`, targets 0 or 1 -> `[1]`
 pub fn focal_with_logits(logit: Tensor<4>, target: Tensor<4>, gamma: f64) -> Tensor<1> {
-    // Towards the truth: positive where the logit has the right sign.
-    let margin = logit * (target * 2.0 - 1.0);
-    let entropy = relu(margin.clone().neg()) + margin.clone().abs().neg().exp().log1p();
-    if gamma == 0.0 {
-        return entropy.mean();
-    }
-    (sigmoid(margin.neg()).powf_scalar(gamma as f32) * entropy).mean()
+    ops::focal(logit, target, gamma)
 }
 
 #[cfg(test)]

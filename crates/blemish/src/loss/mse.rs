@@ -3,13 +3,14 @@
 use burn::tensor::{Tensor, TensorData};
 
 use crate::model::Mask;
+use crate::ops;
 
 /// Mean squared error over every value.
 ///
 /// # Shapes
 /// `[B, H, W, C]`, `[B, H, W, C]` -> `[1]`
 pub fn mse(prediction: Tensor<4>, target: Tensor<4>) -> Tensor<1> {
-    square(prediction - target).mean()
+    ops::squared_error(prediction, target)
 }
 
 /// Mean squared error over the values of hidden patches.
@@ -21,9 +22,6 @@ pub fn masked_mse(prediction: Tensor<4>, target: Tensor<4>, mask: &Mask, patch_s
     let hidden = TensorData::new(mask.pixels(patch_size), [b, h, w, 1]);
     let hidden = Tensor::<4>::from_data(hidden, &prediction.device());
     let count = (mask.hidden_count() * mask.batch() * patch_size * patch_size * c) as f64;
-    (square(prediction - target) * hidden).sum() / count
-}
-
-fn square(x: Tensor<4>) -> Tensor<4> {
-    x.clone() * x
+    let difference = prediction - target;
+    (difference.clone() * difference * hidden).sum() / count
 }

@@ -2,7 +2,7 @@
 //!
 //! Shapes are those of the functions of the same names in [`super`].
 
-use burn::tensor::activation::softmax;
+use burn::tensor::activation::{relu, sigmoid, softmax};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, activation, module};
 
@@ -82,4 +82,21 @@ pub fn blur_valid(x: Tensor<3>, kernel: &[f32]) -> Tensor<3> {
     let x = x.reshape([p, 1, h, w]);
     let x = module::conv2d(x, weight.clone().reshape([1, 1, k, 1]), None, options());
     module::conv2d(x, weight.reshape([1, 1, 1, k]), None, options()).reshape([p, h - k + 1, w - k + 1])
+}
+
+/// See [`super::squared_error`].
+pub fn squared_error<const D: usize>(x: Tensor<D>, y: Tensor<D>) -> Tensor<1> {
+    let difference = x - y;
+    (difference.clone() * difference).mean()
+}
+
+/// See [`super::focal`].
+pub fn focal<const D: usize>(logit: Tensor<D>, target: Tensor<D>, gamma: f64) -> Tensor<1> {
+    // Towards the truth: positive where the logit has the right sign.
+    let margin = logit * (target.detach() * 2.0 - 1.0);
+    let entropy = relu(margin.clone().neg()) + margin.clone().abs().neg().exp().log1p();
+    if gamma == 0.0 {
+        return entropy.mean();
+    }
+    (sigmoid(margin.neg()).powf_scalar(gamma as f32) * entropy).mean()
 }

@@ -21,12 +21,14 @@ use crate::kernels::activation::{gelu_backward, gelu_forward};
 use crate::kernels::attention::{
     AttentionGradients, AttentionSaved, AttentionShape, Rows, attention_backward, attention_forward,
 };
+use crate::kernels::buffers::{give, take};
 use crate::kernels::conv::{ConvShape, Input as ConvInput, conv3x3_forward};
 use crate::kernels::conv_gradient::{
     conv3x3_backward_input, conv3x3_backward_joined, conv3x3_backward_weight,
 };
 use crate::kernels::dyt::{ScaleGradients, dyt_backward, dyt_forward};
 use crate::kernels::linear::{LinearShape, linear_backward_input, linear_backward_weight, linear_forward};
+use crate::kernels::losses::{focal_backward, focal_forward, squared_backward, squared_forward};
 use crate::kernels::norm::{layer_norm_backward, layer_norm_forward};
 use crate::kernels::precision::Precision;
 
@@ -50,7 +52,8 @@ pub fn is_cpu(device: &Device) -> bool {
     }
 }
 
-/// An operation of `N` inputs. Buffers are row-major and contiguous.
+/// An operation of `N` inputs. Buffers are row-major and contiguous; large results lie in [buffers](take), every element
+/// of which is written.
 trait Fused<const N: usize>: Clone + Debug + Send + Sync + 'static {
     /// The output, and what the backward pass wants to keep of the forward pass.
     fn forward(&self, inputs: [&[f32]; N]) -> (Vec<f32>, Vec<f32>);
@@ -128,6 +131,17 @@ fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
     FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape), DType::F32)
 }
 
+/// Gives the buffer of `tensor` back, unless something else still reads it.
+fn give_tensor(tensor: FlexTensor) {
+    let whole = tensor.bytes().len() == tensor.shape().num_elements() * size_of::<f32>();
+    if whole
+        && tensor.is_unique()
+        && let Ok(buffer) = tensor.into_data().try_into_vec()
+    {
+        give(buffer);
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Step<O>(O);
 
@@ -145,17 +159,18 @@ impl<const N: usize, O: Fused<N>> Backward<Flex, N> for Step<O> {
         let State { inputs, kept } = ops.state;
         let wanted = ops.parents.each_ref().map(Option::is_some);
         let results = self.0.backward(inputs.each_ref().map(slice), &kept, slice(&grad), wanted);
+        give_tensor(grad);
+        if let Ok(kept) = Arc::try_unwrap(kept) {
+            give(kept);
+        }
         for ((parent, values), input) in ops.parents.into_iter().zip(results).zip(inputs) {
+            let shape = input.shape();
+            give_tensor(input);
             if let Some(parent) = parent {
-                grads.register::<Flex>(parent.id, tensor(values, input.shape()));
+                grads.register::<Flex>(parent.id, tensor(values, shape));
             }
         }
     }
-}
-
-/// Elements of a slice of which only the length is known to be needed.
-fn zeros(len: usize) -> Vec<f32> {
-    vec![0.0; len]
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -163,7 +178,7 @@ struct Linear(LinearShape, Precision);
 
 impl Fused<3> for Linear {
     fn forward(&self, [x, w, bias]: [&[f32]; 3]) -> (Vec<f32>, Vec<f32>) {
-        let mut y = zeros(self.0.rows * self.0.outputs);
+        let mut y = take(self.0.rows * self.0.outputs);
         linear_forward(self.0, self.1, x, w, Some(bias), &mut y);
         (y, Vec::new())
     }
@@ -175,9 +190,9 @@ impl Fused<3> for Linear {
         dy: &[f32],
         wanted: [bool; 3],
     ) -> [Vec<f32>; 3] {
-        let (mut dx, mut dw, mut db) = (Vec::new(), zeros(w.len()), zeros(bias.len()));
+        let (mut dx, mut dw, mut db) = (Vec::new(), vec![0.0; w.len()], vec![0.0; bias.len()]);
         if wanted[0] {
-            dx = zeros(x.len());
+            dx = take(x.len());
             linear_backward_input(self.0, self.1, w, dy, &mut dx);
         }
         linear_backward_weight(self.0, self.1, x, dy, &mut dw, Some(&mut db));
@@ -199,7 +214,7 @@ struct Conv(ConvShape, Precision);
 
 impl Fused<3> for Conv {
     fn forward(&self, [x, w, bias]: [&[f32]; 3]) -> (Vec<f32>, Vec<f32>) {
-        let mut y = zeros(self.0.output_len());
+        let mut y = take(self.0.output_len());
         conv3x3_forward(self.0, self.1, ConvInput::Map(x), w, Some(bias), &mut y);
         (y, Vec::new())
     }
@@ -211,9 +226,9 @@ impl Fused<3> for Conv {
         dy: &[f32],
         wanted: [bool; 3],
     ) -> [Vec<f32>; 3] {
-        let (mut dx, mut dw, mut db) = (Vec::new(), zeros(w.len()), zeros(bias.len()));
+        let (mut dx, mut dw, mut db) = (Vec::new(), vec![0.0; w.len()], vec![0.0; bias.len()]);
         if wanted[0] {
-            dx = zeros(x.len());
+            dx = take(x.len());
             conv3x3_backward_input(self.0, self.1, w, dy, &mut dx);
         }
         conv3x3_backward_weight(self.0, self.1, ConvInput::Map(x), dy, &mut dw, Some(&mut db));
@@ -234,7 +249,7 @@ struct JoinedConv(ConvShape, Precision);
 
 impl Fused<4> for JoinedConv {
     fn forward(&self, [up, level, w, bias]: [&[f32]; 4]) -> (Vec<f32>, Vec<f32>) {
-        let mut y = zeros(self.0.output_len());
+        let mut y = take(self.0.output_len());
         conv3x3_forward(self.0, self.1, ConvInput::Joined { up, level }, w, Some(bias), &mut y);
         (y, Vec::new())
     }
@@ -246,8 +261,8 @@ impl Fused<4> for JoinedConv {
         dy: &[f32],
         _wanted: [bool; 4],
     ) -> [Vec<f32>; 4] {
-        let (mut d_up, mut d_level) = (zeros(up.len()), zeros(level.len()));
-        let (mut dw, mut db) = (zeros(w.len()), zeros(bias.len()));
+        let (mut d_up, mut d_level) = (take(up.len()), take(level.len()));
+        let (mut dw, mut db) = (vec![0.0; w.len()], vec![0.0; bias.len()]);
         conv3x3_backward_joined(self.0, self.1, w, dy, &mut d_up, &mut d_level);
         conv3x3_backward_weight(self.0, self.1, ConvInput::Joined { up, level }, dy, &mut dw, Some(&mut db));
         [d_up, d_level, dw, db]
@@ -270,13 +285,13 @@ struct PixelShuffle {
 
 impl Fused<1> for PixelShuffle {
     fn forward(&self, [x]: [&[f32]; 1]) -> (Vec<f32>, Vec<f32>) {
-        let mut y = zeros(x.len());
+        let mut y = take(x.len());
         kernels::pixel_shuffle::pixel_shuffle(x, &mut y, self.width, self.channels);
         (y, Vec::new())
     }
 
     fn backward(&self, [x]: [&[f32]; 1], _kept: &[f32], dy: &[f32], _wanted: [bool; 1]) -> [Vec<f32>; 1] {
-        let mut dx = zeros(x.len());
+        let mut dx = take(x.len());
         kernels::pixel_shuffle::pixel_unshuffle(dy, &mut dx, self.width, self.channels);
         [dx]
     }
@@ -293,13 +308,13 @@ struct Gelu;
 
 impl Fused<1> for Gelu {
     fn forward(&self, [x]: [&[f32]; 1]) -> (Vec<f32>, Vec<f32>) {
-        let mut y = zeros(x.len());
+        let mut y = take(x.len());
         gelu_forward(x, &mut y);
         (y, Vec::new())
     }
 
     fn backward(&self, [x]: [&[f32]; 1], _kept: &[f32], dy: &[f32], _wanted: [bool; 1]) -> [Vec<f32>; 1] {
-        let mut dx = zeros(x.len());
+        let mut dx = take(x.len());
         gelu_backward(x, dy, &mut dx);
         [dx]
     }
@@ -315,7 +330,7 @@ struct DyT;
 
 impl Fused<4> for DyT {
     fn forward(&self, [x, alpha, gamma, beta]: [&[f32]; 4]) -> (Vec<f32>, Vec<f32>) {
-        let mut y = zeros(x.len());
+        let mut y = take(x.len());
         dyt_forward(x, alpha[0], gamma, beta, &mut y);
         (y, Vec::new())
     }
@@ -327,7 +342,7 @@ impl Fused<4> for DyT {
         dy: &[f32],
         _wanted: [bool; 4],
     ) -> [Vec<f32>; 4] {
-        let (mut dx, mut dgamma, mut dbeta) = (zeros(x.len()), zeros(gamma.len()), zeros(beta.len()));
+        let (mut dx, mut dgamma, mut dbeta) = (take(x.len()), vec![0.0; gamma.len()], vec![0.0; beta.len()]);
         let gradients = ScaleGradients { gamma: &mut dgamma, beta: &mut dbeta };
         let dalpha = dyt_backward(x, alpha[0], gamma, dy, &mut dx, gradients);
         [dx, vec![dalpha], dgamma, dbeta]
@@ -344,7 +359,7 @@ struct LayerNorm;
 
 impl Fused<3> for LayerNorm {
     fn forward(&self, [x, gamma, beta]: [&[f32]; 3]) -> (Vec<f32>, Vec<f32>) {
-        let mut y = zeros(x.len());
+        let mut y = take(x.len());
         layer_norm_forward(x, gamma, beta, EPS, &mut y);
         (y, Vec::new())
     }
@@ -356,7 +371,7 @@ impl Fused<3> for LayerNorm {
         dy: &[f32],
         _wanted: [bool; 3],
     ) -> [Vec<f32>; 3] {
-        let (mut dx, mut dgamma, mut dbeta) = (zeros(x.len()), zeros(gamma.len()), zeros(beta.len()));
+        let (mut dx, mut dgamma, mut dbeta) = (take(x.len()), vec![0.0; gamma.len()], vec![0.0; beta.len()]);
         let gradients = ScaleGradients { gamma: &mut dgamma, beta: &mut dbeta };
         layer_norm_backward(x, gamma, EPS, dy, &mut dx, gradients);
         [dx, dgamma, dbeta]
@@ -373,11 +388,12 @@ struct SelfAttention(AttentionShape);
 
 /// The output, and of the forward pass the output again with the rows' log-sums behind it.
 fn attend(shape: AttentionShape, qkv: [Rows<'_>; 3]) -> (Vec<f32>, Vec<f32>) {
-    let mut out = zeros(shape.output_len());
-    let mut log_sums = zeros(shape.batch * shape.queries * shape.heads);
-    attention_forward(shape, qkv, &mut out, &mut log_sums);
-    log_sums.splice(..0, out.iter().copied());
-    (out, log_sums)
+    let mut out = take(shape.output_len());
+    let mut kept = take(out.len() + shape.batch * shape.queries * shape.heads);
+    let (copy, log_sums) = kept.split_at_mut(out.len());
+    attention_forward(shape, qkv, &mut out, log_sums);
+    copy.copy_from_slice(&out);
+    (out, kept)
 }
 
 fn saved(shape: AttentionShape, kept: &[f32]) -> AttentionSaved<'_> {
@@ -391,7 +407,7 @@ impl Fused<1> for SelfAttention {
     }
 
     fn backward(&self, [qkv]: [&[f32]; 1], kept: &[f32], dy: &[f32], _wanted: [bool; 1]) -> [Vec<f32>; 1] {
-        let mut dqkv = zeros(qkv.len());
+        let mut dqkv = take(qkv.len());
         let rows = Rows::packed(qkv, self.0.width());
         attention_backward(self.0, rows, saved(self.0, kept), dy, AttentionGradients::Packed(&mut dqkv));
         [dqkv]
@@ -406,7 +422,8 @@ pub fn self_attention(qkv: Tensor<3>, num_heads: usize) -> Tensor<3> {
 
 fn attention_shape([batch, queries, keys, width]: [usize; 4], heads: usize) -> AttentionShape {
     let head_dim = width / heads;
-    AttentionShape { batch, heads, head_dim, queries, keys, scale: 1.0 / (head_dim as f32).sqrt() }
+    let scale = 1.0 / (head_dim as f32).sqrt();
+    AttentionShape { batch, heads, head_dim, queries, keys, scale, precision: precision() }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -427,14 +444,16 @@ impl Fused<2> for CrossAttention {
 
     fn backward(&self, [q, kv]: [&[f32]; 2], kept: &[f32], dy: &[f32], _wanted: [bool; 2]) -> [Vec<f32>; 2] {
         let d = self.0.width();
-        let (mut dq, mut dk, mut dv) = (zeros(q.len()), zeros(kv.len() / 2), zeros(kv.len() / 2));
+        let (mut dq, mut dk, mut dv) = (take(q.len()), take(kv.len() / 2), take(kv.len() / 2));
         let gradients = AttentionGradients::Separate([&mut dq, &mut dk, &mut dv]);
         attention_backward(self.0, self.rows(q, kv), saved(self.0, kept), dy, gradients);
-        let mut dkv = Vec::with_capacity(kv.len());
-        for (k, v) in dk.chunks_exact(d).zip(dv.chunks_exact(d)) {
-            dkv.extend_from_slice(k);
-            dkv.extend_from_slice(v);
+        let mut dkv = take(kv.len());
+        for (dkv, (k, v)) in dkv.chunks_exact_mut(2 * d).zip(dk.chunks_exact(d).zip(dv.chunks_exact(d))) {
+            dkv[..d].copy_from_slice(k);
+            dkv[d..].copy_from_slice(v);
         }
+        give(dk);
+        give(dv);
         [dq, dkv]
     }
 }
@@ -457,13 +476,13 @@ impl Fused<1> for Blur {
     fn forward(&self, [x]: [&[f32]; 1]) -> (Vec<f32>, Vec<f32>) {
         let border = self.kernel.len() - 1;
         let planes = x.len() / (self.height * self.width);
-        let mut y = zeros(planes * (self.height - border) * (self.width - border));
+        let mut y = take(planes * (self.height - border) * (self.width - border));
         kernels::blur::blur_valid(x, self.height, self.width, &self.kernel, &mut y);
         (y, Vec::new())
     }
 
     fn backward(&self, [x]: [&[f32]; 1], _kept: &[f32], dy: &[f32], _wanted: [bool; 1]) -> [Vec<f32>; 1] {
-        let mut dx = zeros(x.len());
+        let mut dx = take(x.len());
         kernels::blur::blur_valid_adjoint(dy, self.height, self.width, &self.kernel, &mut dx);
         [dx]
     }
@@ -474,4 +493,55 @@ pub fn blur_valid(x: Tensor<3>, kernel: &[f32]) -> Tensor<3> {
     let border = kernel.len() - 1;
     let blur = Blur { height, width, kernel: kernel.to_vec() };
     run(blur, [x.into()], [planes, height - border, width - border])
+}
+
+#[derive(Clone, Copy, Debug)]
+struct SquaredError;
+
+impl Fused<2> for SquaredError {
+    fn forward(&self, [x, y]: [&[f32]; 2]) -> (Vec<f32>, Vec<f32>) {
+        (vec![squared_forward(x, y)], Vec::new())
+    }
+
+    fn backward(&self, [x, y]: [&[f32]; 2], _kept: &[f32], grad: &[f32], wanted: [bool; 2]) -> [Vec<f32>; 2] {
+        let gradient = |x: &[f32], y: &[f32], wanted| {
+            let mut dx = take(if wanted { x.len() } else { 0 });
+            if wanted {
+                squared_backward(x, y, grad[0], &mut dx);
+            }
+            dx
+        };
+        [gradient(x, y, wanted[0]), gradient(y, x, wanted[1])]
+    }
+}
+
+pub fn squared_error<const D: usize>(x: Tensor<D>, y: Tensor<D>) -> Tensor<1> {
+    run(SquaredError, [x.into(), y.into()], [1])
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Focal {
+    gamma: f32,
+}
+
+impl Fused<2> for Focal {
+    fn forward(&self, [logit, target]: [&[f32]; 2]) -> (Vec<f32>, Vec<f32>) {
+        (vec![focal_forward(logit, target, self.gamma)], Vec::new())
+    }
+
+    fn backward(
+        &self,
+        [logit, target]: [&[f32]; 2],
+        _kept: &[f32],
+        grad: &[f32],
+        _wanted: [bool; 2],
+    ) -> [Vec<f32>; 2] {
+        let mut dx = take(logit.len());
+        focal_backward(logit, target, self.gamma, grad[0], &mut dx);
+        [dx, Vec::new()]
+    }
+}
+
+pub fn focal<const D: usize>(logit: Tensor<D>, target: Tensor<D>, gamma: f64) -> Tensor<1> {
+    run(Focal { gamma: gamma as f32 }, [logit.into(), target.detach().into()], [1])
 }

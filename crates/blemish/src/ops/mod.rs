@@ -115,3 +115,17 @@ pub fn cross_attention(q: Tensor<3>, kv: Tensor<3>, num_heads: usize) -> Tensor<
 pub fn blur_valid(x: Tensor<3>, kernel: &[f32]) -> Tensor<3> {
     if fused::on_cpu(&x) { fused::blur_valid(x, kernel) } else { composed::blur_valid(x, kernel) }
 }
+
+/// The mean of `(x - y)^2`, `[1]`.
+pub fn squared_error<const D: usize>(x: Tensor<D>, y: Tensor<D>) -> Tensor<1> {
+    if fused::on_cpu(&x) { fused::squared_error(x, y) } else { composed::squared_error(x, y) }
+}
+
+/// The mean focal loss of a logit, `[1]`: see [`crate::loss::focal_with_logits`]. The target has no gradient.
+pub fn focal<const D: usize>(logit: Tensor<D>, target: Tensor<D>, gamma: f64) -> Tensor<1> {
+    if fused::on_cpu(&logit) {
+        fused::focal(logit, target, gamma)
+    } else {
+        composed::focal(logit, target, gamma)
+    }
+}

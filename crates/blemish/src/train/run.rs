@@ -21,6 +21,7 @@ use crate::config::RunConfig;
 use crate::data::ByteImage;
 use crate::error::{Error, Result};
 use crate::history::{EpochRecord, Stage};
+use crate::kernels::buffers;
 use crate::model::{Mae, Weights};
 use crate::score::Detector;
 
@@ -197,6 +198,8 @@ impl<'a> Run<'a> {
             count += size;
             listener(&Event::Step { loss: value, images: size });
         }
+        // Validation wants the memory.
+        buffers::release();
         self.progress.epoch += 1;
         let steps = per_epoch.max(1) as f64;
         Ok(EpochRecord {

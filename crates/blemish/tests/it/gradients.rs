@@ -102,6 +102,8 @@ fn bf16_is_close() {
         for stride in [1, 2] {
             agree!(p, t, conv3x3(x: [b, h, w, i], weight: [9 * i, o], bias: [o]; stride), draw);
         }
+        agree!(p, t, self_attention(qkv: [b, 2 * h, 3 * o * c]; c), draw);
+        agree!(p, t, cross_attention(q: [b, n, o * c], kv: [b, i, 2 * o * c]; c), draw);
         agree!(
             p,
             t,
@@ -184,5 +186,24 @@ fn blur_valid() {
     draws(|draw, size| {
         let (p, h, w) = (size(1, 4), size(11, 40), size(11, 40));
         agree!(blur_valid(x: [p, h, w]; &kernel), draw);
+    });
+}
+
+#[test]
+fn squared_error() {
+    draws(|draw, size| {
+        let (b, n) = (size(1, 3), size(1, 300));
+        agree!(squared_error(x: [b, n], y: [b, n]), draw);
+    });
+}
+
+#[test]
+fn focal() {
+    draws(|draw, size| {
+        let shape = [size(1, 3), size(1, 30), size(1, 30), 1];
+        let target = || (random(shape, draw).sign() + 1.0) * 0.5;
+        for gamma in [0.0, 2.0] {
+            agree!(focal(logit: shape; target(), gamma), draw);
+        }
     });
 }

@@ -1,7 +1,7 @@
 //! A [`Product`] described in floats and computed in either precision.
 
 use super::{Product16, pairs, row_pairs};
-use crate::kernels::panels::{Matrix, Panels, with_packed};
+use crate::kernels::panels::{Matrix, Panels, each_panel, pack, with_packed};
 use crate::kernels::precision::Precision;
 use crate::kernels::product::{Product, Segment};
 use crate::kernels::scratch;
@@ -47,16 +47,35 @@ pub fn with_packed_in<R>(
         return with_packed(source, k, n, work);
     }
     let depth = k.div_ceil(2);
-    let data = &source.data[source.offset..];
-    scratch::with(depth * n, |words| {
-        let matrix = if source.col_step == 1 {
-            row_pairs(&data[..(k - 1) * source.row_step + n], source.row_step, n, words);
-            Matrix::rows(words, n)
-        } else {
-            assert_eq!((source.row_step, source.col_step), (1, k), "columns follow each other");
-            pairs(&data[..k * n], words);
-            Matrix::rows(words, depth).transposed()
-        };
-        with_packed(matrix, depth, n, work)
+    scratch::with(Panels::len(depth, n), |packed| {
+        pack_in(precision, packed, k, n, source);
+        work(Panels::new(packed, depth, n))
     })
+}
+
+/// Packs a whole `[k, n]` in `precision`, [`Precision::depth`] rows deep: see [`with_packed_in`].
+pub fn pack_in(precision: Precision, packed: &mut [f32], k: usize, n: usize, source: Matrix<'_>) {
+    let depth = precision.depth(k);
+    if precision == Precision::F32 {
+        pack(packed, k, n, 0, k, source);
+    } else if source.col_step == 1 {
+        each_panel(packed, depth, n, |first, cols, panel| {
+            let width = panel.len() / depth;
+            for (pair, out) in panel.chunks_exact_mut(width).enumerate() {
+                let last = (2 * pair + 1).min(k - 1);
+                let from = |row: usize| source.offset + row * source.row_step + first;
+                let (words, filler) = out.split_at_mut(cols);
+                row_pairs(&source.data[from(2 * pair)..from(last) + cols], source.row_step, cols, words);
+                filler.fill(0.0);
+            }
+        });
+    } else {
+        assert!(source.row_step == 1 && k.is_multiple_of(2), "words are made of neighbours");
+        scratch::with(depth * n, |words| {
+            for (column, words) in words.chunks_exact_mut(depth).enumerate() {
+                pairs(&source.data[source.offset + column * source.col_step..][..k], words);
+            }
+            pack(packed, depth, n, 0, depth, Matrix::rows(words, depth).transposed());
+        });
+    }
 }

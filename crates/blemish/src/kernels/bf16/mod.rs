@@ -15,7 +15,7 @@ mod matmul;
 #[cfg(test)]
 mod tests;
 
-pub use self::left::with_packed_in;
+pub use self::left::{pack_in, with_packed_in};
 pub use self::matmul::matmul;
 
 use super::panels::{Panel, Panels};
