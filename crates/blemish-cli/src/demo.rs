@@ -64,16 +64,13 @@ fn pictures(seed: u64) -> SyntheticConfig {
     SyntheticConfig { image_size: 128, train: 160, test_good: 40, test_defective: 40, seed, channels: 3 }
 }
 
-/// Small enough for 3 minutes on two processor cores.
+/// Small enough for a minute on two processor cores.
 fn config(seed: u64) -> RunConfig {
     let mut config = RunConfig::preset(Preset::Light);
     config.seed = seed;
     config.data.image_size = [128, 128];
-    config.train.epoch_images = 240;
     // Thresholds need more good images than a tenth of so few.
     config.train.holdout = 0.2;
-    config.train.pretrain.epochs = 1;
-    config.train.finetune.epochs = 8;
     config
 }
 

@@ -1,41 +1,51 @@
 //! What a training will take, said before it starts.
 
 use blemish::Device;
-use blemish::config::{Keep, MapKind, RunConfig};
+use blemish::config::RunConfig;
 use blemish::train::batch::epoch_images;
-use blemish::train::{Estimate, estimate, scale_to_budget};
+use blemish::train::{
+    Estimate, TrainingData, estimate, estimate_remembering, peak_memory_mib, scale_to_budget,
+};
 
 use crate::progress::duration;
 
-/// Measures the training's speed and says what it will take; with a budget of minutes, scales the epochs to it first.
-pub fn announce(config: &mut RunConfig, images: usize, budget: Option<f64>, device: &Device) {
-    if config.score.map == MapKind::Fused && config.score.network == Keep::Never {
+/// Measures the training's speed and says what it will take; with a budget of minutes, scales the epochs to it first. Where
+/// no network is trained there is nothing to scale.
+pub fn announce(config: &mut RunConfig, data: &TrainingData, budget: Option<f64>, device: &Device) {
+    if config.train.epochs() == 0 {
+        let seconds = estimate_remembering(config, data);
         tracing::info!(
-            "the network is trained but not heard, since memory or ridges look at the pictures: a small --budget gives the \
-             same scores (--set score.network=always lets it vote)"
+            "no network is trained, since memory or lines look at the pictures (--set score.network=always trains one and \
+             lets it vote)"
         );
+        tracing::info!("training will take about {}{}", duration(seconds), memory(peak_memory_mib()));
+        return;
+    }
+    let images = data.train.len();
+    if !config.score.hears_network() {
+        tracing::info!("the network is trained but not heard (--set score.network=always lets it vote)");
     }
     let mut estimate = estimate(config, images, device);
     tracing::info!("{}", describe(config, &estimate, images));
     if let Some(minutes) = budget {
-        let before = epochs(config);
+        let before = config.train.epochs();
         scale_to_budget(config, &estimate, minutes);
-        estimate.minutes *= epochs(config) as f64 / before as f64;
+        estimate.minutes *= config.train.epochs() as f64 / before as f64;
         tracing::info!("with --budget {minutes}: {}", describe(config, &estimate, images));
     }
 }
 
-fn epochs(config: &RunConfig) -> usize {
-    config.train.pretrain.epochs + config.train.finetune.epochs
+fn describe(config: &RunConfig, estimate: &Estimate, images: usize) -> String {
+    let (epochs, each) = (config.train.epochs(), epoch_images(config, images));
+    let steps = epochs * each.div_ceil(config.train.batch_size);
+    format!(
+        "training will take about {}: {epochs} epochs of {each} images, {steps} steps, {:.1} images/s{}",
+        duration(60.0 * estimate.minutes),
+        estimate.images_per_second,
+        memory(estimate.memory_mib)
+    )
 }
 
-fn describe(config: &RunConfig, estimate: &Estimate, images: usize) -> String {
-    let (epochs, each) = (epochs(config), epoch_images(config, images));
-    let steps = epochs * each.div_ceil(config.train.batch_size);
-    let memory = estimate.memory_mib.map_or_else(String::new, |mib| format!(", {mib:.0} MiB of memory"));
-    format!(
-        "training will take about {}: {epochs} epochs of {each} images, {steps} steps, {:.1} images/s{memory}",
-        duration(60.0 * estimate.minutes),
-        estimate.images_per_second
-    )
+fn memory(mib: Option<f64>) -> String {
+    mib.map_or_else(String::new, |mib| format!(", {mib:.0} MiB of memory"))
 }

@@ -97,7 +97,7 @@ impl Session {
         if self.folder.is_resumed() {
             tracing::info!("resuming the run in {}", self.folder.path().display());
         } else {
-            announce(&mut self.config, data.train.len(), self.budget, &self.device);
+            announce(&mut self.config, &data, self.budget, &self.device);
             self.folder.begin(&self.config, &self.source)?;
         }
         let detector = self.train(&data, output)?;

@@ -130,8 +130,11 @@ fn summarise(trained: &Trained, args: &TrainArgs, output: &Output) -> Result<()>
         problems: &trained.problems,
     };
     output.result(&summary, || {
-        let mut text =
-            format!("trained {} epochs in {}\n", summary.epochs, duration(detector.provenance().seconds));
+        let took = duration(detector.provenance().seconds);
+        let mut text = match summary.epochs {
+            0 => format!("learnt from the good images in {took}; no network was trained\n"),
+            epochs => format!("trained {epochs} epochs in {took}\n"),
+        };
         if let Some(best) = summary.validation {
             let show = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.3}"));
             text += &format!(

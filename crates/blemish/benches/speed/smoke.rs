@@ -28,7 +28,7 @@ pub fn run() {
         timed(&ask(json!({ "op": "step", "batch": 1, "repeats": 1 })), 1);
         let loaded = ask(json!({ "op": "load", "folder": at }));
         timed(&loaded, 1);
-        assert!(loaded["flops"].as_u64() > Some(0));
+        assert!(loaded["flops"].as_u64() > Some(0) && loaded["fastest"].is_string());
         let output = at.join("output.f32");
         timed(&ask(json!({ "op": "forward", "batch": 2, "repeats": 2, "output": output })), 2);
         let values = 2 * 64 * 64 * (channels + usize::from(preset == "light"));

@@ -98,6 +98,7 @@ impl Bench {
         json!({
             "seconds": time,
             "flops": model.flops(),
+            "fastest": Precision::fastest(),
             "parameters": model.parameter_count(),
             "config": loaded.detector.config(),
         })
@@ -219,7 +220,7 @@ impl Loaded {
 
 fn load(path: &Path, precision: Precision) -> Detector {
     let mut file = ModelFile::load(path).unwrap();
-    (file.config.score.precision, file.config.train.precision) = (Some(precision), precision);
+    (file.config.score.precision, file.config.train.precision) = (Some(precision), Some(precision));
     from_file(file)
 }
 

@@ -139,12 +139,16 @@ impl RunConfig {
         self.model.validate()?;
         self.mask.validate()?;
         self.train.validate(&self.model)?;
-        self.score.validate(&self.model)
+        self.score.validate(&self.model)?;
+        // While `auto` is not settled, the network may turn out to be unheard.
+        let untrained = self.train.pretrain.epochs == Some(0) && self.train.finetune.epochs == Some(0);
+        let ok = !untrained || !self.score.hears_network() || self.score.network == Keep::Auto;
+        require(ok, "train.finetune.epochs", "a network that is heard needs an epoch in one of the stages")
     }
 
     /// Settles what is left to the training images: channels, view, the pose with its augmentation, the
-    /// kinds of synthetic defects, what is looked at beside the network, the
-    /// precision of scoring, calibration.
+    /// kinds of synthetic defects, what is looked at beside the network and whether that is heard and trained, the
+    /// precision of training and scoring, calibration.
     pub fn resolve(&mut self, channels: usize, profile: &Profile) {
         self.data.channels.get_or_insert(channels);
         if self.data.fit == Fit::Auto && self.data.view.is_none() {
@@ -170,12 +174,16 @@ impl RunConfig {
             let others = [self.score.memory.keep, self.score.ridges].contains(&Keep::Always);
             self.score.network = if others { Keep::Never } else { Keep::Always };
         }
-        self.score.precision.get_or_insert_with(Precision::fastest);
+        for precision in [&mut self.score.precision, &mut self.train.precision] {
+            precision.get_or_insert_with(Precision::fastest);
+        }
         if self.score.memory.scales.is_empty() {
             let [height, width] = self.input_size();
             self.score.memory.scales = vec![MemoryConfig::scale_for(((height * width) as f64).sqrt())];
         }
+        let heard = self.score.hears_network();
         let train = &mut self.train;
+        train.settle_epochs(heard);
         train.defects.settle(profile.is_texture());
         if train.pose == Pose::Auto {
             train.pose = if fixed_pose { Pose::Fixed } else { Pose::Free };

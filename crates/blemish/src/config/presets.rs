@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     AggregationKeys, Align, Calibration, DataConfig, DefectConfig, Fit, GeometricConfig, Head, Keep, MapKind,
     MaskConfig, MaskStrategy, MemoryConfig, ModelConfig, Norm, Normalize, Output, PatchEmbed,
-    PhotometricConfig, Pose, Precision, Preset, Reduce, RunConfig, ScoreConfig, Sinusoid, StageConfig, Task,
+    PhotometricConfig, Pose, Preset, Reduce, RunConfig, ScoreConfig, Sinusoid, StageConfig, Task,
     ThresholdRule, TrainConfig,
 };
 
@@ -52,7 +52,7 @@ impl RunConfig {
             },
             train: TrainConfig {
                 batch_size: 8,
-                precision: Precision::F32,
+                precision: None,
                 epoch_images: 320,
                 weight_decay: 1e-2,
                 clip_norm: 1.0,
@@ -64,7 +64,7 @@ impl RunConfig {
                 holdout: 0.1,
                 pretrain: StageConfig {
                     task: Task::Masked,
-                    epochs: 2,
+                    epochs: None,
                     learning_rate: 1e-3,
                     warmup_epochs: 1.0,
                     validate_every: 0,
@@ -72,7 +72,7 @@ impl RunConfig {
                 },
                 finetune: StageConfig {
                     task: Task::Repair,
-                    epochs: 28,
+                    epochs: None,
                     learning_rate: 1e-3,
                     warmup_epochs: 1.0,
                     validate_every: 5,
@@ -147,7 +147,7 @@ impl RunConfig {
         config.train.clip_norm = 0.0;
         config.train.pretrain = StageConfig {
             task: Task::Masked,
-            epochs: 80,
+            epochs: Some(80),
             learning_rate: 5e-5,
             warmup_epochs: 0.0,
             validate_every: 0,
@@ -155,7 +155,7 @@ impl RunConfig {
         };
         config.train.finetune = StageConfig {
             task: Task::Reconstruct,
-            epochs: 40,
+            epochs: Some(40),
             learning_rate: 5e-5,
             warmup_epochs: 0.0,
             validate_every: 5,

@@ -119,6 +119,15 @@ impl ThresholdRule {
 }
 
 impl ScoreConfig {
+    /// Whether the network has a part in the score, as far as the configuration decides it.
+    pub fn hears_network(&self) -> bool {
+        match self.map {
+            MapKind::Memory => false,
+            MapKind::Fused => self.network != Keep::Never,
+            _ => true,
+        }
+    }
+
     pub(super) fn validate(&self, model: &ModelConfig) -> Result<()> {
         require((1..=64).contains(&self.passes), "score.passes", "must be 1 to 64")?;
         require((0.0..=64.0).contains(&self.smooth_sigma), "score.smooth_sigma", "must be 0 to 64")?;

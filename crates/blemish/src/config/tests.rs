@@ -46,7 +46,7 @@ fn a_file_is_laid_over_the_preset() {
     let file = folder.path().join("run.toml");
     std::fs::write(&file, "seed = 7\n[train.finetune]\nepochs = 3\n").unwrap();
     let config = light().load(&file).unwrap();
-    assert_eq!((config.seed, config.train.finetune.epochs), (7, 3));
+    assert_eq!((config.seed, config.train.finetune.epochs()), (7, 3));
     assert_eq!(config.model, light().model);
     std::fs::write(&file, "sede = 7\n").unwrap();
     assert!(light().load(&file).unwrap_err().to_string().contains("sede"));
@@ -117,9 +117,18 @@ fn resolving_follows_the_images() {
     assert_eq!((config.input_size(), config.train.pose), ([128, 512], Pose::Fixed));
     // Where the memory looks at the pictures the network is not heard, unless it is asked for.
     assert_eq!((config.score.memory.keep, config.score.network), (Keep::Always, Keep::Never));
+    // Then it is not trained either.
+    assert_eq!(config.train.epochs(), 0);
+    assert!(config.validate().is_ok());
+    let mut config = light().set("train.finetune.epochs=5").unwrap();
+    config.resolve(1, &turned);
+    assert_eq!((config.train.pretrain.epochs, config.train.finetune.epochs), (Some(2), Some(5)));
     let mut config = light().set("score.memory.keep=never").unwrap();
     config.resolve(1, &turned);
-    assert_eq!(config.score.network, Keep::Always);
+    assert_eq!((config.score.network, config.train.epochs()), (Keep::Always, 30));
+    config.train.pretrain.epochs = Some(0);
+    config.train.finetune.epochs = Some(0);
+    assert!(config.validate().is_err());
     // What the user has set stays.
     let config = light().set("data.fit=stretch").unwrap().set("train.pose=free").unwrap();
     let mut config = config.set("score.network=always").unwrap();

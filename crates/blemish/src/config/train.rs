@@ -6,6 +6,9 @@ use super::{DefectConfig, GeometricConfig, ModelConfig, PhotometricConfig, requi
 use crate::error::Result;
 pub use crate::kernels::precision::Precision;
 
+/// Epochs of the stages where nothing is said: a little masked pre-training, then mostly repair.
+const EPOCHS: [usize; 2] = [2, 28];
+
 /// Both training stages and what they share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -14,9 +17,9 @@ pub struct TrainConfig {
     pub batch_size: usize,
     /// What a step's large products are computed in: `f32`, or `bf16`, their factors rounded to 8 significant bits and
     /// summed in 32; weights, gradients and all else are 32-bit floats. `bf16` is faster on a CPU with AVX512-BF16,
-    /// slower on others, which round the factors alike; GPUs take no notice.
-    #[serde(default)]
-    pub precision: Precision,
+    /// slower on others, which round the factors alike; GPUs take no notice. Absent: what the machine that trains does
+    /// best.
+    pub precision: Option<Precision>,
     /// Images per epoch; 0: every training image once. Small sets are repeated.
     pub epoch_images: usize,
     /// Decoupled weight decay; norms, biases and embeddings are left out.
@@ -55,8 +58,9 @@ pub struct TrainConfig {
 pub struct StageConfig {
     /// What the stage learns.
     pub task: Task,
-    /// Passes over `train.epoch_images` images; 0 leaves the stage out.
-    pub epochs: usize,
+    /// Passes over `train.epoch_images` images; 0 leaves the stage out. Absent in both stages: as many as the preset has
+    /// where the network is heard, none where it is not (`score.network`).
+    pub epochs: Option<usize>,
     /// Peak learning rate of AdamW.
     pub learning_rate: f64,
     /// Epochs of linear warm-up before the cosine.
@@ -93,7 +97,27 @@ pub enum Pose {
     Custom,
 }
 
+impl StageConfig {
+    /// Passes that the stage makes; before the training images have settled it, 0 where nothing is said.
+    pub fn epochs(&self) -> usize {
+        self.epochs.unwrap_or(0)
+    }
+}
+
 impl TrainConfig {
+    /// Passes that both stages make.
+    pub fn epochs(&self) -> usize {
+        self.pretrain.epochs() + self.finetune.epochs()
+    }
+
+    /// Settles the epochs that are absent: those of the preset `light`, or none where the network is not heard.
+    pub(super) fn settle_epochs(&mut self, heard: bool) {
+        let asked = self.pretrain.epochs.or(self.finetune.epochs).is_some();
+        let [pretrain, finetune] = if heard || asked { EPOCHS } else { [0, 0] };
+        self.pretrain.epochs.get_or_insert(pretrain);
+        self.finetune.epochs.get_or_insert(finetune);
+    }
+
     pub(super) fn validate(&self, model: &ModelConfig) -> Result<()> {
         require(self.batch_size > 0, "train.batch_size", "must be at least 1")?;
         let not_negative =
@@ -111,11 +135,10 @@ impl TrainConfig {
             require(ok, &format!("train.{name}.learning_rate"), "must be above 0")?;
             not_negative(stage.warmup_epochs, &format!("train.{name}.warmup_epochs"))?;
         }
-        let ok = self.pretrain.epochs + self.finetune.epochs > 0;
-        require(ok, "train.finetune.epochs", "at least one stage needs an epoch")?;
-        let repairs = self.finetune.epochs > 0 && self.finetune.task == Task::Repair;
+        let untrained = self.pretrain.epochs == Some(0) && self.finetune.epochs == Some(0);
+        let repairs = self.finetune.epochs != Some(0) && self.finetune.task == Task::Repair;
         require(
-            repairs || !model.defect_logit,
+            repairs || untrained || !model.defect_logit,
             "model.defect_logit",
             "is trained by task = \"repair\" only",
         )?;

@@ -130,7 +130,7 @@ fn example(
         return Example { input, target, defect: None };
     }
     let other = images[rng.random_range(0..images.len())].to_image();
-    let difficulty = epoch as f32 / (stage.epochs.max(2) - 1) as f32;
+    let difficulty = epoch as f32 / (stage.epochs().max(2) - 1) as f32;
     let centres = foreground(&clean);
     let defective = corrupt(&clean, &other, Some(&centres), &train.defects, difficulty, rng);
     // The clean picture is normalised as its defective twin is: that is what the model will see.

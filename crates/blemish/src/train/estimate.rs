@@ -36,7 +36,7 @@ pub fn estimate(config: &RunConfig, training_images: usize, device: &Device) -> 
     let mut model = Mae::new(&config.model, config.input_size(), channels, rng, &device);
     let mut optimizer = AdamW::default();
     let stage =
-        if config.train.finetune.epochs > 0 { &config.train.finetune } else { &config.train.pretrain };
+        if config.train.finetune.epochs() > 0 { &config.train.finetune } else { &config.train.pretrain };
     let settings = StepSettings { learning_rate: 0.0, weight_decay: 0.0, clip_norm: 0.0 };
     let mut fastest = f64::INFINITY;
     for _ in 0..3 {
@@ -48,7 +48,7 @@ pub fn estimate(config: &RunConfig, training_images: usize, device: &Device) -> 
         fastest = fastest.min(start.elapsed().as_secs_f64());
     }
     let images_per_second = config.train.batch_size as f64 / fastest;
-    let epochs = config.train.pretrain.epochs + config.train.finetune.epochs;
+    let epochs = config.train.epochs();
     let images = epochs * epoch_images(config, training_images);
     Estimate {
         images_per_second,
@@ -69,11 +69,11 @@ pub fn scale_to_budget(config: &mut RunConfig, estimate: &Estimate, minutes: f64
     let factor = minutes / estimate.minutes.max(1e-9);
     let train = &mut config.train;
     for stage in [&mut train.pretrain, &mut train.finetune] {
-        stage.epochs = (stage.epochs as f64 * factor).round() as usize;
+        stage.epochs = Some((stage.epochs() as f64 * factor).round() as usize);
         stage.warmup_epochs = (stage.warmup_epochs * factor.min(1.0)).max(0.25);
     }
-    if train.pretrain.epochs + train.finetune.epochs == 0 {
-        train.finetune.epochs = 1;
+    if train.epochs() == 0 {
+        train.finetune.epochs = Some(1);
     }
 }
 

@@ -1,5 +1,7 @@
 //! After the last epoch: calibration, thresholds, origin.
 
+use std::time::Instant;
+
 use super::remember::{good_scores, maps, remember};
 use super::split::{Light, TrainingData};
 use super::validate::validate;
@@ -27,6 +29,7 @@ pub fn finish(
     history: Vec<EpochRecord>,
     seconds: f64,
 ) -> Result<Detector> {
+    let started = Instant::now();
     let detector = Detector::new(config.clone(), model);
     let position = (config.score.calibration == Calibration::Position).then(|| {
         let step = data.train.len().div_ceil(POSITION_IMAGES).max(1);
@@ -45,6 +48,7 @@ pub fn finish(
     let thresholds = thresholds(&scores, validation.map(|v| v.threshold), &config.score);
     let Light { median, spread } = data.light;
     let version = env!("CARGO_PKG_VERSION").to_owned();
+    let seconds = seconds + started.elapsed().as_secs_f64();
     let provenance = Provenance { version, median, spread, seconds, ..Provenance::default() };
     Ok(detector.with_calibration(normal, thresholds).with_origin(provenance, history))
 }

@@ -13,7 +13,7 @@ pub fn loss(config: &RunConfig, task: Task, model: &Mae, batch: Batch, rng: &mut
     let [h, w] = model.image_size();
     let device = model.device();
     let size = batch.size;
-    let precision = config.train.precision;
+    let precision = config.train.precision.unwrap_or_default();
     let images = |values, channels| tensor(values, [size, h, w, channels], &device);
     let input = images(batch.input, model.channels());
     let target = images(batch.target, model.channels());

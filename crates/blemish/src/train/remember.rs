@@ -1,10 +1,17 @@
 //! What good images teach beside the network, and what good images score that it was not learnt from.
 
+use std::time::Instant;
+
+use burn::tensor::Device;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
 use super::split::TrainingData;
 use crate::config::{Keep, RunConfig};
 use crate::data::{ByteImage, Image};
 use crate::error::{Error, Result};
 use crate::memory::Memory;
+use crate::model::Mae;
 use crate::ridges::Ridges;
 use crate::score::{Detector, Normal};
 
@@ -70,6 +77,29 @@ pub fn good_scores(detector: &Detector, data: &TrainingData) -> Result<Vec<f32>>
     if scores.is_empty() { scored(detector, &data.train.iter().collect::<Vec<_>>()) } else { Ok(scores) }
 }
 
+/// Seconds that a training without epochs will take, of which memory and ridges are all: measured on a few of the images.
+///
+/// `config` must be valid, with `data.channels` set.
+pub fn estimate_remembering(config: &RunConfig, data: &TrainingData) -> f64 {
+    const PROBED: usize = 8;
+    let channels = config.data.channels.unwrap_or(3);
+    let rng = &mut ChaCha8Rng::seed_from_u64(0);
+    let model = Mae::new(&config.model, config.input_size(), channels, rng, &Device::flex());
+    let detector = Detector::new(config.clone(), model);
+    let some: Vec<&ByteImage> = data.train.iter().take(PROBED).collect();
+    let start = Instant::now();
+    let (memory, ridges) = learn(config, &some);
+    let learning = start.elapsed();
+    let normal = Normal { memory, ridges, unit: Some(1.0), weights: [0.0, 1.0, 1.0], ..Normal::default() };
+    let start = Instant::now();
+    maps(&detector.with_calibration(normal, Vec::new()), &some);
+    let looking = start.elapsed();
+    // Every image is learnt once, then by all folds but its own, and looked at by that one.
+    let all = data.train.len() * FOLDS;
+    let looked_at = data.train.len() + data.holdout.len() + data.validation.len();
+    (learning * all as u32 + looking * looked_at as u32).as_secs_f64() / some.len() as f64
+}
+
 /// What `images` teach, in units of 1.
 fn learn(config: &RunConfig, images: &[&ByteImage]) -> (Option<Memory>, Option<Ridges>) {
     let images = normalised(config, images);
@@ -114,10 +144,7 @@ mod tests {
     use super::super::split::Light;
     use super::*;
     use crate::config::Preset;
-    use crate::model::Mae;
-    use burn::tensor::Device;
-    use rand::{Rng, SeedableRng};
-    use rand_chacha::ChaCha8Rng;
+    use rand::Rng;
 
     /// Surfaces of 64 x 64 pixels, 12 to learn from and 2 held out, and a detector that remembers them.
     fn remembered(weights: [f32; 3]) -> (Detector, TrainingData) {

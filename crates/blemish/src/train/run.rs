@@ -116,7 +116,7 @@ impl<'a> Run<'a> {
         options: &TrainOptions,
         listener: &mut dyn FnMut(&Event),
     ) -> Result<()> {
-        let epochs = stage_config(self.config, stage).epochs;
+        let epochs = stage_config(self.config, stage).epochs();
         if epochs == 0 || (stage == Stage::Pretrain && self.progress.stage == Stage::Finetune) {
             return Ok(());
         }
@@ -166,7 +166,7 @@ impl<'a> Run<'a> {
         let schedule = Schedule {
             peak: settings.learning_rate,
             warmup: settings.warmup_epochs * per_epoch as f64,
-            total: settings.epochs * per_epoch,
+            total: settings.epochs() * per_epoch,
         };
         let epoch = self.progress.epoch;
         let started = Instant::now();
@@ -237,7 +237,7 @@ impl<'a> Run<'a> {
     /// Validates when it is time, keeps the best, and decides whether to stop early.
     fn judge(&mut self, stage: Stage, data: &TrainingData, record: &mut EpochRecord) -> Result<()> {
         let settings = stage_config(self.config, stage);
-        let last = self.progress.epoch == settings.epochs;
+        let last = self.progress.epoch == settings.epochs();
         let due = settings.validate_every > 0
             && (self.progress.epoch.is_multiple_of(settings.validate_every) || last);
         let validation = if due { self.validate(data)? } else { None };

@@ -53,7 +53,7 @@ fn steps(preset: Preset, task: Task, seed: u64) -> (Vec<f32>, Weights) {
 
 fn steps_in(precision: Precision, preset: Preset, task: Task, seed: u64) -> (Vec<f32>, Weights) {
     let mut config = tiny(preset);
-    config.train.precision = precision;
+    config.train.precision = Some(precision);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut model = Mae::new(&config.model, config.data.image_size, 3, &mut rng, &device());
     let mut optimizer = AdamW::default();
