@@ -1,31 +1,36 @@
 """Trains with one setting changed at a time and prints a Markdown table: what each part buys.
 
-    python benches/ablate.py DATA/mvtec/screw DATA/kolektorsdd [--budget 2] [--seed 0] [--only NAME,..]
+    python benches/ablate.py DATA/mvtec/screw DATA/kolektorsdd [--seeds 0,1,2] [--budget 3] [--only "NAME;.."]
 
-Figures are those of the official test images; nothing is chosen by this script.
+A row is a variant on a set: mean and range over the seeds. Trainings that have a network take `--budget` minutes; the
+others take seconds. Figures are those of the official test images; nothing is chosen by this script.
 """
 
 import argparse
 import json
+import statistics
 import subprocess
 import tempfile
 import time
 
 VARIANTS = {
     "as shipped": [],
-    "network alone (defect probability)": ["score.map=defect"],
-    "network alone (squared correction)": ["score.map=squared"],
-    "no masked pre-training": ["train.pretrain.epochs=0"],
-    "no memory": ["score.memory.keep=never"],
-    "memory alone": ["score.map=memory", "score.memory.keep=always"],
-    "memory of twice the patch": ["score.memory.scales=[4]"],
-    "memory of two patches": ["score.memory.scales=[2, 4]"],
     "memory of 32 prototypes": ["score.memory.prototypes=32"],
-    "no ridges": ["score.ridges=never"],
-    "network heard by its skill": ["score.network=always"],
-    "whole image stretched": ["data.fit=stretch"],
-    "views aligned": ["data.align=always"],
-    "views not aligned": ["data.align=never"],
+    "memory of 16 components": ["score.memory.components=16"],
+    "memory of half the patch": ["score.memory.scales=[2]"],
+    "memory of two patches": ["score.memory.scales=[2, 4]"],
+    "memory looks at its own place only": ["score.memory.reach=0"],
+    "a memory in any case": ["score.memory.keep=always"],
+    "lines in any case": ["score.ridges=always"],
+    "no smoothing": ["score.smooth_sigma=0"],
+    "the whole image, stretched": ["data.fit=stretch"],
+    "views aligned to the mean picture": ["data.align=always"],
+    "network beside the others, by its skill": ["score.network=always"],
+    "network alone": ["score.map=defect"],
+    "network alone, no masked pre-training": ["score.map=defect", "train.pretrain.epochs=0"],
+    "network alone, half of the epochs masked": ["score.map=defect", "train.pretrain.epochs=15", "train.finetune.epochs=15"],
+    "network alone, squared correction": ["score.map=squared"],
+    "network alone, in f32": ["score.map=defect", "train.precision=f32"],
 }
 
 
@@ -36,27 +41,32 @@ def run(*command):
     return done.stdout
 
 
+def trained(args, data, seed, settings):
+    """AUROC, F1-max, both equalised, AUPRO, minutes, epochs."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = [part for setting in settings for part in ("--set", setting)]
+        start = time.time()
+        out = run(args.blemish, "train", data, "--out", folder + "/run", "--json", "--budget", args.budget, "--seed", seed, *settings)
+        minutes = (time.time() - start) / 60
+        e = json.loads(run(args.blemish, "evaluate", folder + "/run", data, "--json"))
+    return e["equalised"]["image_auroc"], e["equalised"]["f1_max"], e["aupro"], minutes, json.loads(out)["epochs"]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", nargs="+")
     parser.add_argument("--blemish", default="target/release/blemish")
-    parser.add_argument("--budget", default="2", help="minutes of each training")
-    parser.add_argument("--seed", default="0")
-    parser.add_argument("--only", default=",".join(VARIANTS), help="names, separated by commas")
+    parser.add_argument("--budget", default="3", help="minutes of each training that has a network")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--only", default=";".join(VARIANTS), help="names, separated by semicolons")
     args = parser.parse_args()
-    print("| variant | set | image AUROC, equalised | F1-max, equalised | AUPRO | minutes |\n|---|---|---|---|---|---|")
-    for name in filter(None, args.only.split(",")):
+    print("| variant | set | image AUROC, equalised | F1-max, equalised | AUPRO | minutes | epochs |\n|---|---|---|---|---|---|---|")
+    for name in filter(None, args.only.split(";")):
         for data in args.data:
-            with tempfile.TemporaryDirectory() as folder:
-                settings = [part for setting in VARIANTS[name] for part in ("--set", setting)]
-                common = ["--budget", args.budget, "--seed", args.seed]
-                start = time.time()
-                run(args.blemish, "train", data, "--out", folder + "/run", *common, *settings)
-                minutes = (time.time() - start) / 60
-                e = json.loads(run(args.blemish, "evaluate", folder + "/run", data, "--json"))
-            q = e["equalised"]
-            figures = f"{q['image_auroc']:.3f} | {q['f1_max']:.3f} | {e['aupro']:.3f}"
-            print(f"| {name} | {data.rstrip('/').split('/')[-1]} | {figures} | {minutes:.1f} |", flush=True)
+            figures = list(zip(*(trained(args, data, seed, VARIANTS[name]) for seed in args.seeds.split(","))))
+            shown = [f"{statistics.mean(f):.3f} ({min(f):.3f} to {max(f):.3f})" for f in figures[:3]]
+            row = [name, data.rstrip("/").split("/")[-1], *shown, f"{statistics.mean(figures[3]):.1f}", str(max(figures[4]))]
+            print("| " + " | ".join(row) + " |", flush=True)
 
 
 if __name__ == "__main__":
