@@ -45,13 +45,19 @@ def build() -> tuple[Path, Path]:
     return paths["speed"], paths["blemish"]
 
 
-def head(arguments: argparse.Namespace, python: str | None, minutes: float, load: float, finished: bool) -> str:
-    def output(*argv: str) -> str:
-        try:
-            return subprocess.run(argv, stdout=subprocess.PIPE, text=True, cwd=HERE, check=True).stdout.strip()
-        except (OSError, subprocess.CalledProcessError):
-            return "unknown"
+def output(*argv: str) -> str:
+    try:
+        return subprocess.run(argv, stdout=subprocess.PIPE, text=True, cwd=HERE, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
+
+def commit() -> str:
+    changed = output("git", "status", "--porcelain", "--untracked-files=no")
+    return output("git", "rev-parse", "--short", "HEAD") + (" with changes" if changed else "")
+
+
+def head(python: str | None, built: str, minutes: float, load: float, finished: bool) -> str:
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown") \
         if Path("/proc/cpuinfo").exists() else platform.processor()
     features = open("/proc/cpuinfo").read() if Path("/proc/cpuinfo").exists() else ""
@@ -61,8 +67,7 @@ def head(arguments: argparse.Namespace, python: str | None, minutes: float, load
     return "\n".join([
         "# Speed, side by side",
         "",
-        f"Written by `{command}` on {datetime.date.today()}, {minutes:.0f} minutes, commit {output('git', 'rev-parse', '--short', 'HEAD')}"
-        f"{' with changes' if output('git', 'status', '--porcelain', '--untracked-files=no') else ''}."
+        f"Written by `{command}` on {datetime.date.today()}, {minutes:.0f} minutes, commit {built}."
         f"{'' if finished else ' **Not finished: sections are missing.**'}",
         "",
         f"- Machine: {cpu}, {os.cpu_count()} cores ({', '.join(has)}), load average {load:.2f} at the start; no GPU is used.",
@@ -99,6 +104,7 @@ def main() -> None:
     chosen = arguments.only.split(",")
     if unknown := set(chosen) - set(SECTIONS):
         parser.error(f"no such section: {', '.join(sorted(unknown))}")
+    built = commit()
     rust, program = build()
     counts = sorted({1, min(2, os.cpu_count() or 1)})
     out = arguments.out or (None if arguments.smoke else HERE / "results.md")
@@ -107,9 +113,9 @@ def main() -> None:
         """After every table: what was measured should survive whatever stops the rest."""
         minutes = (time.time() - started) / 60
         if out:
-            out.write_text(page.text(head(arguments, python, minutes, load, finished)))
+            out.write_text(page.text(head(python, built, minutes, load, finished)))
         elif finished:
-            print(page.text(head(arguments, python, minutes, load, finished)))
+            print(page.text(head(python, built, minutes, load, finished)))
 
     page, starter = Page(lambda: write(False)), Starter(rust, python)
     with tempfile.TemporaryDirectory() as folder:

@@ -133,8 +133,9 @@ impl Session {
         let turns = config.train.geometric.rotation_degrees;
         let [h, w] = config.input_size();
         tracing::info!(
-            "preset {}, {h} x {w} pixels, {}; augmentation turns images by up to {turns} degrees",
+            "preset {}, {h} x {w} pixels{}, {}; augmentation turns images by up to {turns} degrees",
             config.preset.name(),
+            if config.view().product.is_some() { " of the turned product" } else { "" },
             colours(config.data.channels.unwrap_or(3))
         );
         Ok(profile)

@@ -29,6 +29,7 @@ pub mod error;
 pub mod evaluate;
 pub mod evaluation;
 pub mod format;
+pub mod grain;
 pub mod history;
 pub mod kernels;
 pub mod loss;

@@ -11,6 +11,8 @@ use crate::error::Result;
 const SIDE: usize = 32;
 /// Images looked at.
 const LOOKS: usize = 64;
+/// Their longer side, at most.
+const LARGEST: usize = 1280;
 /// Mean correlation of an image with the others' mean from which the pose counts as fixed.
 const FIXED: f64 = 0.6;
 /// The same for turned products, which must agree better to be worth turning.
@@ -50,7 +52,8 @@ impl Profile {
         let step = samples.len().div_ceil(LOOKS).max(1);
         let looked: Vec<&Sample> = samples.iter().step_by(step).collect();
         let (mut images, mut first_error) = (Vec::new(), None);
-        for result in looked.par_iter().map(|sample| decode(&sample.path, options)).collect::<Vec<_>>() {
+        let look = |sample: &&Sample| decode(&sample.path, options).and_then(shrunk);
+        for result in looked.par_iter().map(look).collect::<Vec<_>>() {
             match result {
                 Ok(image) => images.push(image),
                 Err(error) => _ = first_error.get_or_insert(error),
@@ -130,7 +133,7 @@ impl Profile {
             self.pose_correlation
         )];
         if let (false, Some(turned)) = (self.lies_still(), self.turned_correlation) {
-            let verdict = if self.can_be_turned() { "looks at the turned product" } else { "not turned" };
+            let verdict = if self.can_be_turned() { "can be turned" } else { "turning does not help" };
             facts.push(format!(
                 "turned to lie alike they correlate by {turned:.2} (from {TURNED}): {verdict}"
             ));
@@ -139,6 +142,16 @@ impl Profile {
         facts.push(format!("{kind}: the product covers {:.0} % of the image", 100.0 * self.product_share));
         facts
     }
+}
+
+/// An image of [`LARGEST`] at the most: many photographs at once would take gigabytes.
+fn shrunk(image: ByteImage) -> Result<ByteImage> {
+    let longer = image.height.max(image.width);
+    if longer <= LARGEST {
+        return Ok(image);
+    }
+    let side = |length: usize| (length * LARGEST / longer).max(1);
+    resize(&image, [side(image.height), side(image.width)])
 }
 
 /// A box for the largest product of `images`, with a margin; `None` where too few of them show one.

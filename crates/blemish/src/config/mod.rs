@@ -167,11 +167,14 @@ impl RunConfig {
         if self.score.memory.keep == Keep::Auto {
             self.score.memory.keep = if fixed_pose { Keep::Always } else { Keep::Never };
         }
-        if self.score.ridges == Keep::Auto {
-            self.score.ridges = if profile.is_texture() { Keep::Always } else { Keep::Never };
+        for part in [&mut self.score.ridges, &mut self.score.grain] {
+            if *part == Keep::Auto {
+                *part = if profile.is_texture() { Keep::Always } else { Keep::Never };
+            }
         }
         if self.score.network == Keep::Auto {
-            let others = [self.score.memory.keep, self.score.ridges].contains(&Keep::Always);
+            let ScoreConfig { memory, ridges, grain, .. } = &self.score;
+            let others = [memory.keep, *ridges, *grain].contains(&Keep::Always);
             self.score.network = if others { Keep::Never } else { Keep::Always };
         }
         for precision in [&mut self.score.precision, &mut self.train.precision] {

@@ -106,6 +106,7 @@ impl RunConfig {
                     reach: 1,
                 },
                 ridges: Keep::Auto,
+                grain: Keep::Auto,
                 threshold: ThresholdRule::Far,
                 percentile: 95.0,
                 sigmas: 3.0,
@@ -168,6 +169,7 @@ impl RunConfig {
             smooth_sigma: 0.0,
             calibration: Calibration::None,
             ridges: Keep::Never,
+            grain: Keep::Never,
             memory: MemoryConfig { keep: Keep::Never, ..config.score.memory.clone() },
             threshold: ThresholdRule::Percentile,
             ..config.score

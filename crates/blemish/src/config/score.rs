@@ -28,14 +28,17 @@ pub struct ScoreConfig {
     pub top_fraction: f64,
     /// Calibration of the network's maps against good images.
     pub calibration: Calibration,
-    /// Whether the network is heard in a fused map: `always`, by its skill; `auto`, where neither memory nor ridges look at
-    /// the pictures.
+    /// Whether the network is heard in a fused map: `always`, by its skill; `auto`, where nothing else looks at the
+    /// pictures.
     #[serde(default = "always")]
     pub network: Keep,
     /// The memory of good patches.
     pub memory: MemoryConfig,
     /// Whether lines and spots that stand out of a surface's grain are looked for; `auto`: on surfaces.
     pub ridges: Keep,
+    /// Whether the grain itself is compared with that of good surfaces; `auto`: on surfaces.
+    #[serde(default = "never")]
+    pub grain: Keep,
     /// The threshold that decides.
     pub threshold: ThresholdRule,
     /// Percentile of `percentile`, 0 to 100.
@@ -49,6 +52,10 @@ pub struct ScoreConfig {
 /// What models of before there was a choice did.
 fn always() -> Keep {
     Keep::Always
+}
+
+fn never() -> Keep {
+    Keep::Never
 }
 
 /// Which map is scored.
@@ -65,8 +72,9 @@ pub enum MapKind {
     Defect,
     /// How far patches are from what good images show at that place; needs the memory.
     Memory,
-    /// `Defect` (as `score.network` says), `Memory` and ridges, as far as there are any, each in units of what good images
-    /// give at the most and weighed by how well it tells good from defective on the validation images.
+    /// `Defect` (as `score.network` says), `Memory`, ridges and grain, as far as there are any and each
+    /// tells good from defective on the validation images: the largest of them at every pixel, in units of what good images
+    /// give at the most.
     Fused,
 }
 

@@ -175,7 +175,8 @@ impl Engine {
     fn pass(&self, images: &[f32], plan: &Plan<'_>, mask: Option<&Mask>, wanted: &[Feature]) -> Output {
         let idle = self.idle.lock().ok().and_then(|mut idle| idle.pop());
         let mut buffers = idle.unwrap_or_else(|| self.workspace());
-        let output = self.pass_in(&mut buffers, images, plan, mask, wanted);
+        // On a thread of the pool from the start: else every parallel region would hand over to one and back.
+        let output = rayon::scope(|_| self.pass_in(&mut buffers, images, plan, mask, wanted));
         if let Ok(mut idle) = self.idle.lock() {
             idle.push(buffers);
         }

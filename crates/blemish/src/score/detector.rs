@@ -10,7 +10,7 @@ use super::anomaly_map::{anomaly_maps, image_score};
 use super::calibrate::Threshold;
 use super::normal::Normal;
 use super::scorer::Scorer;
-use crate::config::{RunConfig, ThresholdRule};
+use crate::config::{MapKind, RunConfig, ThresholdRule};
 use crate::data::{DecodeOptions, Image, Picture, View, decode};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -77,7 +77,7 @@ impl Detector {
         let model = Mae::unset(&file.config.model, file.config.input_size(), channels, device);
         let precision = file.config.score.precision.unwrap_or_default();
         // Packed at once where it is needed, else when it is asked for.
-        let scorer = if file.normal.shares(file.config.score.map)[0] > 0.0 {
+        let scorer = if file.normal.looked_at(file.config.score.map)[0] {
             Scorer::load(model, file.weights, precision)?
         } else {
             Scorer::new(model.with_weights(file.weights)?, precision)
@@ -153,29 +153,35 @@ impl Detector {
     /// Calibrated anomaly maps, `[H, W]` each, of aligned views at the model's size and channels.
     pub fn anomaly_maps(&self, images: &[Image]) -> Vec<Vec<f32>> {
         let images: Vec<Image> = images.iter().map(|image| self.config.data.normalize.apply(image)).collect();
-        let Normal { position, memory, ridges, .. } = &self.normal;
-        let [network, remembered, lines] = self.normal.shares(self.config.score.map);
-        let mut maps = vec![vec![0.0; self.model.image_size().iter().product()]; images.len()];
-        if network > 0.0 {
-            // A few at a time: enough to fill the machine, little enough to keep memory small.
-            for (images, maps) in images.chunks(8).zip(maps.chunks_mut(8)) {
-                maps.clone_from_slice(&anomaly_maps(&self.model, images, &self.config.score));
-            }
-            if let Some(position) = position {
-                maps.iter_mut().for_each(|map| position.apply(map));
-            }
-            maps.iter_mut().flatten().for_each(|v| *v *= network);
-        }
+        let Normal { memory, ridges, grain, .. } = &self.normal;
+        let [network, remembered, lines, neighbourhoods] = self.normal.looked_at(self.config.score.map);
+        let mut maps = if network { self.network_maps(&images) } else { vec![Vec::new(); images.len()] };
         for (map, image) in maps.iter_mut().zip(&images) {
-            let mut add = |weight: f32, part: Vec<f32>| {
-                map.iter_mut().zip(part).for_each(|(v, p)| *v += weight * p);
-            };
-            if let Some(memory) = memory.as_ref().filter(|_| remembered > 0.0) {
-                add(remembered, memory.map(image));
+            if let Some(memory) = memory.as_ref().filter(|_| remembered) {
+                keep_larger(map, memory.map(image));
             }
-            if let Some(ridges) = ridges.as_ref().filter(|_| lines > 0.0) {
-                add(lines, ridges.map(image));
+            if let Some(ridges) = ridges.as_ref().filter(|_| lines) {
+                keep_larger(map, ridges.map(image));
             }
+            if let Some(grain) = grain.as_ref().filter(|_| neighbourhoods) {
+                keep_larger(map, grain.map(image));
+            }
+        }
+        maps
+    }
+
+    /// The network's part, in its unit where it has one and other parts may stand beside it.
+    fn network_maps(&self, images: &[Image]) -> Vec<Vec<f32>> {
+        // A few at a time: enough to fill the machine, little enough to keep memory small.
+        let mut maps: Vec<Vec<f32>> = images
+            .chunks(8)
+            .flat_map(|images| anomaly_maps(&self.model, images, &self.config.score))
+            .collect();
+        if let Some(position) = &self.normal.position {
+            maps.iter_mut().for_each(|map| position.apply(map));
+        }
+        if let Some(unit) = self.normal.unit.filter(|_| self.config.score.map == MapKind::Fused) {
+            maps.iter_mut().flatten().for_each(|v| *v /= unit);
         }
         maps
     }
@@ -316,5 +322,17 @@ impl Detector {
     /// Whether maps are calibrated by position.
     pub fn is_position_calibrated(&self) -> bool {
         self.normal.position.is_some()
+    }
+}
+/// The larger of both at every pixel; what is no number stays visible.
+fn keep_larger(map: &mut Vec<f32>, other: Vec<f32>) {
+    if map.is_empty() {
+        *map = other;
+        return;
+    }
+    for (v, other) in map.iter_mut().zip(other) {
+        if other > *v || other.is_nan() {
+            *v = other;
+        }
     }
 }

@@ -8,5 +8,5 @@ mod scorer;
 
 pub use calibrate::{PositionMap, Threshold, thresholds};
 pub use detector::{Detector, Prediction, Verdict};
-pub use normal::Normal;
+pub use normal::{Normal, PARTS};
 pub use scorer::Scorer;

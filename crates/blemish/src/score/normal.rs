@@ -3,18 +3,23 @@
 use super::calibrate::PositionMap;
 use crate::config::{MapKind, RunConfig};
 use crate::data::Template;
+use crate::grain::{self, Grain};
 use crate::memory::{Components, Grid, Memory, Scale};
 use crate::model::{Array, Weights};
 use crate::ridges::Ridges;
 
 /// Name of the position map among the tensors.
 const POSITION: &str = "calibration.position";
-/// Name of the weights among the tensors.
-const WEIGHTS: &str = "calibration.weights";
+/// Name of what is heard among the tensors.
+const HEARD: &str = "calibration.weights";
 /// Name of the mean picture among the tensors.
 const TEMPLATE: &str = "view.template";
 /// Name of the network's unit among the tensors.
 const UNIT: &str = "calibration.unit";
+
+/// What can look at a picture, in the order of [`Normal::heard`].
+pub const PARTS: [&str; 4] =
+    ["network", "memory of good patches", "lines beside the grain", "the grain itself"];
 
 /// What is normal. Its default is nothing beside the network.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,8 +34,10 @@ pub struct Normal {
     pub memory: Option<Memory>,
     /// What lines good surfaces show, where they are looked for.
     pub ridges: Option<Ridges>,
-    /// What the network, the memory and the ridges each count in a fused map; they sum to 1.
-    pub weights: [f32; 3],
+    /// What the grain of good surfaces is like, where it is looked at.
+    pub grain: Option<Grain>,
+    /// Which of [`PARTS`] have a say in a fused map.
+    pub heard: [bool; 4],
 }
 
 impl Default for Normal {
@@ -41,32 +48,26 @@ impl Default for Normal {
             template: None,
             memory: None,
             ridges: None,
-            weights: [1.0, 0.0, 0.0],
+            grain: None,
+            heard: [true, false, false, false],
         }
     }
 }
 
 impl Normal {
-    /// What the network's, the memory's and the ridges' maps are multiplied with in a map of this kind. A part whose share
-    /// is 0 is not looked at.
-    pub fn shares(&self, map: MapKind) -> [f32; 3] {
+    /// Which of [`PARTS`] are looked at for a map of this kind: a pixel is as bad as the worst of them says.
+    pub fn looked_at(&self, map: MapKind) -> [bool; 4] {
         match (map, &self.memory, self.unit) {
-            (MapKind::Memory, Some(_), _) => [0.0, 1.0, 0.0],
-            (MapKind::Fused, _, Some(unit)) => {
-                let [network, memory, ridges] = self.weights;
-                [network / unit, memory, ridges]
-            }
-            _ => [1.0, 0.0, 0.0],
+            (MapKind::Memory, Some(_), _) => [false, true, false, false],
+            (MapKind::Fused, _, Some(_)) => self.heard,
+            _ => Self::default().heard,
         }
     }
 
-    /// What a fused score is made of, in words: the parts that are heard and their shares.
+    /// What a fused score is made of, in words: the parts that are heard.
     pub fn describe(&self) -> String {
-        let parts =
-            ["network", "memory of good patches", "lines beside the grain"].into_iter().zip(self.weights);
-        let heard: Vec<String> =
-            parts.filter(|(_, w)| *w > 0.0).map(|(part, w)| format!("{part} {:.0} %", 100.0 * w)).collect();
-        heard.join(", ")
+        let heard = PARTS.into_iter().zip(self.heard).filter_map(|(part, heard)| heard.then_some(part));
+        heard.collect::<Vec<_>>().join(", ")
     }
 
     /// As named tensors. `input_size` is the model's.
@@ -89,7 +90,14 @@ impl Normal {
             put("ridges.spread".to_owned(), &input_size, &ridges.spread);
             put("ridges.unit".to_owned(), &[1], &[ridges.unit]);
         }
-        put(WEIGHTS.to_owned(), &[3], &self.weights);
+        if let Some(grain) = &self.grain {
+            let count = grain.mean.len();
+            put("grain.mean".to_owned(), &[count], &grain.mean);
+            put("grain.whitening".to_owned(), &[count, count], &grain.whitening);
+            put("grain.unit".to_owned(), &[1], &[grain.unit]);
+        }
+        let heard = self.heard.map(|heard| f32::from(u8::from(heard)));
+        put(HEARD.to_owned(), &[heard.len()], &heard);
         for scale in self.memory.iter().flat_map(Memory::scales) {
             let (grid, components) = (scale.grid, &scale.components);
             let each = scale.prototypes.len() / (grid.places() * components.count());
@@ -124,12 +132,19 @@ impl Normal {
             return Err("its mean picture has the wrong shape, or is no picture".to_owned());
         }
         let template = template.map(|t| Template::new(size[0], size[1], t.values));
-        let weights = match tensors.remove(WEIGHTS) {
-            None => Self::default().weights,
-            Some(weights) => <[f32; 3]>::try_from(weights.values)
-                .ok()
-                .filter(|weights| weights.iter().all(|w| (0.0..=1.0).contains(w)))
-                .ok_or("its weights of network, memory and ridges are not three shares")?,
+        let heard = match tensors.remove(HEARD) {
+            None => Self::default().heard,
+            Some(mut heard) => {
+                // Models of before there was a grain have three.
+                if heard.values.len() == 3 {
+                    heard.values.push(0.0);
+                }
+                <[f32; 4]>::try_from(heard.values)
+                    .ok()
+                    .filter(|heard| heard.iter().all(|h| (0.0..=1.0).contains(h)) && heard.iter().any(|h| *h > 0.0))
+                    .ok_or("which of network, memory, ridges and grain are heard is not four numbers from 0 to 1")?
+                    .map(|heard| heard > 0.0)
+            }
         };
         let mut take = |part: &str| tensors.remove(&format!("ridges.{part}")).map(|array| array.values);
         let ridges = match (take("mean"), take("spread"), take("unit")) {
@@ -140,6 +155,18 @@ impl Normal {
                     return Err("what it knows of lines on good surfaces does not fit".to_owned());
                 }
                 Some(ridges)
+            }
+            _ => None,
+        };
+        let mut take = |part: &str| tensors.remove(&format!("grain.{part}")).map(|array| array.values);
+        let grain = match (take("mean"), take("whitening"), take("unit")) {
+            (Some(mean), Some(whitening), Some(unit)) => {
+                let grain = Grain { mean, whitening, unit: unit.first().copied().unwrap_or_default() };
+                let count = grain::features(config.data.channels.unwrap_or(3));
+                if grain.mean.len() != count || grain.whitening.len() != count * count || grain.unit <= 0.0 {
+                    return Err("what it knows of the grain of good surfaces does not fit".to_owned());
+                }
+                Some(grain)
             }
             _ => None,
         };
@@ -163,7 +190,8 @@ impl Normal {
             template,
             memory,
             ridges,
-            weights,
+            grain,
+            heard,
         })
     }
 }
@@ -178,8 +206,8 @@ mod tests {
 
     #[test]
     fn only_what_is_heard_is_named() {
-        assert_eq!(Normal::default().describe(), "network 100 %");
-        let normal = Normal { weights: [0.25, 0.75, 0.0], ..Normal::default() };
-        assert_eq!(normal.describe(), "network 25 %, memory of good patches 75 %");
+        assert_eq!(Normal::default().describe(), "network");
+        let normal = Normal { heard: [false, false, true, true], ..Normal::default() };
+        assert_eq!(normal.describe(), "lines beside the grain, the grain itself");
     }
 }

@@ -41,7 +41,7 @@ pub fn finish(
         Vec::new(),
     );
     let normal = remember(&detector, data);
-    let normal = Normal { weights: weigh(&detector, &normal, &data.validation)?, ..normal };
+    let normal = Normal { heard: weigh(&detector, &normal, &data.validation)?, ..normal };
     let detector = detector.with_calibration(normal.clone(), Vec::new());
     let scores = good_scores(&detector, data)?;
     let validation = validate(&detector, &data.validation)?;

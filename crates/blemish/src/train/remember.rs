@@ -10,37 +10,40 @@ use super::split::TrainingData;
 use crate::config::{Keep, RunConfig};
 use crate::data::{ByteImage, Image};
 use crate::error::{Error, Result};
+use crate::grain::Grain;
 use crate::memory::Memory;
 use crate::model::Mae;
 use crate::ridges::Ridges;
 use crate::score::{Detector, Normal};
 
-/// Training images that ridges are learnt from, at most: from 50 a spread is only known to a tenth of itself.
-const RIDGE_IMAGES: usize = 256;
+/// Training images that ridges and grain are learnt from, at most: from 50 a spread is only known to a tenth of itself.
+const SURFACES: usize = 256;
 /// Parts of the training images, each of which is scored by what the others teach.
 const FOLDS: usize = 5;
 
-/// Memory and ridges, as far as the configuration keeps them, and the units in which they are joined with the network.
+/// Memory, ridges and grain, as far as the configuration keeps them, and the units in which they are joined with the
+/// network.
 pub fn remember(detector: &Detector, data: &TrainingData) -> Normal {
     let (config, normal) = (detector.config(), detector.normal().clone());
-    let keeps = [config.score.memory.keep, config.score.ridges].contains(&Keep::Always);
-    if !keeps {
+    let kept = kept(config);
+    if kept == [false; 4] {
         return normal;
     }
     // Units come from images that are not remembered: the held-out ones, else a fold.
-    let (kept, unseen) = if data.holdout.is_empty() {
+    let (seen, unseen) = if data.holdout.is_empty() {
         fold(&data.train, FOLDS - 1)
     } else {
         (data.train.iter().collect(), data.holdout.iter().collect())
     };
     let largest = maps(detector, &unseen).into_iter().map(|map| map.into_iter().fold(0.0, f32::max));
     let unit = largest.sum::<f32>() / unseen.len().max(1) as f32;
-    let (memory, ridges) = learn(config, &kept);
+    let learnt = learn(config, kept, &seen);
     let unseen = normalised(config, &unseen);
     Normal {
         unit: (unit > 0.0).then_some(unit),
-        memory: memory.map(|memory| memory.in_units_of(&unseen)),
-        ridges: ridges.map(|ridges| ridges.in_units_of(&unseen)),
+        memory: learnt.memory.map(|memory| memory.in_units_of(&unseen)),
+        ridges: learnt.ridges.map(|ridges| ridges.in_units_of(&unseen)),
+        grain: learnt.grain.map(|grain| grain.in_units_of(&unseen)),
         ..normal
     }
 }
@@ -54,20 +57,23 @@ pub fn remember(detector: &Detector, data: &TrainingData) -> Normal {
 /// A map is not finite.
 pub fn good_scores(detector: &Detector, data: &TrainingData) -> Result<Vec<f32>> {
     let (config, normal) = (detector.config(), detector.normal());
-    let network = normal.shares(config.score.map)[0] > 0.0;
+    let looked_at = normal.looked_at(config.score.map);
+    let network = looked_at[0];
     let mut scores = scored(detector, &data.holdout.iter().collect::<Vec<_>>())?;
     if !network && data.train.len() >= 2 * FOLDS {
         for i in 0..FOLDS {
             let (kept, unseen) = fold(&data.train, i);
-            let (memory, ridges) = learn(config, &kept);
+            let learnt = learn(config, looked_at, &kept);
             // In the final units, so that scores can be compared.
-            let memory = memory.zip(normal.memory.as_ref()).map(|(fold, all)| fold.in_units_like(all));
-            let ridges = ridges.zip(normal.ridges.as_ref());
+            let memory = learnt.memory.zip(normal.memory.as_ref());
+            let ridges = learnt.ridges.zip(normal.ridges.as_ref());
+            let grain = learnt.grain.zip(normal.grain.as_ref());
             let normal = Normal {
                 unit: normal.unit,
-                memory,
+                memory: memory.map(|(fold, all)| fold.in_units_like(all)),
                 ridges: ridges.map(|(fold, all)| Ridges { unit: all.unit, ..fold }),
-                weights: normal.weights,
+                grain: grain.map(|(fold, all)| Grain { unit: all.unit, ..fold }),
+                heard: normal.heard,
                 ..Normal::default()
             };
             let fold = Detector::new(config.clone(), detector.model().clone());
@@ -77,7 +83,7 @@ pub fn good_scores(detector: &Detector, data: &TrainingData) -> Result<Vec<f32>>
     if scores.is_empty() { scored(detector, &data.train.iter().collect::<Vec<_>>()) } else { Ok(scores) }
 }
 
-/// Seconds that a training without epochs will take, of which memory and ridges are all: measured on a few of the images.
+/// Seconds that a training without epochs will take, of which memory, ridges and grain are all: measured on a few of the images.
 ///
 /// `config` must be valid, with `data.channels` set.
 pub fn estimate_remembering(config: &RunConfig, data: &TrainingData) -> f64 {
@@ -88,9 +94,9 @@ pub fn estimate_remembering(config: &RunConfig, data: &TrainingData) -> f64 {
     let detector = Detector::new(config.clone(), model);
     let some: Vec<&ByteImage> = data.train.iter().take(PROBED).collect();
     let start = Instant::now();
-    let (memory, ridges) = learn(config, &some);
+    let learnt = learn(config, kept(config), &some);
     let learning = start.elapsed();
-    let normal = Normal { memory, ridges, unit: Some(1.0), weights: [0.0, 1.0, 1.0], ..Normal::default() };
+    let normal = Normal { unit: Some(1.0), heard: kept(config), ..learnt };
     let start = Instant::now();
     maps(&detector.with_calibration(normal, Vec::new()), &some);
     let looking = start.elapsed();
@@ -100,17 +106,22 @@ pub fn estimate_remembering(config: &RunConfig, data: &TrainingData) -> f64 {
     (learning * all as u32 + looking * looked_at as u32).as_secs_f64() / some.len() as f64
 }
 
-/// What `images` teach, in units of 1.
-fn learn(config: &RunConfig, images: &[&ByteImage]) -> (Option<Memory>, Option<Ridges>) {
+/// Which of the [parts](crate::score::PARTS) but the network the configuration keeps.
+fn kept(config: &RunConfig) -> [bool; 4] {
+    let score = &config.score;
+    [Keep::Never, score.memory.keep, score.ridges, score.grain].map(|keep| keep == Keep::Always)
+}
+
+/// What `images` teach the `wanted` parts, in units of 1.
+fn learn(config: &RunConfig, wanted: [bool; 4], images: &[&ByteImage]) -> Normal {
     let images = normalised(config, images);
-    let memory = (config.score.memory.keep == Keep::Always)
-        .then(|| Memory::fit(&images, &config.score.memory))
-        .flatten();
-    let step = images.len().div_ceil(RIDGE_IMAGES).max(1);
-    let ridges = (config.score.ridges == Keep::Always)
-        .then(|| Ridges::fit(&images.into_iter().step_by(step).collect::<Vec<_>>()))
-        .flatten();
-    (memory, ridges)
+    let [_, memory, ridges, grain] = wanted;
+    let memory = memory.then(|| Memory::fit(&images, &config.score.memory)).flatten();
+    let step = images.len().div_ceil(SURFACES).max(1);
+    let images: Vec<Image> = images.into_iter().step_by(step).collect();
+    let ridges = ridges.then(|| Ridges::fit(&images)).flatten();
+    let grain = grain.then(|| Grain::fit(&images)).flatten();
+    Normal { memory, ridges, grain, ..Normal::default() }
 }
 
 /// All images but those of fold `i`, and those.
@@ -147,7 +158,7 @@ mod tests {
     use rand::Rng;
 
     /// Surfaces of 64 x 64 pixels, 12 to learn from and 2 held out, and a detector that remembers them.
-    fn remembered(weights: [f32; 3]) -> (Detector, TrainingData) {
+    fn remembered(heard: [bool; 4]) -> (Detector, TrainingData) {
         let rng = &mut ChaCha8Rng::seed_from_u64(5);
         let mut image = || ByteImage {
             height: 64,
@@ -170,13 +181,13 @@ mod tests {
         let rng = &mut ChaCha8Rng::seed_from_u64(6);
         let model = Mae::new(&config.model, [64, 64], 1, rng, &Device::flex());
         let detector = Detector::new(config, model);
-        let normal = Normal { weights, ..remember(&detector, &data) };
+        let normal = Normal { heard, ..remember(&detector, &data) };
         (detector.with_calibration(normal, Vec::new()), data)
     }
 
     #[test]
     fn training_images_are_scored_by_what_the_others_teach() {
-        let (detector, data) = remembered([0.0, 1.0, 0.0]);
+        let (detector, data) = remembered([false, true, false, false]);
         let scores = good_scores(&detector, &data).unwrap();
         assert_eq!(scores.len(), 14);
         assert_eq!(scores[..2], scored(&detector, &data.holdout.iter().collect::<Vec<_>>()).unwrap());
@@ -188,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_network_that_is_heard_has_seen_the_training_images() {
-        let (detector, data) = remembered([0.5, 0.5, 0.0]);
+        let (detector, data) = remembered([true, true, false, false]);
         assert_eq!(good_scores(&detector, &data).unwrap().len(), 2);
     }
 }

@@ -1,0 +1,239 @@
+//! How a surface looks in the neighbourhood of each pixel: what stains, holes, rubbed and rough places change.
+//!
+//! A neighbourhood is described by its local means and the logarithms of its energies in octave bands, as models of texture
+//! have it (Portilla and Simoncelli 2000 start from such), and judged by its Mahalanobis distance from those of good
+//! pictures, wherever they lie (the Gaussian of PaDiM, Defard et al. 2021, without its places and its network).
+
+use rayon::prelude::*;
+
+use crate::data::Image;
+use crate::kernels::blur::blur_same_reflect;
+
+/// Standard deviations of the neighbourhoods whose means count, pixels.
+const MEANS: [f32; 2] = [4.0, 8.0];
+/// Standard deviations between which bands lie, pixels; 0: the picture itself.
+const BANDS: [f32; 5] = [0.0, 1.0, 2.0, 4.0, 8.0];
+/// Standard deviations of the neighbourhoods in which the energy of each band is taken.
+const ENERGIES: [f32; 4] = [4.0, 4.0, 6.0, 8.0];
+/// The same for the energies of vertical and horizontal differences.
+const SLOPES: f32 = 4.0;
+/// Added to energies: a normalised picture's spread is 0.4, so that this is a fortieth of it.
+const FLOOR: f32 = 1e-3;
+/// Pixels that the statistics take one of.
+const STEP: usize = 7;
+
+/// The neighbourhoods of good surfaces.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grain {
+    /// Mean description, `[F]`.
+    pub mean: Vec<f32>,
+    /// What turns a difference from the mean into independent numbers of variance 1, `[F, F]`, lower triangular.
+    pub whitening: Vec<f32>,
+    /// The most that a good picture has, on average; maps are given in units of it.
+    pub unit: f32,
+}
+
+/// Values of a description of a picture with so many channels.
+pub fn features(channels: usize) -> usize {
+    MEANS.len() * channels + ENERGIES.len() + 2
+}
+
+impl Grain {
+    /// Of normalised `images`, all of one size; `None` without any.
+    pub fn fit(images: &[Image]) -> Option<Self> {
+        let count = features(images.first()?.channels);
+        // Sums of values and of their products, picture by picture: the same on any number of threads.
+        let sums = |image: &Image| {
+            let planes = describe(image);
+            let mut sums = vec![0.0; count * (count + 1)];
+            let mut values = vec![0.0; count];
+            for at in (0..planes[0].len()).step_by(STEP) {
+                values.iter_mut().zip(&planes).for_each(|(v, plane)| *v = f64::from(plane[at]));
+                let (first, products) = sums.split_at_mut(count);
+                first.iter_mut().zip(&values).for_each(|(sum, v)| *sum += v);
+                for (row, a) in products.chunks_exact_mut(count).zip(&values) {
+                    row.iter_mut().zip(&values).for_each(|(sum, b)| *sum += a * b);
+                }
+            }
+            sums
+        };
+        let mut total = vec![0.0; count * (count + 1)];
+        // A few at a time: a description is many times as large as its picture.
+        for some in images.chunks(8) {
+            for sums in some.par_iter().map(sums).collect::<Vec<_>>() {
+                total.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
+            }
+        }
+        let first = &images[0];
+        let samples = (images.len() * (first.height * first.width).div_ceil(STEP)) as f64;
+        total.iter_mut().for_each(|v| *v /= samples);
+        let (mean, products) = total.split_at(count);
+        let mut covariance = products.to_vec();
+        for (i, row) in covariance.chunks_exact_mut(count).enumerate() {
+            row.iter_mut().zip(mean).for_each(|(v, m)| *v -= mean[i] * m);
+            row[i] += 1e-6;
+        }
+        let whitening = whitening(&covariance, count);
+        let narrow = |values: &[f64]| values.iter().map(|&v| v as f32).collect();
+        Some(Self { mean: narrow(mean), whitening: narrow(&whitening), unit: 1.0 })
+    }
+
+    /// The same, in units of the most that `good` pictures, which it has not seen, have on average.
+    #[must_use]
+    pub fn in_units_of(mut self, good: &[Image]) -> Self {
+        let largest = |image: &Image| self.map(image).into_iter().fold(0.0, f32::max);
+        let sum: f32 = good.par_iter().map(largest).collect::<Vec<_>>().iter().sum();
+        if sum > 0.0 {
+            self.unit *= sum / good.len() as f32;
+        }
+        self
+    }
+
+    /// How far the neighbourhood of each pixel of `image` is from good ones, `[H, W]`; 1 = the most that good pictures have
+    /// on average.
+    pub fn map(&self, image: &Image) -> Vec<f32> {
+        let (planes, count) = (describe(image), self.mean.len());
+        let mut squares = vec![0.0; image.height * image.width];
+        let mut mixed = squares.clone();
+        for (row, i) in self.whitening.chunks_exact(count).zip(0..) {
+            mixed.fill(0.0);
+            for ((plane, mean), weight) in planes.iter().zip(&self.mean).zip(row).take(i + 1) {
+                mixed.iter_mut().zip(plane).for_each(|(out, v)| *out += weight * (v - mean));
+            }
+            squares.iter_mut().zip(&mixed).for_each(|(sum, v)| *sum += v * v);
+        }
+        squares.into_iter().map(|square| square / self.unit).collect()
+    }
+}
+
+/// The description of every pixel, a plane `[H, W]` for each value.
+fn describe(image: &Image) -> Vec<Vec<f32>> {
+    let Image { height, width, channels, .. } = *image;
+    let blur = |plane: &[f32], sigma: f32| blur_same_reflect(plane, height, width, sigma);
+    let channel = |c: usize| image.pixels.iter().skip(c).step_by(channels).copied().collect::<Vec<f32>>();
+    let mut planes: Vec<Vec<f32>> =
+        (0..channels).map(channel).flat_map(|plane| MEANS.map(|sigma| blur(&plane, sigma))).collect();
+    let grey = image.grey();
+    let levels = BANDS.map(|sigma| blur(&grey, sigma));
+    let mut energy = |values: Vec<f32>, sigma: f32| {
+        let squares: Vec<f32> = values.iter().map(|v| v * v).collect();
+        planes.push(blur(&squares, sigma).into_iter().map(|v| (v + FLOOR).ln()).collect());
+    };
+    for (pair, sigma) in levels.windows(2).zip(ENERGIES) {
+        energy(pair[0].iter().zip(&pair[1]).map(|(fine, coarse)| fine - coarse).collect(), sigma);
+    }
+    let smooth = &levels[1];
+    let between = |low: usize, high: usize| 0.5 * (smooth[high] - smooth[low]);
+    let down = |i: usize| {
+        let y = i / width;
+        between(i - width * usize::from(y > 0), i + width * usize::from(y + 1 < height))
+    };
+    let across = |i: usize| {
+        let x = i % width;
+        between(i - usize::from(x > 0), i + usize::from(x + 1 < width))
+    };
+    energy((0..smooth.len()).map(down).collect(), SLOPES);
+    energy((0..smooth.len()).map(across).collect(), SLOPES);
+    planes
+}
+
+/// The inverse of the lower triangle `L` of `covariance = L Lᵀ` (Cholesky).
+fn whitening(covariance: &[f64], count: usize) -> Vec<f64> {
+    let mut lower = vec![0.0; count * count];
+    for i in 0..count {
+        for j in 0..=i {
+            let rest: f64 = (0..j).map(|k| lower[i * count + k] * lower[j * count + k]).sum();
+            let value = covariance[i * count + j] - rest;
+            // Rounding may leave nothing of a value that others determine.
+            lower[i * count + j] = if i == j { value.max(1e-9).sqrt() } else { value / lower[j * count + j] };
+        }
+    }
+    let mut inverse = vec![0.0; count * count];
+    for column in 0..count {
+        for i in column..count {
+            let rest: f64 = (column..i).map(|k| lower[i * count + k] * inverse[k * count + column]).sum();
+            let unit = if i == column { 1.0 } else { 0.0 };
+            inverse[i * count + column] = (unit - rest) / lower[i * count + i];
+        }
+    }
+    inverse
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    /// Grain that is finer or coarser by `sigma`.
+    fn surface(seed: u64, sigma: f32, channels: usize) -> Image {
+        let (height, width) = (96, 128);
+        let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+        let noise: Vec<f32> = (0..height * width).map(|_| rng.random_range(-1.0..1.0)).collect();
+        let smooth = blur_same_reflect(&noise, height, width, sigma);
+        let pixels =
+            smooth.iter().flat_map(|v| std::iter::repeat_n(v * (1.0 + 3.0 * sigma), channels)).collect();
+        Image { height, width, channels, pixels }
+    }
+
+    fn peak(map: &[f32]) -> (usize, usize, f32) {
+        let at = (0..map.len()).max_by(|&a, &b| map[a].total_cmp(&map[b])).unwrap();
+        (at / 128, at % 128, map[at])
+    }
+
+    #[test]
+    fn stains_and_rubbed_places_stand_out_where_they_are() {
+        for channels in [1, 3] {
+            let good: Vec<Image> = (1..9).map(|seed| surface(seed, 0.7, channels)).collect();
+            let grain = Grain::fit(&good[..5]).unwrap().in_units_of(&good[5..]);
+            assert_eq!(grain.mean.len(), features(channels));
+            let (mut stained, mut rubbed) = (surface(20, 0.7, channels), surface(21, 0.7, channels));
+            let coarse = surface(22, 3.0, channels);
+            for i in 0..96 * 128_usize {
+                let (y, x) = (i / 128, i % 128);
+                if y.abs_diff(40) < 8 && x.abs_diff(70) < 8 {
+                    // In colour, one channel alone.
+                    stained.pixels[i * channels] += 0.6;
+                    let at = i * channels..(i + 1) * channels;
+                    rubbed.pixels[at.clone()].copy_from_slice(&coarse.pixels[at]);
+                }
+            }
+            for (what, image) in [("stained", stained), ("rubbed", rubbed)] {
+                let (y, x, value) = peak(&grain.map(&image));
+                assert!(
+                    value > 1.5 && y.abs_diff(40) < 14 && x.abs_diff(70) < 14,
+                    "{what}: {value} at {y}, {x}"
+                );
+            }
+            let (_, _, value) = peak(&grain.map(&surface(23, 0.7, channels)));
+            assert!(value < 1.4, "{value}");
+        }
+        assert!(Grain::fit(&[]).is_none());
+    }
+
+    #[test]
+    fn good_neighbourhoods_have_the_distances_of_their_number() {
+        let good: Vec<Image> = (1..5).map(|seed| surface(seed, 1.0, 1)).collect();
+        let grain = Grain::fit(&good).unwrap();
+        let squares: Vec<f64> =
+            good.iter().flat_map(|image| grain.map(image)).map(|v| f64::from(v).powi(2)).collect();
+        // The mean squared Mahalanobis distance of what the statistics were taken of is their dimension.
+        let mean = squares.iter().sum::<f64>() / squares.len() as f64;
+        assert!((mean / features(1) as f64 - 1.0).abs() < 0.02, "{mean}");
+    }
+
+    #[test]
+    fn a_value_that_others_determine_harms_nothing() {
+        let flat = Image::filled(32, 32, 3, 0.5);
+        let grain = Grain::fit(&[flat.clone(), flat.clone()]).unwrap();
+        assert!(grain.map(&flat).iter().all(|v| v.is_finite()));
+    }
+
+    #[test]
+    fn whitening_by_hand() {
+        // L = [[2, 0], [1, 3]].
+        assert_eq!(whitening(&[4.0, 2.0, 2.0, 10.0], 2), [0.5, 0.0, -1.0 / 6.0, 1.0 / 3.0]);
+    }
+}
