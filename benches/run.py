@@ -122,8 +122,6 @@ def main() -> None:
         folder = Path(folder)
         models = Models(starter, plan, folder, page, arguments.presets.split(","), not arguments.no_compile)
         models.prepare()
-        if "models" in chosen:
-            models.measure(counts)
         outside = Program(starter, program, plan, folder, page)
         if {"predict", "start"} & set(chosen):
             outside.predict()
@@ -133,6 +131,9 @@ def main() -> None:
             outside.area()
         if "growth" in chosen:
             growth(starter, plan, folder, page, counts)
+        # Last, since it takes longest.
+        if "models" in chosen:
+            models.measure(counts)
     write(True)
     if out:
         print(f"\n{out}: {(time.time() - started) / 60:.1f} minutes", file=sys.stderr)

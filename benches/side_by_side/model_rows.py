@@ -47,18 +47,20 @@ class Models:
         ours.close()
 
     def measure(self, counts: list[int]) -> None:
-        for threads in counts:
+        """Most threads first: what a user has."""
+        most = max(counts)
+        for threads in sorted(counts, reverse=True):
             self.ours, self.peers = self.starter.ours(threads), {}
             for name in NAMES:
                 # Compiling takes minutes: once is enough.
-                if name != "torch_compile" or (self.compile_too and threads == counts[-1]):
+                if name != "torch_compile" or (self.compile_too and threads == most):
                     try:
                         self.peers[name] = self.starter.peer(name, threads)
                     except Missing as reason:
                         self.missing[name] = str(reason)
             self.product()
             for preset in self.presets:
-                self.preset(preset, last=threads == counts[-1])
+                self.preset(preset, all_batches=threads == most)
                 self.report()
             for child in [self.ours, *self.peers.values()]:
                 child.close()
@@ -90,7 +92,7 @@ class Models:
         for name, pair in pairs.items():
             self.products.append(self.row(f"{size} x {size} matrix product", name, pair, Target(), flops))
 
-    def preset(self, preset: str, last: bool) -> None:
+    def preset(self, preset: str, all_batches: bool) -> None:
         folder = self.folder / preset
         loaded = self.ours.ask("load", folder=folder)
         flops, fastest = loaded["flops"], loaded["fastest"]
@@ -104,20 +106,20 @@ class Models:
         exact = self.compare(preset)
         if fastest != "f32":
             like = [name for name in NAMES if name not in ROUNDED]
-            self.passes_and_steps(preset, "f32", like, ["torch_f32"], flops, last)
+            self.passes_and_steps(preset, "f32", like, ["torch_f32"], flops, all_batches)
         self.masked(preset)
         self.ours.ask("load", folder=folder, precision=fastest)
         self.rounded(preset, exact, fastest)
-        self.passes_and_steps(preset, f"{fastest} (default)", list(NAMES), list(TRAINING), flops, last)
+        self.passes_and_steps(preset, f"{fastest} (default)", list(NAMES), list(TRAINING), flops, all_batches)
 
-    def passes_and_steps(self, preset: str, precision: str, names: list[str], learners: list[str], flops: int, last: bool) -> None:
+    def passes_and_steps(self, preset: str, precision: str, names: list[str], learners: list[str], flops: int, all_batches: bool) -> None:
         """In one precision. Targets are those of what this machine's user gets unasked."""
         default = "default" in precision
         for batch in self.plan.inference_batches:
             targets = (LATENCY if batch == 1 else THROUGHPUT) if default else {}
             what = f"{preset}, one image, {precision}" if batch == 1 else f"{preset}, {batch} images, {precision}"
             self.inference += self.rows(what, "forward", batch, names, targets, flops * batch)
-        for batch in self.plan.training_batches if last else self.plan.training_batches[:1]:
+        for batch in self.plan.training_batches if all_batches else self.plan.training_batches[:1]:
             what = f"{preset}, training step of {batch}, {precision}"
             # Backward is twice forward.
             self.training += self.rows(what, "step", batch, learners, TRAINING if default else {}, 3 * flops * batch)

@@ -1,7 +1,7 @@
 //! How a surface looks in the neighbourhood of each pixel: what stains, holes, rubbed and rough places change.
 //!
 //! A neighbourhood is described by its local means and the logarithms of its energies in octave bands, as models of texture
-//! have it (Portilla and Simoncelli 2000 start from such), and judged by its Mahalanobis distance from those of good
+//! have it (Portilla and Simoncelli 2000 start from such), and judged by its squared Mahalanobis distance from those of good
 //! pictures, wherever they lie (the Gaussian of PaDiM, Defard et al. 2021, without its places and its network).
 
 use rayon::prelude::*;
@@ -195,7 +195,7 @@ mod tests {
                 let (y, x) = (i / 128, i % 128);
                 if y.abs_diff(40) < 8 && x.abs_diff(70) < 8 {
                     // In colour, one channel alone.
-                    stained.pixels[i * channels] += 0.6;
+                    stained.pixels[i * channels] += 1.5;
                     let at = i * channels..(i + 1) * channels;
                     rubbed.pixels[at.clone()].copy_from_slice(&coarse.pixels[at]);
                 }
@@ -217,8 +217,7 @@ mod tests {
     fn good_neighbourhoods_have_the_distances_of_their_number() {
         let good: Vec<Image> = (1..5).map(|seed| surface(seed, 1.0, 1)).collect();
         let grain = Grain::fit(&good).unwrap();
-        let squares: Vec<f64> =
-            good.iter().flat_map(|image| grain.map(image)).map(|v| f64::from(v).powi(2)).collect();
+        let squares: Vec<f64> = good.iter().flat_map(|image| grain.map(image)).map(f64::from).collect();
         // The mean squared Mahalanobis distance of what the statistics were taken of is their dimension.
         let mean = squares.iter().sum::<f64>() / squares.len() as f64;
         assert!((mean / features(1) as f64 - 1.0).abs() < 0.02, "{mean}");

@@ -5,6 +5,7 @@ use std::time::Instant;
 use burn::tensor::Device;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 use super::split::TrainingData;
 use crate::config::{Keep, RunConfig};
@@ -18,6 +19,8 @@ use crate::score::{Detector, Normal};
 
 /// Training images that ridges and grain are learnt from, at most: from 50 a spread is only known to a tenth of itself.
 const SURFACES: usize = 256;
+/// One good picture in so many exceeds 1 on the maps of ridges and of grain.
+const RARE: usize = 20;
 /// Parts of the training images, each of which is scored by what the others teach.
 const FOLDS: usize = 5;
 
@@ -39,13 +42,45 @@ pub fn remember(detector: &Detector, data: &TrainingData) -> Normal {
     let unit = largest.sum::<f32>() / unseen.len().max(1) as f32;
     let learnt = learn(config, kept, &seen);
     let unseen = normalised(config, &unseen);
+    let (ridges, grain) = match (learnt.ridges, learnt.grain) {
+        (Some(ridges), Some(grain)) if data.train.len() >= 2 * FOLDS => {
+            let [lines, neighbourhoods] = surface_units(config, &data.train);
+            (Some(Ridges { unit: lines, ..ridges }), Some(Grain { unit: neighbourhoods, ..grain }))
+        }
+        (ridges, grain) => {
+            (ridges.map(|ridges| ridges.in_units_of(&unseen)), grain.map(|grain| grain.in_units_of(&unseen)))
+        }
+    };
     Normal {
         unit: (unit > 0.0).then_some(unit),
         memory: learnt.memory.map(|memory| memory.in_units_of(&unseen)),
-        ridges: learnt.ridges.map(|ridges| ridges.in_units_of(&unseen)),
-        grain: learnt.grain.map(|grain| grain.in_units_of(&unseen)),
+        ridges,
+        grain,
         ..normal
     }
+}
+
+/// Units in which ridges and grain raise equally many false alarms: what one good picture in [`RARE`] has, each judged by
+/// what the other folds teach. (In units of the mean, the part with the heavier tail would set the threshold of both.)
+fn surface_units(config: &RunConfig, train: &[ByteImage]) -> [f32; 2] {
+    let [mut lines, mut neighbourhoods] = [Vec::new(), Vec::new()];
+    let largest = |map: Vec<f32>| map.into_iter().fold(0.0, f32::max);
+    for i in 0..FOLDS {
+        let (seen, unseen) = fold(train, i);
+        let learnt = learn(config, [false, false, true, true], &seen);
+        let unseen = normalised(config, &unseen);
+        if let (Some(ridges), Some(grain)) = (learnt.ridges, learnt.grain) {
+            let both = |image: &Image| (largest(ridges.map(image)), largest(grain.map(image)));
+            for (line, neighbourhood) in unseen.par_iter().map(both).collect::<Vec<_>>() {
+                lines.push(line);
+                neighbourhoods.push(neighbourhood);
+            }
+        }
+    }
+    [lines, neighbourhoods].map(|mut all: Vec<f32>| {
+        all.sort_by(f32::total_cmp);
+        all[(all.len() - 1) * (RARE - 1) / RARE].max(f32::MIN_POSITIVE)
+    })
 }
 
 /// Scores of good images that nothing was learnt from. These are the held-out ones and, where the network, which has seen
