@@ -135,10 +135,12 @@ pub fn estimate_remembering(config: &RunConfig, data: &TrainingData) -> f64 {
     let start = Instant::now();
     maps(&detector.with_calibration(normal, Vec::new()), &some);
     let looking = start.elapsed();
-    // Every image is learnt once, then by all folds but its own, and looked at by that one.
-    let all = data.train.len() * FOLDS;
-    let looked_at = data.train.len() + data.holdout.len() + data.validation.len();
-    (learning * all as u32 + looking * looked_at as u32).as_secs_f64() / some.len() as f64
+    // Every image is learnt once, then by all folds but its own, for units and again for thresholds, and looked at by that
+    // one; validation images are looked at by every part, and by parts together.
+    let parts = kept(config).into_iter().filter(|&kept| kept).count();
+    let learnt = data.train.len() * (1 + (FOLDS - 1) * parts);
+    let looked_at = data.train.len() * parts + data.holdout.len() + data.validation.len() * 2 * parts;
+    (learning * learnt as u32 + looking * looked_at as u32).as_secs_f64() / some.len() as f64
 }
 
 /// Which of the [parts](crate::score::PARTS) but the network the configuration keeps.
