@@ -53,7 +53,8 @@ def output(*argv: str) -> str:
 
 
 def commit() -> str:
-    changed = output("git", "status", "--porcelain", "--untracked-files=no")
+    """What is built; documents make no difference to it."""
+    changed = output("git", "status", "--porcelain", "--untracked-files=no", "..", ":!../*.md")
     return output("git", "rev-parse", "--short", "HEAD") + (" with changes" if changed else "")
 
 

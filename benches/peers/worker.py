@@ -3,6 +3,8 @@
     worker.py PEER THREADS      PEER: one of runtimes.FORWARD, or anomalib
 """
 
+import ctypes
+import gc
 import json
 import os
 import sys
@@ -82,6 +84,15 @@ class Worker:
             self.ready["training"] = self.training()
         images = self.batch(batch)
         return {"seconds": seconds(repeats, lambda: self.ready["training"].step(*images))}
+
+    def forget(self) -> dict:
+        """Gives the memory of a training back: the others need it."""
+        self.ready.pop("training", None)
+        self.net.zero_grad(set_to_none=True)
+        gc.collect()
+        if sys.platform == "linux":
+            ctypes.CDLL(None).malloc_trim(0)
+        return {}
 
     def loss(self, batch: int) -> dict:
         training = self.training()

@@ -59,8 +59,12 @@ class Amount:
     target: Target
     note: str = ""
 
+    @property
+    def amount(self) -> str:
+        return f"{self.value:.0f} {self.unit}" if self.value >= 100 else f"{self.value:.3g} {self.unit}"
+
     def cells(self) -> list[str]:
-        return [self.work, f"{self.value:.3g} {self.unit}", self.target.verdict(self.value), self.note]
+        return [self.work, self.amount, self.target.verdict(self.value), self.note]
 
 
 AMOUNTS = ["work", "measured", "target", ""]
@@ -99,7 +103,7 @@ class Page:
         self.add(title, *paragraphs, table(HEADINGS, [row.cells() for row in rows]) if rows else "Nothing was measured.")
 
     def amounts(self, title: str, amounts: list[Amount], *paragraphs: str) -> None:
-        self.judged[title] = [(amount.work, f"{amount.value:.3g} {amount.unit}", amount.target.verdict(amount.value))
+        self.judged[title] = [(amount.work, amount.amount, amount.target.verdict(amount.value))
                               for amount in amounts if amount.target != Target()]
         self.add(title, *paragraphs, table(AMOUNTS, [amount.cells() for amount in amounts]))
 

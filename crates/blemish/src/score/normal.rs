@@ -201,8 +201,44 @@ fn name(scale: usize, part: &str) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::config::Preset;
+
+    #[test]
+    fn tensors_give_it_back() {
+        let mut config = RunConfig::preset(Preset::Light);
+        config.data.channels = Some(3);
+        let [height, width] = config.input_size();
+        let count = grain::features(3);
+        let normal = Normal {
+            unit: Some(0.5),
+            ridges: Some(Ridges {
+                mean: vec![0.25; height * width],
+                spread: vec![2.0; height * width],
+                unit: 3.0,
+            }),
+            grain: Some(Grain { mean: vec![1.0; count], whitening: vec![0.5; count * count], unit: 7.0 }),
+            heard: [false, false, true, true],
+            ..Normal::default()
+        };
+        let mut tensors = normal.to_tensors([height, width]);
+        assert_eq!(Normal::take_from(&mut tensors, &config).unwrap(), normal);
+        assert!(tensors.is_empty());
+        // Made for pictures of another number of channels.
+        config.data.channels = Some(1);
+        let refused = Normal::take_from(&mut normal.to_tensors([height, width]), &config);
+        assert!(refused.unwrap_err().contains("grain"));
+        // A model of before there was a grain.
+        let mut tensors = normal.to_tensors([height, width]);
+        tensors.retain(|name, _| !name.starts_with("grain"));
+        if let Some(heard) = tensors.get_mut(HEARD) {
+            heard.values = vec![0.0, 0.0, 1.0];
+        }
+        let older = Normal::take_from(&mut tensors, &config).unwrap();
+        assert_eq!((older.grain, older.heard), (None, [false, false, true, false]));
+    }
 
     #[test]
     fn only_what_is_heard_is_named() {
