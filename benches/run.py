@@ -64,7 +64,8 @@ def head(python: str | None, built: str, minutes: float, load: float, finished: 
     features = open("/proc/cpuinfo").read() if Path("/proc/cpuinfo").exists() else ""
     has = [name for name in ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16") if f" {name} " in features + " "]
     versions = output(python, "-c", VERSIONS) if python else "none"
-    command = " ".join(["python benches/run.py", *sys.argv[1:]])
+    # Where things lie on this machine is nothing to a reader.
+    command = " ".join(["python benches/run.py", *(Path(a).name if a.startswith("/") else a for a in sys.argv[1:])])
     return "\n".join([
         "# Speed, side by side",
         "",

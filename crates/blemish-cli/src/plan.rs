@@ -15,7 +15,7 @@ pub fn announce(config: &mut RunConfig, data: &TrainingData, budget: Option<f64>
     if config.train.epochs() == 0 {
         let seconds = estimate_remembering(config, data);
         tracing::info!(
-            "no network is trained, since memory or lines look at the pictures (--set score.network=always trains one and \
+            "no network is trained, since memory, lines or grain look at the pictures (--set score.network=always trains one and \
              lets it vote)"
         );
         tracing::info!("training will take about {}{}", duration(seconds), memory(peak_memory_mib()));

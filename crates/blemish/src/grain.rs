@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::data::Image;
 use crate::kernels::blur::blur_same_reflect;
+use crate::kernels::reduce::mean_largest;
 
 /// Standard deviations of the neighbourhoods whose means count, pixels.
 const MEANS: [f32; 2] = [4.0, 8.0];
@@ -81,10 +82,9 @@ impl Grain {
     /// The same, in units of the most that `good` pictures, which it has not seen, have on average.
     #[must_use]
     pub fn in_units_of(mut self, good: &[Image]) -> Self {
-        let largest = |image: &Image| self.map(image).into_iter().fold(0.0, f32::max);
-        let sum: f32 = good.par_iter().map(largest).collect::<Vec<_>>().iter().sum();
-        if sum > 0.0 {
-            self.unit *= sum / good.len() as f32;
+        let most = mean_largest(good, |image| self.map(image));
+        if most > 0.0 {
+            self.unit *= most;
         }
         self
     }

@@ -141,8 +141,9 @@ impl RunConfig {
         self.train.validate(&self.model)?;
         self.score.validate(&self.model)?;
         // While `auto` is not settled, the network may turn out to be unheard.
-        let untrained = self.train.pretrain.epochs == Some(0) && self.train.finetune.epochs == Some(0);
-        let ok = !untrained || !self.score.hears_network() || self.score.network == Keep::Auto;
+        let ok = !self.train.leaves_network_untrained()
+            || !self.score.hears_network()
+            || self.score.network == Keep::Auto;
         require(ok, "train.finetune.epochs", "a network that is heard needs an epoch in one of the stages")
     }
 

@@ -110,6 +110,11 @@ impl TrainConfig {
         self.pretrain.epochs() + self.finetune.epochs()
     }
 
+    /// Whether both stages are left out by name, or by what the images show.
+    pub(super) fn leaves_network_untrained(&self) -> bool {
+        self.pretrain.epochs == Some(0) && self.finetune.epochs == Some(0)
+    }
+
     /// Settles the epochs that are absent: those of the preset `light`, or none where the network is not heard.
     pub(super) fn settle_epochs(&mut self, heard: bool) {
         let asked = self.pretrain.epochs.or(self.finetune.epochs).is_some();
@@ -135,10 +140,9 @@ impl TrainConfig {
             require(ok, &format!("train.{name}.learning_rate"), "must be above 0")?;
             not_negative(stage.warmup_epochs, &format!("train.{name}.warmup_epochs"))?;
         }
-        let untrained = self.pretrain.epochs == Some(0) && self.finetune.epochs == Some(0);
         let repairs = self.finetune.epochs != Some(0) && self.finetune.task == Task::Repair;
         require(
-            repairs || untrained || !model.defect_logit,
+            repairs || self.leaves_network_untrained() || !model.defect_logit,
             "model.defect_logit",
             "is trained by task = \"repair\" only",
         )?;

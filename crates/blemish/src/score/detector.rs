@@ -324,6 +324,7 @@ impl Detector {
         self.normal.position.is_some()
     }
 }
+
 /// The larger of both at every pixel; what is no number stays visible.
 fn keep_larger(map: &mut Vec<f32>, other: Vec<f32>) {
     if map.is_empty() {

@@ -38,8 +38,13 @@ pub fn remember(detector: &Detector, data: &TrainingData) -> Normal {
     } else {
         (data.train.iter().collect(), data.holdout.iter().collect())
     };
-    let largest = maps(detector, &unseen).into_iter().map(|map| map.into_iter().fold(0.0, f32::max));
-    let unit = largest.sum::<f32>() / unseen.len().max(1) as f32;
+    // A network that has no say needs no unit of its own, and is not run.
+    let unit = if config.score.hears_network() {
+        let largest = maps(detector, &unseen).into_iter().map(|map| map.into_iter().fold(0.0, f32::max));
+        largest.sum::<f32>() / unseen.len().max(1) as f32
+    } else {
+        1.0
+    };
     let learnt = learn(config, kept, &seen);
     let unseen = normalised(config, &unseen);
     let (ridges, grain) = match (learnt.ridges, learnt.grain) {
