@@ -15,7 +15,12 @@ const LOOKS: usize = 64;
 const LARGEST: usize = 1280;
 /// Mean correlation of an image with the others' mean from which the pose counts as fixed.
 const FIXED: f64 = 0.6;
-/// The same for turned products, which must agree better to be worth turning.
+/// The same for what is left of an image once smooth light is taken out. Below it, images have nothing but their light in
+/// common: a lamp that stands still is no product that does.
+const DETAILED: f64 = 0.35;
+/// Degree of the polynomials, along each side, that smooth light is taken for.
+const LIGHT: usize = 3;
+/// As [`FIXED`] for turned products, which must agree better to be worth turning.
 const TURNED: f64 = 0.8;
 /// By how much turning must raise the correlation.
 const GAIN: f64 = 0.2;
@@ -33,7 +38,9 @@ pub struct Profile {
     pub images: usize,
     /// Mean correlation of each image's thumbnail with the mean of all the others, -1 to 1.
     pub pose_correlation: f64,
-    /// The same after every product was turned to lie the same way, where one was found.
+    /// The same of what is left of them once smooth light is taken out.
+    pub detail_correlation: f64,
+    /// As `pose_correlation` after every product was turned to lie the same way, where one was found.
     pub turned_correlation: Option<f64>,
     /// Height and width of a box that holds every product found, in units of the image's longer side.
     pub product_box: Option<[f64; 2]>,
@@ -88,6 +95,7 @@ impl Profile {
         Self {
             images: images.len(),
             pose_correlation: mean_correlation(&thumbnails),
+            detail_correlation: mean_correlation(&thumbnails.into_iter().map(detail).collect::<Vec<_>>()),
             turned_correlation: turned.map(|thumbnails| mean_correlation(&thumbnails)),
             product_box,
             product_share: shares.iter().sum::<f64>() / shares.len().max(1) as f64,
@@ -97,7 +105,7 @@ impl Profile {
 
     /// Whether the product always lies in the same place and at the same angle, as it was photographed.
     pub fn lies_still(&self) -> bool {
-        self.pose_correlation >= FIXED && !self.can_be_turned()
+        self.pose_correlation >= FIXED && self.detail_correlation >= DETAILED && !self.can_be_turned()
     }
 
     /// Whether products lie anyhow, but can be turned to lie all the same way.
@@ -129,8 +137,9 @@ impl Profile {
     pub fn describe(&self) -> Vec<String> {
         let pose = if self.lies_still() { "fixed" } else { "varies" };
         let mut facts = vec![format!(
-            "pose {pose}: thumbnails correlate by {:.2} with the mean of the others (fixed from {FIXED})",
-            self.pose_correlation
+            "pose {pose}: thumbnails correlate by {:.2} with the mean of the others, without smooth light by {:.2} (fixed from \
+             {FIXED} and {DETAILED})",
+            self.pose_correlation, self.detail_correlation
         )];
         if let (false, Some(turned)) = (self.lies_still(), self.turned_correlation) {
             let verdict = if self.can_be_turned() { "can be turned" } else { "turning does not help" };
@@ -180,6 +189,36 @@ fn thumbnail(image: &ByteImage) -> Vec<f64> {
     values
 }
 
+/// What is left of a thumbnail once the nearest products of polynomials of degree [`LIGHT`] along its sides are taken
+/// out, unit length.
+fn detail(mut thumbnail: Vec<f64>) -> Vec<f64> {
+    // Orthonormal polynomials on the thumbnail's rows, which are its columns' too (Gram and Schmidt).
+    let mut polynomials: Vec<Vec<f64>> = Vec::new();
+    for degree in 0..=LIGHT {
+        let place = |i: usize| 2.0 * (i as f64 + 0.5) / SIDE as f64 - 1.0;
+        let mut next: Vec<f64> = (0..SIDE).map(|i| place(i).powi(degree as i32)).collect();
+        for one in &polynomials {
+            let share = dot(&next, one);
+            next.iter_mut().zip(one).for_each(|(v, p)| *v -= share * p);
+        }
+        unit(&mut next);
+        polynomials.push(next);
+    }
+    for down in &polynomials {
+        for across in &polynomials {
+            let light: Vec<f64> = down.iter().flat_map(|d| across.iter().map(move |a| d * a)).collect();
+            let share = dot(&thumbnail, &light);
+            thumbnail.iter_mut().zip(&light).for_each(|(v, p)| *v -= share * p);
+        }
+    }
+    unit(&mut thumbnail);
+    thumbnail
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
 fn unit(values: &mut [f64]) {
     let length = values.iter().map(|v| v * v).sum::<f64>().sqrt().max(1e-12);
     values.iter_mut().for_each(|v| *v /= length);
@@ -196,7 +235,7 @@ fn mean_correlation(thumbnails: &[Vec<f64>]) -> f64 {
     let correlation = |t: &Vec<f64>| {
         let mut others: Vec<f64> = sum.iter().zip(t).map(|(s, v)| s - v).collect();
         unit(&mut others);
-        others.iter().zip(t).map(|(a, b)| a * b).sum::<f64>()
+        dot(&others, t)
     };
     thumbnails.iter().map(correlation).sum::<f64>() / thumbnails.len() as f64
 }
@@ -204,6 +243,8 @@ fn mean_correlation(thumbnails: &[Vec<f64>]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
 
     fn bar(vertical: bool) -> ByteImage {
         let on = |i: usize| (24..40).contains(&(if vertical { i % 64 } else { i / 64 }));
@@ -217,6 +258,21 @@ mod tests {
         assert!(fixed.pose_correlation > 0.999 && fixed.lies_still());
         let turning: Vec<ByteImage> = (0..6).map(|i| bar(i % 2 == 0)).collect();
         assert!(!Profile::new(&turning).lies_still());
+    }
+
+    /// Grain that no two pictures share under light that falls off to one side.
+    fn lit_grain(seed: u64) -> ByteImage {
+        let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+        let level = |i: usize| 100.0 + (i % 64) as f64 * 1.5 - ((i / 64) as f64 / 8.0).powi(2) * 0.4;
+        let pixels = (0..64 * 64).map(|i| (level(i) + rng.random_range(-15.0..15.0)) as u8).collect();
+        ByteImage { height: 64, width: 64, channels: 1, pixels }
+    }
+
+    #[test]
+    fn a_lamp_that_stands_still_is_no_product_that_does() {
+        let profile = Profile::new(&(0..8).map(lit_grain).collect::<Vec<_>>());
+        assert!(profile.pose_correlation > 0.9 && profile.detail_correlation < 0.2, "{profile:?}");
+        assert!(!profile.lies_still() && profile.is_texture(), "{profile:?}");
     }
 
     #[test]

@@ -96,6 +96,7 @@ fn resolving_follows_the_images() {
     let still = Profile {
         images: 3,
         pose_correlation: 0.9,
+        detail_correlation: 0.8,
         turned_correlation: None,
         product_box: None,
         product_share: 0.4,
