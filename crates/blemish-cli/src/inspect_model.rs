@@ -33,7 +33,7 @@ struct Summary<'a> {
     #[serde(skip)]
     used: Option<&'a Threshold>,
     calibrated_by_position: bool,
-    /// The parts that are heard, and their shares.
+    /// The parts that look at a picture.
     score_made_of: Option<String>,
     provenance: &'a Provenance,
     epochs: usize,
@@ -56,7 +56,7 @@ pub fn run(path: &Path, output: &Output) -> Result<()> {
         thresholds: detector.thresholds(),
         used: detector.threshold().ok(),
         calibrated_by_position: detector.is_position_calibrated(),
-        score_made_of: (config.score.map == MapKind::Fused).then(|| detector.normal().describe()),
+        score_made_of: (config.score.map == MapKind::Fused).then(|| detector.normal().describe(&config.score)),
         provenance: detector.provenance(),
         epochs: detector.history().len(),
         config,

@@ -16,14 +16,14 @@ pub fn announce(config: &mut RunConfig, data: &TrainingData, budget: Option<f64>
         let seconds = estimate_remembering(config, data);
         tracing::info!(
             "no network is trained, since memory, lines or grain look at the pictures (--set score.network=always trains one and \
-             lets it vote)"
+             hears it too)"
         );
         tracing::info!("training will take about {}{}", duration(seconds), memory(peak_memory_mib()));
         return;
     }
     let images = data.train.len();
     if !config.score.hears_network() {
-        tracing::info!("the network is trained but not heard (--set score.network=always lets it vote)");
+        tracing::info!("the network is trained but not heard (--set score.network=always hears it too)");
     }
     let mut estimate = estimate(config, images, device);
     tracing::info!("{}", describe(config, &estimate, images));

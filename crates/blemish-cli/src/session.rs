@@ -102,7 +102,7 @@ impl Session {
         }
         let detector = self.train(&data, output)?;
         if self.config.score.map == MapKind::Fused {
-            tracing::info!("the score is made of: {}", detector.normal().describe());
+            tracing::info!("the score is made of: {}", detector.normal().describe(&detector.config().score));
         }
         let provenance = Provenance {
             data: self.source.data.clone(),

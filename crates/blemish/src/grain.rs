@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::data::Image;
 use crate::kernels::blur::blur_same_reflect;
-use crate::kernels::reduce::mean_largest;
+use crate::score::Rarity;
 
 /// Standard deviations of the neighbourhoods whose means count, pixels.
 const MEANS: [f32; 2] = [4.0, 8.0];
@@ -20,18 +20,22 @@ const ENERGIES: [f32; 4] = [4.0, 4.0, 6.0, 8.0];
 const SLOPES: f32 = 4.0;
 /// Added to energies: a normalised picture's spread is 0.4, so that this is a fortieth of it.
 const FLOOR: f32 = 1e-3;
+/// How far means are smoothed over places, standard deviation, pixels.
+const LIGHT: f32 = 16.0;
 /// Pixels that the statistics take one of.
 const STEP: usize = 7;
 
 /// The neighbourhoods of good surfaces.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grain {
-    /// Mean description, `[F]`.
+    /// Mean description, a smooth plane for each value, `[F, H, W]`: light may fall off towards an edge.
     pub mean: Vec<f32>,
     /// What turns a difference from the mean into independent numbers of variance 1, `[F, F]`, lower triangular.
     pub whitening: Vec<f32>,
-    /// The most that a good picture has, on average; maps are given in units of it.
-    pub unit: f32,
+    /// Mean squared distance of good pictures from it, `[H, W]`, smoothed, above 0: edges vary more than the middle.
+    pub usual: Vec<f32>,
+    /// How rare its values are on good pictures that it was not learnt from, once that is known.
+    pub rarity: Option<Rarity>,
 }
 
 /// Values of a description of a picture with so many channels.
@@ -42,67 +46,84 @@ pub fn features(channels: usize) -> usize {
 impl Grain {
     /// Of normalised `images`, all of one size; `None` without any.
     pub fn fit(images: &[Image]) -> Option<Self> {
-        let count = features(images.first()?.channels);
-        // Sums of values and of their products, picture by picture: the same on any number of threads.
-        let sums = |image: &Image| {
-            let planes = describe(image);
-            let mut sums = vec![0.0; count * (count + 1)];
+        let Image { height, width, channels, .. } = *images.first()?;
+        let count = features(channels);
+        // Sums of products, picture by picture: the same on any number of threads.
+        let products = |planes: &[Vec<f32>]| {
+            let mut sums = vec![0.0; count * count];
             let mut values = vec![0.0; count];
-            for at in (0..planes[0].len()).step_by(STEP) {
-                values.iter_mut().zip(&planes).for_each(|(v, plane)| *v = f64::from(plane[at]));
-                let (first, products) = sums.split_at_mut(count);
-                first.iter_mut().zip(&values).for_each(|(sum, v)| *sum += v);
-                for (row, a) in products.chunks_exact_mut(count).zip(&values) {
+            for at in (0..height * width).step_by(STEP) {
+                values.iter_mut().zip(planes).for_each(|(v, plane)| *v = f64::from(plane[at]));
+                for (row, a) in sums.chunks_exact_mut(count).zip(&values) {
                     row.iter_mut().zip(&values).for_each(|(sum, b)| *sum += a * b);
                 }
             }
             sums
         };
-        let mut total = vec![0.0; count * (count + 1)];
+        let (mut means, mut covariance) = (vec![vec![0.0; height * width]; count], vec![0.0; count * count]);
+        let each = images.len() as f32;
+        let samples = (height * width).div_ceil(STEP) as f64;
         // A few at a time: a description is many times as large as its picture.
         for some in images.chunks(8) {
-            for sums in some.par_iter().map(sums).collect::<Vec<_>>() {
-                total.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
+            let described = some.par_iter().map(|image| {
+                let planes = describe(image);
+                (products(&planes), planes)
+            });
+            for (products, planes) in described.collect::<Vec<_>>() {
+                let scale = f64::from(each) * samples;
+                covariance.iter_mut().zip(products).for_each(|(total, sum)| *total += sum / scale);
+                for (mean, plane) in means.iter_mut().zip(&planes) {
+                    mean.iter_mut().zip(plane).for_each(|(mean, v)| *mean += v / each);
+                }
             }
         }
-        let first = &images[0];
-        let samples = (images.len() * (first.height * first.width).div_ceil(STEP)) as f64;
-        total.iter_mut().for_each(|v| *v /= samples);
-        let (mean, products) = total.split_at(count);
-        let mut covariance = products.to_vec();
+        // Of the differences from a smooth mean s: E[(x - s)(x - s)^T] = E[x x^T] - m s^T - s m^T + s s^T, place by place.
+        let smooth: Vec<Vec<f32>> =
+            means.par_iter().map(|mean| blur_same_reflect(mean, height, width, LIGHT)).collect();
         for (i, row) in covariance.chunks_exact_mut(count).enumerate() {
-            row.iter_mut().zip(mean).for_each(|(v, m)| *v -= mean[i] * m);
+            for (j, v) in row.iter_mut().enumerate() {
+                let at = |at: usize| {
+                    let [m, s] = [&means, &smooth].map(|planes| [i, j].map(|k| f64::from(planes[k][at])));
+                    m[0] * s[1] + s[0] * m[1] - s[0] * s[1]
+                };
+                *v -= (0..height * width).step_by(STEP).map(at).sum::<f64>() / samples;
+            }
             row[i] += 1e-6;
         }
-        let whitening = whitening(&covariance, count);
-        let narrow = |values: &[f64]| values.iter().map(|&v| v as f32).collect();
-        Some(Self { mean: narrow(mean), whitening: narrow(&whitening), unit: 1.0 })
-    }
-
-    /// The same, in units of the most that `good` pictures, which it has not seen, have on average.
-    #[must_use]
-    pub fn in_units_of(mut self, good: &[Image]) -> Self {
-        let most = mean_largest(good, |image| self.map(image));
-        if most > 0.0 {
-            self.unit *= most;
+        let whitening = whitening(&covariance, count).into_iter().map(|v| v as f32).collect();
+        let mut grain = Self { mean: smooth.concat(), whitening, usual: vec![1.0; height * width], rarity: None };
+        let mut usual = vec![0.0; height * width];
+        for some in images.chunks(8) {
+            for map in some.par_iter().map(|image| grain.map(image)).collect::<Vec<_>>() {
+                usual.iter_mut().zip(&map).for_each(|(sum, v)| *sum += v / each);
+            }
         }
-        self
+        grain.usual = blur_same_reflect(&usual, height, width, LIGHT);
+        grain.usual.iter_mut().for_each(|v| *v = v.max(1e-3));
+        Some(grain)
     }
 
-    /// How far the neighbourhood of each pixel of `image` is from good ones, `[H, W]`; 1 = the most that good pictures have
-    /// on average.
+    /// How far the neighbourhood of each pixel of `image` is from good ones, `[H, W]`: as a squared Mahalanobis distance over the usual one there, or
+    /// by the [`Rarity`] of that on good pictures.
     pub fn map(&self, image: &Image) -> Vec<f32> {
-        let (planes, count) = (describe(image), self.mean.len());
-        let mut squares = vec![0.0; image.height * image.width];
+        let (mut planes, pixels) = (describe(image), image.height * image.width);
+        for (plane, mean) in planes.iter_mut().zip(self.mean.chunks_exact(pixels)) {
+            plane.iter_mut().zip(mean).for_each(|(v, mean)| *v -= mean);
+        }
+        let mut squares = vec![0.0; pixels];
         let mut mixed = squares.clone();
-        for (row, i) in self.whitening.chunks_exact(count).zip(0..) {
+        for (row, i) in self.whitening.chunks_exact(planes.len()).zip(1..) {
             mixed.fill(0.0);
-            for ((plane, mean), weight) in planes.iter().zip(&self.mean).zip(row).take(i + 1) {
-                mixed.iter_mut().zip(plane).for_each(|(out, v)| *out += weight * (v - mean));
+            for (plane, weight) in planes[..i].iter().zip(row) {
+                mixed.iter_mut().zip(plane).for_each(|(out, v)| *out += weight * v);
             }
             squares.iter_mut().zip(&mixed).for_each(|(sum, v)| *sum += v * v);
         }
-        squares.into_iter().map(|square| square / self.unit).collect()
+        squares.iter_mut().zip(&self.usual).for_each(|(v, usual)| *v /= usual);
+        if let Some(rarity) = &self.rarity {
+            squares.iter_mut().for_each(|v| *v = rarity.of(*v));
+        }
+        squares
     }
 }
 
@@ -188,7 +209,7 @@ mod tests {
         for channels in [1, 3] {
             let good: Vec<Image> = (1..9).map(|seed| surface(seed, 0.7, channels)).collect();
             let grain = Grain::fit(&good[..5]).unwrap().in_units_of(&good[5..]);
-            assert_eq!(grain.mean.len(), features(channels));
+            assert_eq!(grain.mean.len(), features(channels) * 96 * 128);
             let (mut stained, mut rubbed) = (surface(20, 0.7, channels), surface(21, 0.7, channels));
             let coarse = surface(22, 3.0, channels);
             for i in 0..96 * 128_usize {

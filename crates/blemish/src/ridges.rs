@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::data::Image;
 use crate::kernels::blur::blur_same_reflect;
-use crate::kernels::reduce::mean_largest;
+use crate::score::Rarity;
 
 /// Pixels averaged along each side, fine to coarse.
 const LEVELS: [usize; 3] = [1, 2, 4];
@@ -28,8 +28,8 @@ pub struct Ridges {
     pub mean: Vec<f32>,
     /// Standard deviation of their maps, `[H, W]`, smoothed, above 0.
     pub spread: Vec<f32>,
-    /// The most that a good picture has, on average; maps are given in units of it.
-    pub unit: f32,
+    /// How rare its values are on good pictures that it was not learnt from, once that is known.
+    pub rarity: Option<Rarity>,
 }
 
 impl Ridges {
@@ -50,25 +50,18 @@ impl Ridges {
         let spread: Vec<f32> =
             mean.iter().zip(&square).map(|(m, s)| (s - m * m).max(0.0).sqrt().max(0.05)).collect();
         let smooth = |map: &[f32]| blur_same_reflect(map, height, width, SMOOTH);
-        Some(Self { mean: smooth(&mean), spread: smooth(&spread), unit: 1.0 })
+        Some(Self { mean: smooth(&mean), spread: smooth(&spread), rarity: None })
     }
 
-    /// The same, in units of the most that `good` pictures, which it has not seen, have on average.
-    #[must_use]
-    pub fn in_units_of(mut self, good: &[Image]) -> Self {
-        let most = mean_largest(good, |image| self.map(image));
-        if most > 0.0 {
-            self.unit *= most;
-        }
-        self
-    }
-
-    /// How far `image`, of the size that was learnt, stands out at each pixel, `[H, W]`; 1 = the most that good pictures
-    /// have on average.
+    /// How far `image`, of the size that was learnt, stands out at each pixel, `[H, W]`: in standard deviations of good
+    /// pictures, or by their [`Rarity`].
     pub fn map(&self, image: &Image) -> Vec<f32> {
         let mut map = strength(image);
         for ((v, mean), spread) in map.iter_mut().zip(&self.mean).zip(&self.spread) {
-            *v = (*v - mean) / (spread * self.unit);
+            *v = (*v - mean) / spread;
+        }
+        if let Some(rarity) = &self.rarity {
+            map.iter_mut().for_each(|v| *v = rarity.of(*v));
         }
         map
     }
@@ -208,7 +201,7 @@ mod tests {
     #[test]
     fn a_scratch_below_the_grain_stands_out_where_it_is() {
         let good: Vec<Image> = (1..9).map(|seed| surface(seed, 0.3)).collect();
-        let ridges = Ridges::fit(&good[..5]).unwrap().in_units_of(&good[5..]);
+        let ridges = Ridges::fit(&good).unwrap();
         let map = ridges.map(&scratched(surface(20, 0.3)));
         let peak = (0..map.len()).max_by(|&a, &b| map[a].total_cmp(&map[b])).unwrap();
         let (y, x) = (peak / 128, peak % 128);

@@ -55,7 +55,6 @@ fn facts_that_cannot_be_are_refused() {
     // Beyond what a score can be: nothing would ever be defective.
     refused(&|file| file.thresholds[0].value = 1e300, "not a finite number");
     refused(&|file| file.provenance.spread = -1.0, "between 0 and 1");
-    refused(&|file| file.normal.heard = [false; 4], "are heard");
     // Finite weights whose sums are not: no map of theirs may pass for that of a good image.
     let vast = |file: &mut ModelFile| {
         file.normal = Normal::default();

@@ -28,8 +28,7 @@ pub struct ScoreConfig {
     pub top_fraction: f64,
     /// Calibration of the network's maps against good images.
     pub calibration: Calibration,
-    /// Whether the network is heard in a fused map: `always`, by its skill; `auto`, where nothing else looks at the
-    /// pictures.
+    /// Whether the network is heard in a fused map beside other parts; `auto`: where there are none.
     #[serde(default = "always")]
     pub network: Keep,
     /// The memory of good patches.
@@ -72,9 +71,8 @@ pub enum MapKind {
     Defect,
     /// How far patches are from what good images show at that place; needs the memory.
     Memory,
-    /// `Defect` (as `score.network` says), `Memory`, ridges and grain, as far as there are any and each
-    /// tells good from defective on the validation images: the largest of them at every pixel, in units of what good images
-    /// give at the most.
+    /// `Defect` (as `score.network` says), `Memory`, ridges and grain, as far as there are any: the largest of them at every
+    /// pixel, in units of what good images give at the most.
     Fused,
 }
 

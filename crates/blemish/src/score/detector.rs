@@ -77,7 +77,7 @@ impl Detector {
         let model = Mae::unset(&file.config.model, file.config.input_size(), channels, device);
         let precision = file.config.score.precision.unwrap_or_default();
         // Packed at once where it is needed, else when it is asked for.
-        let scorer = if file.normal.looked_at(file.config.score.map)[0] {
+        let scorer = if file.normal.looked_at(&file.config.score)[0] {
             Scorer::load(model, file.weights, precision)?
         } else {
             Scorer::new(model.with_weights(file.weights)?, precision)
@@ -154,7 +154,7 @@ impl Detector {
     pub fn anomaly_maps(&self, images: &[Image]) -> Vec<Vec<f32>> {
         let images: Vec<Image> = images.iter().map(|image| self.config.data.normalize.apply(image)).collect();
         let Normal { memory, ridges, grain, .. } = &self.normal;
-        let [network, remembered, lines, neighbourhoods] = self.normal.looked_at(self.config.score.map);
+        let [network, remembered, lines, neighbourhoods] = self.normal.looked_at(&self.config.score);
         let mut maps = if network { self.network_maps(&images) } else { vec![Vec::new(); images.len()] };
         for (map, image) in maps.iter_mut().zip(&images) {
             if let Some(memory) = memory.as_ref().filter(|_| remembered) {

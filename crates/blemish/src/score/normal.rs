@@ -1,7 +1,8 @@
 //! What the scorer knows of good images beside the network, and how it is kept among a model file's tensors.
 
+use super::Rarity;
 use super::calibrate::PositionMap;
-use crate::config::{MapKind, RunConfig};
+use crate::config::{MapKind, RunConfig, ScoreConfig};
 use crate::data::Template;
 use crate::grain::{self, Grain};
 use crate::memory::{Components, Grid, Memory, Scale};
@@ -10,19 +11,17 @@ use crate::ridges::Ridges;
 
 /// Name of the position map among the tensors.
 const POSITION: &str = "calibration.position";
-/// Name of what is heard among the tensors.
-const HEARD: &str = "calibration.weights";
 /// Name of the mean picture among the tensors.
 const TEMPLATE: &str = "view.template";
 /// Name of the network's unit among the tensors.
 const UNIT: &str = "calibration.unit";
 
-/// What can look at a picture, in the order of [`Normal::heard`].
+/// What can look at a picture, in the order of [`Normal::looked_at`].
 pub const PARTS: [&str; 4] =
     ["network", "memory of good patches", "lines beside the grain", "the grain itself"];
 
 /// What is normal. Its default is nothing beside the network.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Normal {
     /// The network's mean map of good images, where maps are calibrated by position.
     pub position: Option<PositionMap>,
@@ -36,38 +35,37 @@ pub struct Normal {
     pub ridges: Option<Ridges>,
     /// What the grain of good surfaces is like, where it is looked at.
     pub grain: Option<Grain>,
-    /// Which of [`PARTS`] have a say in a fused map.
-    pub heard: [bool; 4],
-}
-
-impl Default for Normal {
-    fn default() -> Self {
-        Self {
-            position: None,
-            unit: None,
-            template: None,
-            memory: None,
-            ridges: None,
-            grain: None,
-            heard: [true, false, false, false],
-        }
-    }
 }
 
 impl Normal {
-    /// Which of [`PARTS`] are looked at for a map of this kind: a pixel is as bad as the worst of them says.
-    pub fn looked_at(&self, map: MapKind) -> [bool; 4] {
-        match (map, &self.memory, self.unit) {
-            (MapKind::Memory, Some(_), _) => [false, true, false, false],
-            (MapKind::Fused, _, Some(_)) => self.heard,
-            _ => Self::default().heard,
+    /// Which of [`PARTS`] are looked at where pictures are scored so: a pixel is as bad as the worst of them says.
+    pub fn looked_at(&self, score: &ScoreConfig) -> [bool; 4] {
+        let [memory, ridges, grain] = [self.memory.is_some(), self.ridges.is_some(), self.grain.is_some()];
+        match score.map {
+            MapKind::Memory if memory => [false, true, false, false],
+            MapKind::Fused if memory || ridges || grain => [score.hears_network(), memory, ridges, grain],
+            _ => [true, false, false, false],
         }
     }
 
-    /// What a fused score is made of, in words: the parts that are heard.
-    pub fn describe(&self) -> String {
-        let heard = PARTS.into_iter().zip(self.heard).filter_map(|(part, heard)| heard.then_some(part));
-        heard.collect::<Vec<_>>().join(", ")
+    /// The same on the scales of `other`, which has the same parts.
+    #[must_use]
+    pub fn measured_as(mut self, other: &Self) -> Self {
+        self.unit = other.unit;
+        self.memory = self.memory.zip(other.memory.as_ref()).map(|(memory, other)| memory.in_units_like(other));
+        if let (Some(ridges), Some(other)) = (&mut self.ridges, &other.ridges) {
+            ridges.rarity.clone_from(&other.rarity);
+        }
+        if let (Some(grain), Some(other)) = (&mut self.grain, &other.grain) {
+            grain.rarity.clone_from(&other.rarity);
+        }
+        self
+    }
+
+    /// What a score is made of, in words.
+    pub fn describe(&self, score: &ScoreConfig) -> String {
+        let parts = PARTS.into_iter().zip(self.looked_at(score));
+        parts.filter_map(|(part, looked)| looked.then_some(part)).collect::<Vec<_>>().join(", ")
     }
 
     /// As named tensors. `input_size` is the model's.
@@ -88,16 +86,19 @@ impl Normal {
         if let Some(ridges) = &self.ridges {
             put("ridges.mean".to_owned(), &input_size, &ridges.mean);
             put("ridges.spread".to_owned(), &input_size, &ridges.spread);
-            put("ridges.unit".to_owned(), &[1], &[ridges.unit]);
+            if let Some(rarity) = &ridges.rarity {
+                put("ridges.rarity".to_owned(), &[Rarity::KNOTS], rarity.knots());
+            }
         }
         if let Some(grain) = &self.grain {
-            let count = grain.mean.len();
-            put("grain.mean".to_owned(), &[count], &grain.mean);
+            let count = grain.mean.len() / (input_size[0] * input_size[1]);
+            put("grain.mean".to_owned(), &[count, input_size[0], input_size[1]], &grain.mean);
+            put("grain.usual".to_owned(), &input_size, &grain.usual);
             put("grain.whitening".to_owned(), &[count, count], &grain.whitening);
-            put("grain.unit".to_owned(), &[1], &[grain.unit]);
+            if let Some(rarity) = &grain.rarity {
+                put("grain.rarity".to_owned(), &[Rarity::KNOTS], rarity.knots());
+            }
         }
-        let heard = self.heard.map(|heard| f32::from(u8::from(heard)));
-        put(HEARD.to_owned(), &[heard.len()], &heard);
         for scale in self.memory.iter().flat_map(Memory::scales) {
             let (grid, components) = (scale.grid, &scale.components);
             let each = scale.prototypes.len() / (grid.places() * components.count());
@@ -132,41 +133,29 @@ impl Normal {
             return Err("its mean picture has the wrong shape, or is no picture".to_owned());
         }
         let template = template.map(|t| Template::new(size[0], size[1], t.values));
-        let heard = match tensors.remove(HEARD) {
-            None => Self::default().heard,
-            Some(mut heard) => {
-                // Models of before there was a grain have three.
-                if heard.values.len() == 3 {
-                    heard.values.push(0.0);
-                }
-                <[f32; 4]>::try_from(heard.values)
-                    .ok()
-                    .filter(|heard| heard.iter().all(|h| (0.0..=1.0).contains(h)) && heard.iter().any(|h| *h > 0.0))
-                    .ok_or("which of network, memory, ridges and grain are heard is not four numbers from 0 to 1")?
-                    .map(|heard| heard > 0.0)
-            }
+        let pixels = size[0] * size[1];
+        let mut take = |part: &str| tensors.remove(part).map(|array| array.values);
+        let rarity = |values: Option<Vec<f32>>| -> Result<_, String> {
+            let refuse = || "how rare its values are on good surfaces is no growing scale".to_owned();
+            values.map(|knots| Rarity::from_knots(knots).ok_or_else(refuse)).transpose()
         };
-        let mut take = |part: &str| tensors.remove(&format!("ridges.{part}")).map(|array| array.values);
-        let ridges = match (take("mean"), take("spread"), take("unit")) {
-            (Some(mean), Some(spread), Some(unit)) => {
-                let ridges = Ridges { mean, spread, unit: unit.first().copied().unwrap_or_default() };
-                let fits = ridges.mean.len() == size[0] * size[1] && ridges.spread.len() == ridges.mean.len();
-                if !fits || ridges.unit <= 0.0 || ridges.spread.iter().any(|&spread| spread <= 0.0) {
+        let ridges = match (take("ridges.mean"), take("ridges.spread")) {
+            (Some(mean), Some(spread)) => {
+                if [mean.len(), spread.len()] != [pixels; 2] || spread.iter().any(|&spread| spread <= 0.0) {
                     return Err("what it knows of lines on good surfaces does not fit".to_owned());
                 }
-                Some(ridges)
+                Some(Ridges { mean, spread, rarity: rarity(take("ridges.rarity"))? })
             }
             _ => None,
         };
-        let mut take = |part: &str| tensors.remove(&format!("grain.{part}")).map(|array| array.values);
-        let grain = match (take("mean"), take("whitening"), take("unit")) {
-            (Some(mean), Some(whitening), Some(unit)) => {
-                let grain = Grain { mean, whitening, unit: unit.first().copied().unwrap_or_default() };
+        let grain = match (take("grain.mean"), take("grain.usual"), take("grain.whitening")) {
+            (Some(mean), Some(usual), Some(whitening)) => {
                 let count = grain::features(config.data.channels.unwrap_or(3));
-                if grain.mean.len() != count || grain.whitening.len() != count * count || grain.unit <= 0.0 {
+                let lengths = [mean.len(), usual.len(), whitening.len()];
+                if lengths != [count * pixels, pixels, count * count] || usual.iter().any(|&v| v <= 0.0) {
                     return Err("what it knows of the grain of good surfaces does not fit".to_owned());
                 }
-                Some(grain)
+                Some(Grain { mean, usual, whitening, rarity: rarity(take("grain.rarity"))? })
             }
             _ => None,
         };
@@ -191,7 +180,6 @@ impl Normal {
             memory,
             ridges,
             grain,
-            heard,
         })
     }
 }
@@ -204,7 +192,7 @@ fn name(scale: usize, part: &str) -> String {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::config::Preset;
+    use crate::config::{Keep, Preset};
 
     #[test]
     fn tensors_give_it_back() {
@@ -217,10 +205,9 @@ mod tests {
             ridges: Some(Ridges {
                 mean: vec![0.25; height * width],
                 spread: vec![2.0; height * width],
-                unit: 3.0,
+                rarity: Some(Rarity::new(vec![1.0, 2.0], vec![3.0])),
             }),
-            grain: Some(Grain { mean: vec![1.0; count], whitening: vec![0.5; count * count], unit: 7.0 }),
-            heard: [false, false, true, true],
+            grain: Some(Grain { mean: vec![1.0; count * height * width], whitening: vec![0.5; count * count], usual: vec![1.0; height * width], rarity: None }),
             ..Normal::default()
         };
         let mut tensors = normal.to_tensors([height, width]);
@@ -230,20 +217,19 @@ mod tests {
         config.data.channels = Some(1);
         let refused = Normal::take_from(&mut normal.to_tensors([height, width]), &config);
         assert!(refused.unwrap_err().contains("grain"));
-        // A model of before there was a grain.
-        let mut tensors = normal.to_tensors([height, width]);
-        tensors.retain(|name, _| !name.starts_with("grain"));
-        if let Some(heard) = tensors.get_mut(HEARD) {
-            heard.values = vec![0.0, 0.0, 1.0];
-        }
-        let older = Normal::take_from(&mut tensors, &config).unwrap();
-        assert_eq!((older.grain, older.heard), (None, [false, false, true, false]));
     }
 
     #[test]
-    fn only_what_is_heard_is_named() {
-        assert_eq!(Normal::default().describe(), "network");
-        let normal = Normal { heard: [false, false, true, true], ..Normal::default() };
-        assert_eq!(normal.describe(), "lines beside the grain, the grain itself");
+    fn all_that_there_is_is_looked_at() {
+        let mut score = RunConfig::preset(Preset::Light).score;
+        assert_eq!(Normal::default().describe(&score), "network");
+        let lines = Ridges { mean: vec![], spread: vec![], rarity: None };
+        let normal = Normal { ridges: Some(lines), ..Normal::default() };
+        (score.map, score.network) = (MapKind::Fused, Keep::Never);
+        assert_eq!(normal.describe(&score), "lines beside the grain");
+        score.network = Keep::Always;
+        assert_eq!(normal.describe(&score), "network, lines beside the grain");
+        score.map = MapKind::Memory;
+        assert_eq!(normal.describe(&score), "network");
     }
 }

@@ -2,10 +2,9 @@
 
 use std::time::Instant;
 
-use super::remember::{good_scores, maps, remember};
+use super::remember::{folds, good_scores, maps, remember};
 use super::split::{Light, TrainingData};
 use super::validate::validate;
-use super::weigh::weigh;
 use crate::config::{Calibration, RunConfig};
 use crate::data::ByteImage;
 use crate::error::Result;
@@ -40,10 +39,10 @@ pub fn finish(
         Normal { position, template: data.template.clone(), ..Normal::default() },
         Vec::new(),
     );
-    let normal = remember(&detector, data);
-    let normal = Normal { heard: weigh(&detector, &normal, &data.validation)?, ..normal };
+    let folds = folds(config, data);
+    let normal = remember(&detector, data, &folds);
     let detector = detector.with_calibration(normal.clone(), Vec::new());
-    let scores = good_scores(&detector, data)?;
+    let scores = good_scores(&detector, data, &folds)?;
     let validation = validate(&detector, &data.validation)?;
     let thresholds = thresholds(&scores, validation.map(|v| v.threshold), &config.score);
     let Light { median, spread } = data.light;

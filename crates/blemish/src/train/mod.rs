@@ -12,7 +12,6 @@ mod run;
 mod schedule;
 mod split;
 mod validate;
-mod weigh;
 
 pub use estimate::{Estimate, estimate, peak_memory_mib, scale_to_budget};
 pub use event::Event;

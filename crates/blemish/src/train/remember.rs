@@ -15,26 +15,45 @@ use crate::grain::Grain;
 use crate::memory::Memory;
 use crate::model::Mae;
 use crate::ridges::Ridges;
-use crate::score::{Detector, Normal};
+use crate::score::{Detector, Normal, Rarity};
 
 /// Training images that ridges and grain are learnt from, at most: from 50 a spread is only known to a tenth of itself.
 const SURFACES: usize = 256;
-/// One good picture in so many exceeds 1 on the maps of ridges and of grain.
-const RARE: usize = 20;
+/// Pixels of good pictures that their rarity is taken from, about.
+const SAMPLES: usize = 1 << 21;
 /// Parts of the training images, each of which is scored by what the others teach.
 const FOLDS: usize = 5;
 
+/// What all training images but a few teach, and those few.
+pub struct Fold<'a> {
+    learnt: Normal,
+    unseen: Vec<&'a ByteImage>,
+}
+
+/// Every training image is in one of five folds, and is judged by what the others teach. None where training images are
+/// few, where nothing is kept beside the network, or where the network, which has seen them all, has a say and nothing is
+/// kept that is learnt from surfaces.
+pub fn folds<'a>(config: &RunConfig, data: &'a TrainingData) -> Vec<Fold<'a>> {
+    let [memory, ridges, grain] = kept(config);
+    let wanted = ridges || grain || memory && !config.score.hears_network();
+    let count = if wanted && data.train.len() >= 2 * FOLDS { FOLDS } else { 0 };
+    let fold = |i| {
+        let (seen, unseen) = split(&data.train, i);
+        Fold { learnt: learn(config, &seen), unseen }
+    };
+    (0..count).map(fold).collect()
+}
+
 /// Memory, ridges and grain, as far as the configuration keeps them, and the units in which they are joined with the
 /// network.
-pub fn remember(detector: &Detector, data: &TrainingData) -> Normal {
+pub fn remember(detector: &Detector, data: &TrainingData, folds: &[Fold]) -> Normal {
     let (config, normal) = (detector.config(), detector.normal().clone());
-    let kept = kept(config);
-    if kept == [false; 4] {
+    if kept(config) == [false; 3] {
         return normal;
     }
     // Units come from images that are not remembered: the held-out ones, else a fold.
     let (seen, unseen) = if data.holdout.is_empty() {
-        fold(&data.train, FOLDS - 1)
+        split(&data.train, FOLDS - 1)
     } else {
         (data.train.iter().collect(), data.holdout.iter().collect())
     };
@@ -45,47 +64,41 @@ pub fn remember(detector: &Detector, data: &TrainingData) -> Normal {
     } else {
         1.0
     };
-    let learnt = learn(config, kept, &seen);
-    let unseen = normalised(config, &unseen);
-    let (ridges, grain) = match (learnt.ridges, learnt.grain) {
-        (Some(ridges), Some(grain)) if data.train.len() >= 2 * FOLDS => {
-            let [lines, neighbourhoods] = surface_units(config, &data.train);
-            (Some(Ridges { unit: lines, ..ridges }), Some(Grain { unit: neighbourhoods, ..grain }))
-        }
-        (ridges, grain) => {
-            (ridges.map(|ridges| ridges.in_units_of(&unseen)), grain.map(|grain| grain.in_units_of(&unseen)))
-        }
+    let mut learnt = learn(config, &seen);
+    let rarities = match folds {
+        [] => rarities(config, &[(&learnt, &unseen)]),
+        _ => rarities(config, &folds.iter().map(|fold| (&fold.learnt, &fold.unseen)).collect::<Vec<_>>()),
     };
-    Normal {
-        unit: (unit > 0.0).then_some(unit),
-        memory: learnt.memory.map(|memory| memory.in_units_of(&unseen)),
-        ridges,
-        grain,
-        ..normal
-    }
+    let unseen = normalised(config, &unseen);
+    learnt.memory = learnt.memory.map(|memory| memory.in_units_of(&unseen));
+    let [lines, neighbourhoods] = rarities;
+    learnt.ridges.iter_mut().for_each(|ridges| ridges.rarity = Some(lines.clone()));
+    learnt.grain.iter_mut().for_each(|grain| grain.rarity = Some(neighbourhoods.clone()));
+    Normal { unit: (unit > 0.0).then_some(unit), position: normal.position, template: normal.template, ..learnt }
 }
 
-/// Units in which ridges and grain raise equally many false alarms: what one good picture in [`RARE`] has, each judged by
-/// what the other folds teach. (In units of the mean, the part with the heavier tail would set the threshold of both.)
-fn surface_units(config: &RunConfig, train: &[ByteImage]) -> [f32; 2] {
-    let [mut lines, mut neighbourhoods] = [Vec::new(), Vec::new()];
-    let largest = |map: Vec<f32>| map.into_iter().fold(0.0, f32::max);
-    for i in 0..FOLDS {
-        let (seen, unseen) = fold(train, i);
-        let learnt = learn(config, [false, false, true, true], &seen);
-        let unseen = normalised(config, &unseen);
-        if let (Some(ridges), Some(grain)) = (learnt.ridges, learnt.grain) {
-            let both = |image: &Image| (largest(ridges.map(image)), largest(grain.map(image)));
-            for (line, neighbourhood) in unseen.par_iter().map(both).collect::<Vec<_>>() {
-                lines.push(line);
-                neighbourhoods.push(neighbourhood);
+/// How rare values of ridges and of grain are on good pictures, each judged by what others teach.
+fn rarities(config: &RunConfig, judged: &[(&Normal, &Vec<&ByteImage>)]) -> [Rarity; 2] {
+    let images: usize = judged.iter().map(|(_, images)| images.len()).sum();
+    let step = (config.input_size().iter().product::<usize>() * images).div_ceil(SAMPLES).max(1);
+    let mut seen = [(); 2].map(|()| (Vec::new(), Vec::new()));
+    for (normal, images) in judged {
+        let both = |image: &Image| {
+            let ridges = normal.ridges.as_ref().map(|ridges| ridges.map(image));
+            [ridges, normal.grain.as_ref().map(|grain| grain.map(image))]
+        };
+        // A few at a time: maps are as large as their pictures.
+        for some in normalised(config, images).chunks(8) {
+            for maps in some.par_iter().map(both).collect::<Vec<_>>() {
+                for ((pixels, largest), map) in seen.iter_mut().zip(maps) {
+                    let map = map.unwrap_or_default();
+                    pixels.extend(map.iter().step_by(step));
+                    largest.push(map.into_iter().fold(0.0, f32::max));
+                }
             }
         }
     }
-    [lines, neighbourhoods].map(|mut all: Vec<f32>| {
-        all.sort_by(f32::total_cmp);
-        all[(all.len() - 1) * (RARE - 1) / RARE].max(f32::MIN_POSITIVE)
-    })
+    seen.map(|(pixels, largest)| Rarity::new(pixels, largest))
 }
 
 /// Scores of good images that nothing was learnt from. These are the held-out ones and, where the network, which has seen
@@ -95,30 +108,15 @@ fn surface_units(config: &RunConfig, train: &[ByteImage]) -> [f32; 2] {
 ///
 /// # Errors
 /// A map is not finite.
-pub fn good_scores(detector: &Detector, data: &TrainingData) -> Result<Vec<f32>> {
+pub fn good_scores(detector: &Detector, data: &TrainingData, folds: &[Fold]) -> Result<Vec<f32>> {
     let (config, normal) = (detector.config(), detector.normal());
-    let looked_at = normal.looked_at(config.score.map);
-    let network = looked_at[0];
+    let [network, ..] = normal.looked_at(&config.score);
     let mut scores = scored(detector, &data.holdout.iter().collect::<Vec<_>>())?;
-    if !network && data.train.len() >= 2 * FOLDS {
-        for i in 0..FOLDS {
-            let (kept, unseen) = fold(&data.train, i);
-            let learnt = learn(config, looked_at, &kept);
-            // In the final units, so that scores can be compared.
-            let memory = learnt.memory.zip(normal.memory.as_ref());
-            let ridges = learnt.ridges.zip(normal.ridges.as_ref());
-            let grain = learnt.grain.zip(normal.grain.as_ref());
-            let normal = Normal {
-                unit: normal.unit,
-                memory: memory.map(|(fold, all)| fold.in_units_like(all)),
-                ridges: ridges.map(|(fold, all)| Ridges { unit: all.unit, ..fold }),
-                grain: grain.map(|(fold, all)| Grain { unit: all.unit, ..fold }),
-                heard: normal.heard,
-                ..Normal::default()
-            };
-            let fold = Detector::new(config.clone(), detector.model().clone());
-            scores.extend(scored(&fold.with_calibration(normal, Vec::new()), &unseen)?);
-        }
+    for Fold { learnt, unseen } in folds.iter().filter(|_| !network) {
+        // In the final units, so that scores can be compared.
+        let learnt = learnt.clone().measured_as(normal);
+        let fold = Detector::new(config.clone(), detector.model().clone());
+        scores.extend(scored(&fold.with_calibration(learnt, Vec::new()), unseen)?);
     }
     if scores.is_empty() { scored(detector, &data.train.iter().collect::<Vec<_>>()) } else { Ok(scores) }
 }
@@ -134,30 +132,30 @@ pub fn estimate_remembering(config: &RunConfig, data: &TrainingData) -> f64 {
     let detector = Detector::new(config.clone(), model);
     let some: Vec<&ByteImage> = data.train.iter().take(PROBED).collect();
     let start = Instant::now();
-    let learnt = learn(config, kept(config), &some);
+    let learnt = learn(config, &some);
     let learning = start.elapsed();
-    let normal = Normal { unit: Some(1.0), heard: kept(config), ..learnt };
     let start = Instant::now();
-    maps(&detector.with_calibration(normal, Vec::new()), &some);
+    maps(&detector.with_calibration(learnt, Vec::new()), &some);
     let looking = start.elapsed();
-    // Every image is learnt once, then by all folds but its own, for units and again for thresholds, and looked at by that
-    // one; validation images are looked at by every part, and by parts together.
-    let parts = kept(config).into_iter().filter(|&kept| kept).count();
-    let learnt = data.train.len() * (1 + (FOLDS - 1) * parts);
-    let looked_at = data.train.len() * parts + data.holdout.len() + data.validation.len() * 2 * parts;
+    // Every image is learnt once, then by all folds but its own, and looked at by that one, on surfaces twice: for their
+    // scales and for thresholds.
+    let [_, ridges, grain] = kept(config);
+    let looks = 1 + usize::from(ridges || grain);
+    let learnt = data.train.len() * FOLDS;
+    let looked_at = data.train.len() * looks + data.holdout.len() + data.validation.len();
     (learning * learnt as u32 + looking * looked_at as u32).as_secs_f64() / some.len() as f64
 }
 
-/// Which of the [parts](crate::score::PARTS) but the network the configuration keeps.
-fn kept(config: &RunConfig) -> [bool; 4] {
+/// Whether the configuration keeps memory, ridges and grain.
+fn kept(config: &RunConfig) -> [bool; 3] {
     let score = &config.score;
-    [Keep::Never, score.memory.keep, score.ridges, score.grain].map(|keep| keep == Keep::Always)
+    [score.memory.keep, score.ridges, score.grain].map(|keep| keep == Keep::Always)
 }
 
-/// What `images` teach the `wanted` parts, in units of 1.
-fn learn(config: &RunConfig, wanted: [bool; 4], images: &[&ByteImage]) -> Normal {
+/// What `images` teach the parts that are kept, in units of 1.
+fn learn(config: &RunConfig, images: &[&ByteImage]) -> Normal {
     let images = normalised(config, images);
-    let [_, memory, ridges, grain] = wanted;
+    let [memory, ridges, grain] = kept(config);
     let memory = memory.then(|| Memory::fit(&images, &config.score.memory)).flatten();
     let step = images.len().div_ceil(SURFACES).max(1);
     let images: Vec<Image> = images.into_iter().step_by(step).collect();
@@ -167,7 +165,7 @@ fn learn(config: &RunConfig, wanted: [bool; 4], images: &[&ByteImage]) -> Normal
 }
 
 /// All images but those of fold `i`, and those.
-fn fold(images: &[ByteImage], i: usize) -> (Vec<&ByteImage>, Vec<&ByteImage>) {
+fn split(images: &[ByteImage], i: usize) -> (Vec<&ByteImage>, Vec<&ByteImage>) {
     let (of_it, others): (Vec<_>, Vec<_>) = images.iter().enumerate().partition(|(at, _)| at % FOLDS == i);
     let images = |some: Vec<(usize, _)>| some.into_iter().map(|(_, image)| image).collect();
     (images(others), images(of_it))
@@ -200,7 +198,7 @@ mod tests {
     use rand::Rng;
 
     /// Surfaces of 64 x 64 pixels, 12 to learn from and 2 held out, and a detector that remembers them.
-    fn remembered(heard: [bool; 4]) -> (Detector, TrainingData) {
+    fn remembered(network: Keep) -> (Detector, TrainingData) {
         let rng = &mut ChaCha8Rng::seed_from_u64(5);
         let mut image = || ByteImage {
             height: 64,
@@ -218,19 +216,19 @@ mod tests {
         };
         let mut config = RunConfig::preset(Preset::Light);
         (config.data.channels, config.data.image_size) = (Some(1), [64, 64]);
-        config.score.memory.keep = Keep::Always;
+        (config.score.memory.keep, config.score.network) = (Keep::Always, network);
         config.score.memory.scales = vec![1];
         let rng = &mut ChaCha8Rng::seed_from_u64(6);
         let model = Mae::new(&config.model, [64, 64], 1, rng, &Device::flex());
         let detector = Detector::new(config, model);
-        let normal = Normal { heard, ..remember(&detector, &data) };
+        let normal = remember(&detector, &data, &folds(detector.config(), &data));
         (detector.with_calibration(normal, Vec::new()), data)
     }
 
     #[test]
     fn training_images_are_scored_by_what_the_others_teach() {
-        let (detector, data) = remembered([false, true, false, false]);
-        let scores = good_scores(&detector, &data).unwrap();
+        let (detector, data) = remembered(Keep::Never);
+        let scores = good_scores(&detector, &data, &folds(detector.config(), &data)).unwrap();
         assert_eq!(scores.len(), 14);
         assert_eq!(scores[..2], scored(&detector, &data.holdout.iter().collect::<Vec<_>>()).unwrap());
         // It knows them by heart: their own scores would say nothing.
@@ -241,7 +239,8 @@ mod tests {
 
     #[test]
     fn a_network_that_is_heard_has_seen_the_training_images() {
-        let (detector, data) = remembered([true, true, false, false]);
-        assert_eq!(good_scores(&detector, &data).unwrap().len(), 2);
+        let (detector, data) = remembered(Keep::Always);
+        let folds = folds(detector.config(), &data);
+        assert_eq!(good_scores(&detector, &data, &folds).unwrap().len(), 2);
     }
 }

@@ -1,0 +1,102 @@
+//! How rare a value is on good pictures: the scale on which parts that look at different things are compared.
+
+/// Knots of the scale: the values that a half, a quarter, .. of good pictures' pixels exceed.
+const HALVINGS: usize = 12;
+/// One good picture in so many has a pixel that exceeds 1.
+const PICTURES: usize = 20;
+/// How many halvings 1 stands for: one of 2^16 pixels in one of 2^4 pictures, about.
+const RAREST: f32 = 20.0;
+
+/// A growing scale for values of a map, on which every part's good pictures are alike: `n / 20` at what a share of `2^-n` of
+/// their pixels exceeds, 1 at what a pixel of one picture in twenty exceeds. In between, and beyond, it is straight.
+///
+/// (In units of one level alone, parts raised equally many false alarms there, and the one with more noise below it hid what
+/// the other outlined.)
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rarity {
+    /// The values at 0, 1, .., 12 halvings and at 1, growing.
+    knots: Vec<f32>,
+}
+
+impl Rarity {
+    /// How many values [`knots`](Self::knots) has.
+    pub const KNOTS: usize = HALVINGS + 2;
+
+    /// The scale of good pictures' `pixels`, and of the most that each picture has; the order of neither counts. What is
+    /// not there is taken for 0.
+    pub fn new(mut pixels: Vec<f32>, mut largest: Vec<f32>) -> Self {
+        let at = |sorted: &[f32], share: f64| {
+            sorted.get((sorted.len().saturating_sub(1) as f64 * share) as usize).copied().unwrap_or(0.0)
+        };
+        pixels.sort_unstable_by(f32::total_cmp);
+        largest.sort_unstable_by(f32::total_cmp);
+        let mut knots: Vec<f32> = (0..=HALVINGS).map(|n| at(&pixels, 1.0 - 0.5f64.powi(n as i32))).collect();
+        knots.push(at(&largest, 1.0 - 1.0 / PICTURES as f64));
+        // Equal values would leave a step without a slope.
+        for i in 1..knots.len() {
+            knots[i] = knots[i].max(knots[i - 1] + 1e-4 * knots[i - 1].abs().max(1e-3));
+        }
+        Self { knots }
+    }
+
+    /// From the values at its knots; `None` unless there are [`KNOTS`](Self::KNOTS) of them and they grow.
+    pub fn from_knots(knots: Vec<f32>) -> Option<Self> {
+        let grows = knots.windows(2).all(|pair| pair[0] < pair[1]);
+        (knots.len() == Self::KNOTS && grows).then_some(Self { knots })
+    }
+
+    /// The values at its knots.
+    pub fn knots(&self) -> &[f32] {
+        &self.knots
+    }
+
+    /// How rare `value` is.
+    pub fn of(&self, value: f32) -> f32 {
+        // The last segment goes on; below the first knot nothing is rarer than anything.
+        let segment = self.knots[1..=HALVINGS].partition_point(|&knot| knot <= value);
+        let height = |knot: usize| if knot > HALVINGS { RAREST } else { knot as f32 };
+        let [low, high] = [self.knots[segment], self.knots[segment + 1]];
+        let part = (value - low) / (high - low);
+        (height(segment) + part * (height(segment + 1) - height(segment))).max(0.0) / RAREST
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_of_good_pixels_by_hand() {
+        // 0, 1, .., 4096: a half exceeds 2048, a quarter 3072, one 4095.
+        let rarity = Rarity::new((0..=4096u16).map(f32::from).collect(), (0..21u16).map(|v| 5000.0 + f32::from(v)).collect());
+        assert_eq!(rarity.knots()[..3], [0.0, 2048.0, 3072.0]);
+        assert_eq!(rarity.knots()[12..], [4095.0, 5019.0]);
+        let close = |value: f32, halvings: f32| {
+            let got = rarity.of(value) * 20.0;
+            assert!((got - halvings).abs() < 1e-4, "{value}: {got}");
+        };
+        close(0.0, 0.0);
+        close(-5.0, 0.0);
+        close(1024.0, 0.5);
+        close(2048.0, 1.0);
+        close(4095.0, 12.0);
+        close(5019.0, 20.0);
+        close(5019.0 + 924.0, 28.0);
+    }
+
+    #[test]
+    fn it_grows_whatever_it_is_made_of() {
+        for (pixels, largest) in [(vec![], vec![]), (vec![3.0; 50], vec![3.0; 4]), (vec![-1.0, 7.0], vec![2.0])] {
+            let rarity = Rarity::new(pixels, largest);
+            let values: Vec<f32> = (-100..100i8).map(|v| rarity.of(f32::from(v) * 0.1)).collect();
+            assert!(values.windows(2).all(|pair| pair[0] <= pair[1]), "{rarity:?}");
+            assert!(values.iter().all(|v| v.is_finite()) && values[199] > 1.0);
+            assert_eq!(Rarity::from_knots(rarity.knots().to_vec()), Some(rarity));
+        }
+        assert_eq!(Rarity::from_knots(vec![0.0; Rarity::KNOTS]), None);
+        assert_eq!(Rarity::from_knots(vec![0.0, 1.0]), None);
+        let not_a_number = (0..Rarity::KNOTS).map(|i| if i == 3 { f32::NAN } else { i as f32 }).collect();
+        assert_eq!(Rarity::from_knots(not_a_number), None);
+    }
+}
