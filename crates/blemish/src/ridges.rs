@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use crate::data::Image;
 use crate::kernels::blur::blur_same_reflect;
+use crate::kernels::simd::run;
 use crate::score::Rarity;
 
 /// Pixels averaged along each side, fine to coarse.
@@ -18,6 +19,8 @@ const ANGLES: usize = 12;
 /// Standard deviations across and along a line, pixels of the level.
 const ACROSS: f32 = 1.5;
 const ALONG: f32 = 8.0;
+/// How far a line is followed to either side, and one more, pixels of the level.
+const REACH: usize = (2.5 * ALONG) as usize + 1;
 /// How far good pictures' statistics are smoothed, pixels.
 const SMOOTH: f32 = 6.0;
 
@@ -77,12 +80,18 @@ fn strength(image: &Image) -> Vec<f32> {
     for level in LEVELS {
         let small = grey.averaged(level);
         let curvature = Curvature::of(&small);
-        let answers: Vec<Vec<f32>> =
+        let answers: Vec<(Vec<f32>, f32)> =
             (0..ANGLES).into_par_iter().map(|angle| curvature.along(angle)).collect();
         for (sign, out) in &mut signs {
-            let strongest = |i: usize| answers.iter().map(|a| *sign * a[i]).fold(0.0, f32::max);
-            let pixels = (0..small.pixels.len()).map(strongest).collect();
-            let strongest = Image { pixels, ..small }.enlarged([height, width]);
+            let mut strongest = vec![0.0f32; small.pixels.len()];
+            for (answer, spread) in &answers {
+                let scale = *sign / spread;
+                run(
+                    #[inline(always)]
+                    || strongest.iter_mut().zip(answer).for_each(|(most, v)| *most = most.max(scale * v)),
+                );
+            }
+            let strongest = Image { pixels: strongest, ..small }.enlarged([height, width]);
             strongest.iter().zip(out).for_each(|(v, out)| *out += v / LEVELS.len() as f32);
         }
     }
@@ -90,7 +99,8 @@ fn strength(image: &Image) -> Vec<f32> {
     dark.into_iter().zip(bright).map(|(d, b)| d.max(b)).collect()
 }
 
-/// Second derivatives of a picture smoothed across the lines that are looked for.
+/// Second derivatives of a picture smoothed across the lines that are looked for, continued by [`REACH`] pixels on every
+/// side as its own mirror image. (Were the edge repeated, one pixel of grain would count as a line.)
 struct Curvature {
     height: usize,
     width: usize,
@@ -104,9 +114,11 @@ impl Curvature {
         let Image { height, width, .. } = *image;
         let smooth = blur_same_reflect(&image.pixels, height, width, ACROSS);
         let at = |y: usize, x: usize| smooth[y.min(height - 1) * width + x.min(width - 1)];
+        let places = |length: usize| (0..length + 2 * REACH).map(move |i| mirrored(i, length));
+        let columns: Vec<usize> = places(width).collect();
         let (mut yy, mut xx, mut xy) = (Vec::new(), Vec::new(), Vec::new());
-        for y in 0..height {
-            for x in 0..width {
+        for y in places(height) {
+            for &x in &columns {
                 let (up, left) = (y.saturating_sub(1), x.saturating_sub(1));
                 let middle = at(y, x);
                 yy.push(at(up, x) + at(y + 1, x) - 2.0 * middle);
@@ -117,60 +129,75 @@ impl Curvature {
         Self { height, width, yy, xx, xy }
     }
 
-    /// The answer of the filter whose line runs at `angle` of [`ANGLES`], over its median size; above 0 on dark lines.
-    fn along(&self, angle: usize) -> Vec<f32> {
-        let (sin, cos) = (std::f32::consts::PI * angle as f32 / ANGLES as f32).sin_cos();
-        // Across the line: (x, y) = (-sin, cos).
-        let across: Vec<f32> = (0..self.yy.len())
-            .map(|i| cos * cos * self.yy[i] + sin * sin * self.xx[i] - 2.0 * sin * cos * self.xy[i])
-            .collect();
-        let mut out = vec![0.0; across.len()];
-        let reach = (2.5 * ALONG) as isize;
-        // One step along the longer axis at a time, between two pixels of the other.
-        let (longest, steep) = (sin.abs().max(cos.abs()), sin.abs() > cos.abs());
-        for step in -reach..=reach {
-            let (dy, dx) = (step as f32 * sin / longest, step as f32 * cos / longest);
-            let length = step as f32 / longest;
-            let weight = (-0.5 * (length / ALONG).powi(2)).exp();
-            let (low_y, low_x) = (dy.floor(), dx.floor());
-            let part = if steep { dx - low_x } else { dy - low_y };
-            let first = if steep { [dy.round(), low_x] } else { [low_y, dx.round()] };
-            let second = if steep { [first[0], first[1] + 1.0] } else { [first[0] + 1.0, first[1]] };
-            self.add_shifted(&mut out, &across, first, weight * (1.0 - part));
-            self.add_shifted(&mut out, &across, second, weight * part);
-        }
-        let mut sizes: Vec<f32> = out.iter().map(|v| v.abs()).collect();
+    /// The answer of the filter whose line runs at `angle` of [`ANGLES`], above 0 on dark lines, and its spread: what its
+    /// median size says of a normal distribution.
+    fn along(&self, angle: usize) -> (Vec<f32>, f32) {
+        let across = self.across(angle);
+        let (taps, padded_width) = (taps(angle), self.width + 2 * REACH);
+        let mut out = vec![0.0; self.height * self.width];
+        run(
+            #[inline(always)]
+            || {
+                for (y, out) in out.chunks_exact_mut(self.width).enumerate() {
+                    let row = |[dy, dx]: [usize; 2]| &across[(y + dy) * padded_width + dx..][..self.width];
+                    // Four at a time: what they add up to stays in a register.
+                    for four in &taps {
+                        let [(a, u), (b, v), (c, w), (d, x)] = four.map(|(place, weight)| (row(place), weight));
+                        for ((((out, a), b), c), d) in out.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+                            *out += (u * a + v * b) + (w * c + x * d);
+                        }
+                    }
+                }
+            },
+        );
+        // Sizes are ordered as their bits are.
+        let mut sizes: Vec<u32> = out.iter().map(|v| v.abs().to_bits()).collect();
         let middle = sizes.len() / 2;
-        let median = *sizes.select_nth_unstable_by(middle, f32::total_cmp).1;
-        let unit = 0.6745 / median.max(1e-6);
-        out.iter_mut().for_each(|v| *v *= unit);
-        out
+        let median = f32::from_bits(*sizes.select_nth_unstable(middle).1);
+        (out, median.max(1e-6) / 0.6745)
     }
 
-    /// `out[y, x] += weight * from[y + dy, x + dx]`; what lies beyond the border is mirrored. (Were the edge repeated, one
-    /// pixel of grain would count as a line.)
-    fn add_shifted(&self, out: &mut [f32], from: &[f32], [dy, dx]: [f32; 2], weight: f32) {
-        if weight < 1e-6 {
-            return;
-        }
-        let (width, dy, dx) = (self.width as isize, dy as isize, dx as isize);
-        for (y, row) in out.chunks_exact_mut(self.width).enumerate() {
-            let source = &from[mirrored(y as isize + dy, self.height) * self.width..][..self.width];
-            // Where the shifted row lies inside: one straight run.
-            let start = (-dx).clamp(0, width) as usize;
-            let end = ((width - dx).clamp(0, width) as usize).max(start);
-            let run = &source[(start as isize + dx).clamp(0, width) as usize..];
-            row[start..end].iter_mut().zip(run).for_each(|(out, v)| *out += weight * v);
-            for x in (0..start).chain(end..self.width) {
-                row[x] += weight * source[mirrored(x as isize + dx, self.width)];
-            }
-        }
+    /// The second derivative across lines of `angle`, continued like the others.
+    fn across(&self, angle: usize) -> Vec<f32> {
+        let (sin, cos) = (std::f32::consts::PI * angle as f32 / ANGLES as f32).sin_cos();
+        // Across the line: (x, y) = (-sin, cos).
+        let mut across = vec![0.0; self.yy.len()];
+        run(
+            #[inline(always)]
+            || {
+                for (((out, yy), xx), xy) in across.iter_mut().zip(&self.yy).zip(&self.xx).zip(&self.xy) {
+                    *out = cos * cos * yy + sin * sin * xx - 2.0 * sin * cos * xy;
+                }
+            },
+        );
+        across
     }
 }
 
-/// The place of `at` in a row of `length` that goes on as its own mirror image, the outermost value twice.
-fn mirrored(at: isize, length: usize) -> usize {
-    let at = at.rem_euclid(2 * length as isize) as usize;
+/// What the filter of an angle adds up: places `[y, x]` beside the pixel, [`REACH`] being the pixel itself, and weights, a
+/// multiple of four. One step along the longer axis at a time, between two pixels of the other.
+fn taps(angle: usize) -> Vec<[([usize; 2], f32); 4]> {
+    let (sin, cos) = (std::f32::consts::PI * angle as f32 / ANGLES as f32).sin_cos();
+    let (longest, steep) = (sin.abs().max(cos.abs()), sin.abs() > cos.abs());
+    let mut taps = Vec::new();
+    let reach = REACH as isize - 1;
+    for step in -reach..=reach {
+        let [y, x] = [sin, cos].map(|slope| step as f32 * slope / longest);
+        let weight = (-0.5 * (step as f32 / longest / ALONG).powi(2)).exp();
+        let part = if steep { x - x.floor() } else { y - y.floor() };
+        let first = if steep { [y.round(), x.floor()] } else { [y.floor(), x.round()] };
+        let second = if steep { [first[0], first[1] + 1.0] } else { [first[0] + 1.0, first[1]] };
+        let place = |at: [f32; 2]| at.map(|v| (v + REACH as f32) as usize);
+        taps.extend([(place(first), weight * (1.0 - part)), (place(second), weight * part)]);
+    }
+    taps.retain(|&(_, weight)| weight > 1e-6);
+    taps.resize(taps.len().next_multiple_of(4), ([REACH; 2], 0.0));
+    taps.as_chunks::<4>().0.to_vec()
+}
+
+/// The place of `at - REACH` in a row of `length` that goes on as its own mirror image, the outermost value twice.
+fn mirrored(at: usize, length: usize) -> usize {
+    let at = (at as isize - REACH as isize).rem_euclid(2 * length as isize) as usize;
     at.min(2 * length - 1 - at)
 }
 
@@ -224,32 +251,35 @@ mod tests {
                 *v = (-0.5 * (across / 1.5).powi(2)).exp() * f32::from(along.abs() < 25.0);
             }
             let curvature = Curvature::of(&image);
-            // In units of the median the answers cannot be compared: the raw sums can.
-            let raw = |angle: usize| {
-                let (sin, cos) = (std::f32::consts::PI * angle as f32 / ANGLES as f32).sin_cos();
-                let i = 40 * 81 + 40;
-                (cos * cos * curvature.yy[i] + sin * sin * curvature.xx[i]
-                    - 2.0 * sin * cos * curvature.xy[i])
-                    .abs()
-            };
+            let raw = |angle: usize| curvature.across(angle)[(REACH + 40) * (81 + 2 * REACH) + REACH + 40].abs();
             let best = (0..ANGLES).max_by(|&a, &b| raw(a).total_cmp(&raw(b))).unwrap();
             assert_eq!(best, angle);
         }
     }
 
     #[test]
-    fn shifting_mirrors_the_border() {
-        let curvature = Curvature { height: 2, width: 3, yy: vec![], xx: vec![], xy: vec![] };
-        let from = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
-        let shifted = |shift| {
-            let mut out = vec![0.0; 6];
-            curvature.add_shifted(&mut out, &from, shift, 1.0);
-            out
+    fn rows_go_on_as_their_mirror_image() {
+        let places: Vec<usize> = (REACH - 4..REACH + 7).map(|at| mirrored(at, 3)).collect();
+        assert_eq!(places, [2, 2, 1, 0, 0, 1, 2, 2, 1, 0, 0]);
+        assert_eq!(mirrored(0, 1), 0);
+    }
+
+    #[test]
+    fn taps_of_a_level_line_by_hand() {
+        let taps = taps(0).concat();
+        assert_eq!(taps.len(), 44);
+        let gauss = |step: f32| (-0.5 * (step / 8.0).powi(2)).exp();
+        for (i, &([y, x], weight)) in taps[..41].iter().enumerate() {
+            assert_eq!([y, x], [REACH, i + 1]);
+            assert!((weight - gauss(i as f32 - 20.0)).abs() < 1e-6);
+        }
+        assert!(taps[41..].iter().all(|&(_, weight)| weight == 0.0));
+        // Between two pixels a step weighs what it does on one.
+        let sum = |angle: usize, of: fn(usize) -> bool| {
+            let taps = super::taps(angle).concat();
+            taps.iter().filter(|(place, _)| of(place[1])).map(|(_, weight)| weight).sum::<f32>()
         };
-        assert_eq!(shifted([0.0, 1.0]), [2.0, 3.0, 3.0, 5.0, 6.0, 6.0]);
-        assert_eq!(shifted([1.0, -1.0]), [4.0, 4.0, 5.0, 4.0, 4.0, 5.0]);
-        assert_eq!(shifted([0.0, 2.0]), [3.0, 3.0, 2.0, 6.0, 6.0, 5.0]);
-        assert_eq!(shifted([-5.0, 9.0]), [3.0, 2.0, 1.0, 3.0, 2.0, 1.0]);
+        assert!((sum(1, |x| x == REACH + 5) - gauss(5.0 / (std::f32::consts::PI / 12.0).cos())).abs() < 1e-5);
     }
 
     /// Without mirroring, the border's single pixels answer like lines.
