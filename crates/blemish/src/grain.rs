@@ -45,8 +45,8 @@ pub fn features(channels: usize) -> usize {
 
 impl Grain {
     /// Of normalised `images`, all of one size; `None` without any.
-    pub fn fit(images: &[Image]) -> Option<Self> {
-        let Image { height, width, channels, .. } = *images.first()?;
+    pub fn fit(images: &[&Image]) -> Option<Self> {
+        let Image { height, width, channels, .. } = **images.first()?;
         let count = features(channels);
         // Sums of products, picture by picture: the same on any number of threads.
         let products = |planes: &[Vec<f32>]| {
@@ -208,7 +208,7 @@ mod tests {
     fn stains_and_rubbed_places_stand_out_where_they_are() {
         for channels in [1, 3] {
             let good: Vec<Image> = (1..9).map(|seed| surface(seed, 0.7, channels)).collect();
-            let grain = Grain::fit(&good[..5]).unwrap().in_units_of(&good[5..]);
+            let grain = Grain::fit(&good.iter().collect::<Vec<_>>()).unwrap();
             assert_eq!(grain.mean.len(), features(channels) * 96 * 128);
             let (mut stained, mut rubbed) = (surface(20, 0.7, channels), surface(21, 0.7, channels));
             let coarse = surface(22, 3.0, channels);
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn good_neighbourhoods_have_the_distances_of_their_number() {
         let good: Vec<Image> = (1..5).map(|seed| surface(seed, 1.0, 1)).collect();
-        let grain = Grain::fit(&good).unwrap();
+        let grain = Grain::fit(&good.iter().collect::<Vec<_>>()).unwrap();
         let squares: Vec<f64> = good.iter().flat_map(|image| grain.map(image)).map(f64::from).collect();
         // The mean squared Mahalanobis distance of what the statistics were taken of is their dimension.
         let mean = squares.iter().sum::<f64>() / squares.len() as f64;
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn a_value_that_others_determine_harms_nothing() {
         let flat = Image::filled(32, 32, 3, 0.5);
-        let grain = Grain::fit(&[flat.clone(), flat.clone()]).unwrap();
+        let grain = Grain::fit(&[&flat, &flat]).unwrap();
         assert!(grain.map(&flat).iter().all(|v| v.is_finite()));
     }
 

@@ -24,22 +24,20 @@ const SAMPLES: usize = 1 << 21;
 /// Parts of the training images, each of which is scored by what the others teach.
 const FOLDS: usize = 5;
 
-/// What all training images but a few teach, and those few.
+/// All training images but a few, what they teach of surfaces, and those few.
 pub struct Fold<'a> {
-    learnt: Normal,
+    seen: Vec<&'a ByteImage>,
+    surface: Normal,
     unseen: Vec<&'a ByteImage>,
 }
 
 /// Every training image is in one of five folds, and is judged by what the others teach. None where training images are
-/// few, where nothing is kept beside the network, or where the network, which has seen them all, has a say and nothing is
-/// kept that is learnt from surfaces.
+/// few.
 pub fn folds<'a>(config: &RunConfig, data: &'a TrainingData) -> Vec<Fold<'a>> {
-    let [memory, ridges, grain] = kept(config);
-    let wanted = ridges || grain || memory && !config.score.hears_network();
-    let count = if wanted && data.train.len() >= 2 * FOLDS { FOLDS } else { 0 };
+    let count = if data.train.len() >= 2 * FOLDS { FOLDS } else { 0 };
     let fold = |i| {
         let (seen, unseen) = split(&data.train, i);
-        Fold { learnt: learn(config, &seen), unseen }
+        Fold { surface: learn_surface(config, &normalised(config, &seen)), seen, unseen }
     };
     (0..count).map(fold).collect()
 }
@@ -67,7 +65,7 @@ pub fn remember(detector: &Detector, data: &TrainingData, folds: &[Fold]) -> Nor
     let mut learnt = learn(config, &seen);
     let rarities = match folds {
         [] => rarities(config, &[(&learnt, &unseen)]),
-        _ => rarities(config, &folds.iter().map(|fold| (&fold.learnt, &fold.unseen)).collect::<Vec<_>>()),
+        _ => rarities(config, &folds.iter().map(|fold| (&fold.surface, &fold.unseen)).collect::<Vec<_>>()),
     };
     let unseen = normalised(config, &unseen);
     learnt.memory = learnt.memory.map(|memory| memory.in_units_of(&unseen));
@@ -112,9 +110,10 @@ pub fn good_scores(detector: &Detector, data: &TrainingData, folds: &[Fold]) -> 
     let (config, normal) = (detector.config(), detector.normal());
     let [network, ..] = normal.looked_at(&config.score);
     let mut scores = scored(detector, &data.holdout.iter().collect::<Vec<_>>())?;
-    for Fold { learnt, unseen } in folds.iter().filter(|_| !network) {
-        // In the final units, so that scores can be compared.
-        let learnt = learnt.clone().measured_as(normal);
+    for Fold { seen, surface, unseen } in folds.iter().filter(|_| !network) {
+        // One memory at a time: it is large. In the final units, so that scores can be compared.
+        let memory = learn_memory(config, &normalised(config, seen));
+        let learnt = Normal { memory, ..surface.clone() }.measured_as(normal);
         let fold = Detector::new(config.clone(), detector.model().clone());
         scores.extend(scored(&fold.with_calibration(learnt, Vec::new()), unseen)?);
     }
@@ -155,13 +154,23 @@ fn kept(config: &RunConfig) -> [bool; 3] {
 /// What `images` teach the parts that are kept, in units of 1.
 fn learn(config: &RunConfig, images: &[&ByteImage]) -> Normal {
     let images = normalised(config, images);
-    let [memory, ridges, grain] = kept(config);
-    let memory = memory.then(|| Memory::fit(&images, &config.score.memory)).flatten();
+    Normal { memory: learn_memory(config, &images), ..learn_surface(config, &images) }
+}
+
+/// What normalised `images` teach the memory, if one is kept.
+fn learn_memory(config: &RunConfig, images: &[Image]) -> Option<Memory> {
+    let [memory, ..] = kept(config);
+    memory.then(|| Memory::fit(images, &config.score.memory)).flatten()
+}
+
+/// What normalised `images` teach ridges and grain, as far as they are kept.
+fn learn_surface(config: &RunConfig, images: &[Image]) -> Normal {
+    let [_, ridges, grain] = kept(config);
     let step = images.len().div_ceil(SURFACES).max(1);
-    let images: Vec<Image> = images.into_iter().step_by(step).collect();
-    let ridges = ridges.then(|| Ridges::fit(&images)).flatten();
-    let grain = grain.then(|| Grain::fit(&images)).flatten();
-    Normal { memory, ridges, grain, ..Normal::default() }
+    let some: Vec<&Image> = images.iter().step_by(step).collect();
+    let ridges = ridges.then(|| Ridges::fit(&some)).flatten();
+    let grain = grain.then(|| Grain::fit(&some)).flatten();
+    Normal { ridges, grain, ..Normal::default() }
 }
 
 /// All images but those of fold `i`, and those.
