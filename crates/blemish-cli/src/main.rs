@@ -32,10 +32,6 @@ use clap::Parser;
 
 use crate::args::{Cli, Command};
 
-/// Training and scoring allocate and free large buffers at every step.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let output = cli.output.start();

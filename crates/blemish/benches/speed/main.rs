@@ -19,10 +19,6 @@ use std::io::{BufRead, Write, stdin, stdout};
 use crate::command::Command;
 use crate::work::Bench;
 
-/// The program's allocator.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() {
     if !std::env::args().any(|argument| argument == "--commands") {
         return smoke::run();

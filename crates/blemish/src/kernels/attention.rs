@@ -196,15 +196,6 @@ fn multiply(
     });
 }
 
-/// What the backward pass takes from the forward pass.
-#[derive(Clone, Copy, Debug)]
-pub struct AttentionSaved<'a> {
-    /// The output, `[B, Nq, D]`.
-    pub out: &'a [f32],
-    /// `[B, Nq, heads]`.
-    pub log_sums: &'a [f32],
-}
-
 /// Where the gradients of queries, keys and values go.
 #[derive(Debug)]
 pub enum AttentionGradients<'a> {
@@ -214,24 +205,25 @@ pub enum AttentionGradients<'a> {
     Separate([&'a mut [f32]; 3]),
 }
 
-/// The gradients of queries, keys and values for the output's gradient `dy`, `[B, Nq, D]`.
+/// The gradients of queries, keys and values for the output's gradient `dy`, `[B, Nq, D]`, and the forward pass's
+/// `log_sums`, `[B, Nq, heads]`.
 pub fn attention_backward(
     shape: AttentionShape,
     qkv: [Rows<'_>; 3],
-    saved: AttentionSaved<'_>,
+    log_sums: &[f32],
     dy: &[f32],
     gradients: AttentionGradients<'_>,
 ) {
     let AttentionShape { heads, head_dim, queries, keys, .. } = shape;
     let width = shape.width();
-    assert_eq!((saved.out.len(), dy.len()), (shape.output_len(), shape.output_len()));
+    assert_eq!((log_sums.len(), dy.len()), (shape.batch * queries * heads, shape.output_len()));
     // Every head of a sequence in turn; `write` puts (part, head, gradient) where it belongs.
     let sequence = |batch: usize, write: &mut dyn FnMut(usize, usize, &[f32])| {
         scratch::with((queries + 2 * keys) * head_dim, |buffer| {
             for head in 0..heads {
                 let (dq, rest) = buffer.split_at_mut(queries * head_dim);
                 let (dk, dv) = rest.split_at_mut(keys * head_dim);
-                head_backward(shape, qkv, saved, dy, (batch, head), [&mut *dq, &mut *dk, &mut *dv]);
+                head_backward(shape, qkv, log_sums, dy, (batch, head), [&mut *dq, &mut *dk, &mut *dv]);
                 for (part, gradient) in [dq, dk, dv].into_iter().enumerate() {
                     write(part, head, gradient);
                 }
@@ -269,14 +261,14 @@ pub fn attention_backward(
 fn head_backward(
     shape: AttentionShape,
     [q, k, v]: [Rows<'_>; 3],
-    saved: AttentionSaved<'_>,
+    log_sums: &[f32],
     dy: &[f32],
     (batch, head): (usize, usize),
     [dq, dk, dv]: [&mut [f32]; 3],
 ) {
     let AttentionShape { heads, head_dim, queries, keys, scale, .. } = shape;
     let (width, precision) = (shape.width(), shape.product_precision());
-    let (dy, out) = (Rows::contiguous(dy, width), Rows::contiguous(saved.out, width));
+    let dy = Rows::contiguous(dy, width);
     let key = k.head(batch * keys, head, shape);
     let value = v.head(batch * keys, head, shape);
     with_packed_in(precision, key.transposed(), head_dim, keys, |key_transposed| {
@@ -294,18 +286,13 @@ fn head_backward(
                         };
                         scores(q, key_transposed, &mut *p);
                         scores(dy, value_transposed, &mut *ds);
-                        let (out, log_sums) =
-                            (out.head(first, head, shape), &saved.log_sums[first * heads + head..]);
+                        let log_sums = log_sums[first * heads + head..].iter().step_by(heads);
                         simd::run(
                             #[inline(always)]
                             || {
                                 let lines = p.chunks_exact_mut(keys).zip(ds.chunks_exact_mut(keys));
-                                for (row, (p, ds)) in lines.enumerate() {
-                                    let values = |m: Matrix<'_>| m.offset + row * m.row_step;
-                                    let dy = &dy.data[values(dy)..][..head_dim];
-                                    let out = &out.data[values(out)..][..head_dim];
-                                    let dot: f32 = dy.iter().zip(out).map(|(dy, out)| dy * out).sum();
-                                    softmax_gradient(p, ds, scale, log_sums[row * heads], dot);
+                                for ((p, ds), log_sum) in lines.zip(log_sums) {
+                                    softmax_gradient(p, ds, scale, *log_sum);
                                 }
                             },
                         );
@@ -330,10 +317,14 @@ fn head_backward(
 
 /// Turns scores into probabilities `p`, and the probabilities' gradient `ds` into the scores'.
 #[inline(always)]
-fn softmax_gradient(p: &mut [f32], ds: &mut [f32], scale: f32, log_sum: f32, dot: f32) {
-    for (p, ds) in p.iter_mut().zip(ds) {
+fn softmax_gradient(p: &mut [f32], ds: &mut [f32], scale: f32, log_sum: f32) {
+    for (p, ds) in p.iter_mut().zip(ds.iter_mut()) {
         *p = math::exp(p.mul_add(scale, -log_sum));
-        *ds = scale * *p * (*ds - dot);
+        *ds *= *p;
+    }
+    let dot = simd::sum(ds);
+    for (p, ds) in p.iter().zip(ds) {
+        *ds = scale * (-dot).mul_add(*p, *ds);
     }
 }
 
@@ -395,9 +386,8 @@ mod tests {
         assert_close(&out, &plain(shape, &q64, &k64, &v64), 1e-5 * loose);
 
         let [mut dq, mut dk, mut dv] = [vec![9.0; q.len()], vec![9.0; k.len()], vec![9.0; v.len()]];
-        let saved = AttentionSaved { out: &out, log_sums: &log_sums };
         let gradients = AttentionGradients::Separate([&mut dq, &mut dk, &mut dv]);
-        attention_backward(shape, rows, saved, &dy, gradients);
+        attention_backward(shape, rows, &log_sums, &dy, gradients);
         assert_close(&dq, &differences(&q, &dy, |q| plain(shape, q, &k64, &v64)), 1e-4 * loose);
         assert_close(&dk, &differences(&k, &dy, |k| plain(shape, &q64, k, &v64)), 1e-4 * loose);
         assert_close(&dv, &differences(&v, &dy, |v| plain(shape, &q64, &k64, v)), 1e-4 * loose);
@@ -423,8 +413,7 @@ mod tests {
         let run = |rows: [Rows<'_>; 3], gradients: AttentionGradients<'_>| {
             let (mut out, mut log_sums) = (vec![0.0; dy.len()], vec![0.0; tokens * 2]);
             attention_forward(shape, rows, &mut out, &mut log_sums);
-            let saved = AttentionSaved { out: &out, log_sums: &log_sums };
-            attention_backward(shape, rows, saved, &dy, gradients);
+            attention_backward(shape, rows, &log_sums, &dy, gradients);
             out
         };
         let mut together = vec![0.0; packed.len()];

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Floats from which a buffer is worth keeping: 64 KiB.
 const LARGE: usize = 16 * 1024;
 
-/// The buffers of one length.
+/// The buffers of one capacity.
 #[derive(Default)]
 struct Kept {
     free: Vec<Vec<f32>>,
@@ -23,23 +23,36 @@ fn kept() -> MutexGuard<'static, BTreeMap<usize, Kept>> {
     KEPT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A buffer of `len` floats of unspecified content.
+/// A buffer of `len` floats of unspecified content. It may be a longer one's beginning: were only equal lengths used
+/// again, what is free at one moment of a step could not serve another.
 pub fn take(len: usize) -> Vec<f32> {
-    let reused = if len < LARGE {
-        None
-    } else {
-        let mut kept = kept();
-        let kept = kept.entry(len).or_default();
+    if len < LARGE {
+        return vec![0.0; len];
+    }
+    let mut kept = kept();
+    let reused = kept.range_mut(len..=len + len / 2).find_map(|(_, kept)| {
+        let buffer = kept.free.pop()?;
         kept.taken += 1;
-        kept.free.pop()
-    };
-    reused.unwrap_or_else(|| vec![0.0; len])
+        Some(buffer)
+    });
+    match reused {
+        Some(mut buffer) => {
+            drop(kept);
+            buffer.resize(len, 0.0);
+            buffer
+        }
+        None => {
+            let buffer = vec![0.0; len];
+            kept.entry(buffer.capacity()).or_default().taken += 1;
+            buffer
+        }
+    }
 }
 
 /// Gives a buffer back.
 pub fn give(buffer: Vec<f32>) {
-    if buffer.len() >= LARGE
-        && let Some(kept) = kept().get_mut(&buffer.len())
+    if buffer.capacity() >= LARGE
+        && let Some(kept) = kept().get_mut(&buffer.capacity())
         && kept.taken > 0
     {
         kept.taken -= 1;

@@ -25,6 +25,7 @@ impl Mlp {
     /// # Shapes
     /// `[.., D]` -> `[.., D]`
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        self.fc2.forward(ops::gelu(self.fc1.forward(x)))
+        let Linear { weight, bias } = &self.fc2;
+        ops::gelu_linear(self.fc1.forward(x), weight.val(), bias.val())
     }
 }

@@ -15,6 +15,11 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) 
     (x.reshape([rows, inputs]).matmul(weight) + bias.unsqueeze()).reshape(dims)
 }
 
+/// See [`super::gelu_linear`].
+pub fn gelu_linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
+    linear(gelu(x), weight, bias)
+}
+
 /// See [`super::conv3x3`].
 pub fn conv3x3(x: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>, stride: usize) -> Tensor<4> {
     let [_, _, _, inputs] = x.dims();

@@ -19,7 +19,7 @@ use super::precision::precision;
 use crate::kernels;
 use crate::kernels::activation::{gelu_backward, gelu_forward};
 use crate::kernels::attention::{
-    AttentionGradients, AttentionSaved, AttentionShape, Rows, attention_backward, attention_forward,
+    AttentionGradients, AttentionShape, Rows, attention_backward, attention_forward,
 };
 use crate::kernels::buffers::{give, take};
 use crate::kernels::conv::{ConvShape, Input as ConvInput, conv3x3_forward};
@@ -201,12 +201,54 @@ impl Fused<3> for Linear {
 }
 
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
+    let (shape, sizes) = linear_shape(&x, &weight);
+    run(Linear(sizes, precision()), [x.into(), weight.into(), bias.into()], shape)
+}
+
+/// GELU and a linear layer. GELU's values are made again for the backward pass: kept, they would be as large as the rest of
+/// the layer.
+#[derive(Clone, Copy, Debug)]
+struct GeluLinear(LinearShape, Precision);
+
+impl Fused<3> for GeluLinear {
+    fn forward(&self, [x, w, bias]: [&[f32]; 3]) -> (Vec<f32>, Vec<f32>) {
+        let mut active = take(x.len());
+        gelu_forward(x, &mut active);
+        let output = Linear(self.0, self.1).forward([&active, w, bias]);
+        give(active);
+        output
+    }
+
+    fn backward(
+        &self,
+        [x, w, bias]: [&[f32]; 3],
+        kept: &[f32],
+        dy: &[f32],
+        wanted: [bool; 3],
+    ) -> [Vec<f32>; 3] {
+        let mut active = take(x.len());
+        gelu_forward(x, &mut active);
+        let [d_active, dw, db] = Linear(self.0, self.1).backward([&active, w, bias], kept, dy, wanted);
+        if wanted[0] {
+            gelu_backward(x, &d_active, &mut active);
+            give(d_active);
+        }
+        [active, dw, db]
+    }
+}
+
+pub fn gelu_linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
+    let (shape, sizes) = linear_shape(&x, &weight);
+    run(GeluLinear(sizes, precision()), [x.into(), weight.into(), bias.into()], shape)
+}
+
+/// The shape of a linear layer's output, and its sizes.
+fn linear_shape<const D: usize>(x: &Tensor<D>, weight: &Tensor<2>) -> ([usize; D], LinearShape) {
     let mut shape = x.dims();
     let [inputs, outputs] = weight.dims();
     let rows = shape.iter().product::<usize>() / inputs;
     shape[D - 1] = outputs;
-    let sizes = LinearShape { rows, inputs, outputs };
-    run(Linear(sizes, precision()), [x.into(), weight.into(), bias.into()], shape)
+    (shape, LinearShape { rows, inputs, outputs })
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -386,19 +428,12 @@ pub fn layer_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1
 #[derive(Clone, Copy, Debug)]
 struct SelfAttention(AttentionShape);
 
-/// The output, and of the forward pass the output again with the rows' log-sums behind it.
+/// The output, and the rows' log-sums.
 fn attend(shape: AttentionShape, qkv: [Rows<'_>; 3]) -> (Vec<f32>, Vec<f32>) {
     let mut out = take(shape.output_len());
-    let mut kept = take(out.len() + shape.batch * shape.queries * shape.heads);
-    let (copy, log_sums) = kept.split_at_mut(out.len());
-    attention_forward(shape, qkv, &mut out, log_sums);
-    copy.copy_from_slice(&out);
-    (out, kept)
-}
-
-fn saved(shape: AttentionShape, kept: &[f32]) -> AttentionSaved<'_> {
-    let (out, log_sums) = kept.split_at(shape.output_len());
-    AttentionSaved { out, log_sums }
+    let mut log_sums = take(shape.batch * shape.queries * shape.heads);
+    attention_forward(shape, qkv, &mut out, &mut log_sums);
+    (out, log_sums)
 }
 
 impl Fused<1> for SelfAttention {
@@ -409,7 +444,7 @@ impl Fused<1> for SelfAttention {
     fn backward(&self, [qkv]: [&[f32]; 1], kept: &[f32], dy: &[f32], _wanted: [bool; 1]) -> [Vec<f32>; 1] {
         let mut dqkv = take(qkv.len());
         let rows = Rows::packed(qkv, self.0.width());
-        attention_backward(self.0, rows, saved(self.0, kept), dy, AttentionGradients::Packed(&mut dqkv));
+        attention_backward(self.0, rows, kept, dy, AttentionGradients::Packed(&mut dqkv));
         [dqkv]
     }
 }
@@ -446,7 +481,7 @@ impl Fused<2> for CrossAttention {
         let d = self.0.width();
         let (mut dq, mut dk, mut dv) = (take(q.len()), take(kv.len() / 2), take(kv.len() / 2));
         let gradients = AttentionGradients::Separate([&mut dq, &mut dk, &mut dv]);
-        attention_backward(self.0, self.rows(q, kv), saved(self.0, kept), dy, gradients);
+        attention_backward(self.0, self.rows(q, kv), kept, dy, gradients);
         let mut dkv = take(kv.len());
         for (dkv, (k, v)) in dkv.chunks_exact_mut(2 * d).zip(dk.chunks_exact(d).zip(dv.chunks_exact(d))) {
             dkv[..d].copy_from_slice(k);

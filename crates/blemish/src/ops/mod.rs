@@ -28,6 +28,15 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) 
     if fused::on_cpu(&x) { fused::linear(x, weight, bias) } else { composed::linear(x, weight, bias) }
 }
 
+/// [`linear`] of [`gelu`].
+pub fn gelu_linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
+    if fused::on_cpu(&x) {
+        fused::gelu_linear(x, weight, bias)
+    } else {
+        composed::gelu_linear(x, weight, bias)
+    }
+}
+
 /// 3 x 3 convolution, padding 1, stride 1 or 2.
 ///
 /// # Shapes

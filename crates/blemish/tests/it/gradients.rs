@@ -149,6 +149,14 @@ fn gelu() {
 }
 
 #[test]
+fn gelu_linear() {
+    draws(|draw, size| {
+        let (b, n, i, o) = (size(1, 3), size(1, 30), size(1, 50), size(1, 50));
+        agree!(gelu_linear(x: [b, n, i], w: [i, o], bias: [o]), draw);
+    });
+}
+
+#[test]
 fn dyt() {
     draws(|draw, size| {
         let (b, n, d) = (size(1, 3), size(1, 30), size(1, 50));
