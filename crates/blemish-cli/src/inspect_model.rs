@@ -56,7 +56,8 @@ pub fn run(path: &Path, output: &Output) -> Result<()> {
         thresholds: detector.thresholds(),
         used: detector.threshold().ok(),
         calibrated_by_position: detector.is_position_calibrated(),
-        score_made_of: (config.score.map == MapKind::Fused).then(|| detector.normal().describe(&config.score)),
+        score_made_of: (config.score.map == MapKind::Fused)
+            .then(|| detector.normal().describe(&config.score)),
         provenance: detector.provenance(),
         epochs: detector.history().len(),
         config,

@@ -39,6 +39,7 @@ pub mod model;
 pub mod ops;
 pub mod parallel;
 pub mod profile;
+pub mod rarity;
 pub mod report;
 pub mod ridges;
 pub mod score;

@@ -53,12 +53,7 @@ impl Embed {
         let conv = |(i, w): (usize, &[usize])| {
             let dense = from.reader.dense(&format!("stem.convs.{i}"), 9 * w[0], w[1])?;
             let first = if i == 0 { 0 } else { skip[i - 1] };
-            Ok(Conv::new(
-                dense.pack_for(from.precision.where_even(&[w[0], maps[i].channels])),
-                maps[i],
-                (first, w[0]),
-                2,
-            ))
+            Ok(Conv::new(dense.pack_for(maps[i].precision), maps[i], (first, w[0]), 2))
         };
         Ok(Self::Stem(widths.windows(2).enumerate().map(conv).collect::<Result<_, String>>()?))
     }

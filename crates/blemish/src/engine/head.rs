@@ -7,7 +7,7 @@ use super::map::{Conv, MapShape, Maps};
 use super::plan::Plan;
 use super::rows::gelu_rows;
 use super::task::{each, lines};
-use super::{Output, Workspace};
+use super::{Pixels, Workspace};
 use crate::config::{self, ModelConfig};
 use crate::kernels::scratch;
 
@@ -61,7 +61,7 @@ impl Head {
             };
             let (map, channels) = (maps[at + 1], maps[at + 1].channels);
             Ok(Level {
-                fuse: Conv::new(fuse.pack_for(from.precision.where_even(&[channels])), map, (0, channels), 1),
+                fuse: Conv::new(fuse.pack_for(map.precision), map, (0, channels), 1),
                 up: up.pack(from.precision),
             })
         };
@@ -83,14 +83,14 @@ impl Head {
         buffers: &mut Workspace,
         plan: &Plan<'_>,
         residual: bool,
-        output: &mut Output,
+        mut output: Pixels<'_>,
         features: &mut [Vec<f32>],
     ) {
         let (maps, batch) = (&mut buffers.maps, plan.batch);
         match self {
             Self::Linear { proj, patch_size } => {
                 let (tokens, rows) = (&buffers.decoded, &plan.decoded);
-                patches(proj, *patch_size, tokens, rows, &maps[0], residual, &mut output.image);
+                patches(proj, *patch_size, tokens, rows, &maps[0], residual, output.image);
             }
             Self::Pyramid { first, levels } => {
                 spread(first, &buffers.decoded, &plan.decoded, &mut maps[levels.len()], batch);
@@ -101,7 +101,8 @@ impl Head {
                     if i + 1 < levels.len() {
                         level.up(from, fused, to, batch, feature);
                     } else {
-                        level.finish(from, fused, to, residual, output, feature);
+                        let Pixels { image, extra } = &mut output;
+                        level.finish(from, fused, to, residual, Pixels { image, extra }, feature);
                     }
                 }
             }
@@ -122,21 +123,9 @@ fn spread(first: &Normed, tokens: &[f32], wanted: &Lines, to: &mut Maps, batch: 
         let tokens = &tokens[(run.image * shape.height / 2 + run.first) * width * dim..][..rows * dim];
         scratch::with(rows * outputs, |values| {
             first.run(tokens, values);
-            shuffle(values, width, outputs / 4, out, [shape.line(), shape.channels]);
+            shape.store_shuffled(values, outputs / 4, out);
         });
     });
-}
-
-/// Every row's `4 C` values become a 2 x 2 block of pixels; `steps` are those between lines and pixels of `out`.
-fn shuffle(values: &[f32], width: usize, channels: usize, out: &mut [f32], [line, pixel]: [usize; 2]) {
-    for (y, values) in values.chunks_exact(width * 4 * channels).enumerate() {
-        for (x, values) in values.chunks_exact(4 * channels).enumerate() {
-            for (i, values) in values.chunks_exact(channels).enumerate() {
-                let at = (2 * y + i / 2) * line + (2 * x + i % 2) * pixel;
-                out[at..at + channels].copy_from_slice(values);
-            }
-        }
-    }
 }
 
 impl Level {
@@ -186,8 +175,7 @@ impl Level {
         let outs = finer.parts(to.take(batch), &runs, 2).zip(features);
         each(runs.iter().zip(outs).collect(), self.work(shape, batch), |(run, (out, feature))| {
             self.values(from.image(run.image), run.first, feature, run.count * shape.width, |values| {
-                let channels = self.up.outputs() / 4;
-                shuffle(values, shape.width, channels, out, [finer.line(), finer.channels]);
+                finer.store_shuffled(values, self.up.outputs() / 4, out);
             });
         });
     }
@@ -199,7 +187,7 @@ impl Level {
         wanted: &Lines,
         input: &Maps,
         residual: bool,
-        output: &mut Output,
+        output: Pixels<'_>,
         feature: &mut [f32],
     ) {
         let (shape, pixels) = (from.shape, input.shape);
@@ -208,8 +196,8 @@ impl Level {
         let area = pixels.width * pixels.height;
         let batch = output.image.len() / (area * channels);
         let step = |channels| [area * channels, 0, 2 * pixels.width * channels];
-        let images = split(&mut output.image, &runs, step(channels));
-        let outs = images.zip(split(&mut output.extra, &runs, step(extra))).zip(features);
+        let images = split(output.image, &runs, step(channels));
+        let outs = images.zip(split(output.extra, &runs, step(extra))).zip(features);
         let tasks: Vec<_> = runs.iter().zip(outs).collect();
         each(tasks, self.work(shape, batch), |(run, ((image, extras), feature))| {
             self.values(from.image(run.image), run.first, feature, run.count * shape.width, |values| {
@@ -248,7 +236,7 @@ fn patches(
     residual: bool,
     output: &mut [f32],
 ) {
-    let MapShape { height, width, channels } = input.shape;
+    let MapShape { height, width, channels, .. } = input.shape;
     let (rows, columns) = (height / p, width / p);
     let dim = proj.inputs();
     let line = columns * proj.outputs();

@@ -15,7 +15,7 @@ impl Engine {
     /// # Panics
     /// If the image or the grid of the masks is of another size.
     pub fn forward_judged(&self, image: &[f32], parts: &Complementary) -> Output {
-        let (MapShape { height, width, channels }, p) = (self.maps[0], self.config.patch_size);
+        let (MapShape { height, width, channels, .. }, p) = (self.maps[0], self.config.patch_size);
         assert_eq!(image.len(), height * width * channels, "one image");
         assert_eq!(parts.masks().grid(), [height / p, width / p], "a flag per patch");
         let plan = Plan::judged(&self.config, &self.maps, parts, self.blank());
@@ -28,7 +28,7 @@ impl Engine {
     fn blank(&self) -> &[Maps] {
         self.blank.get_or_init(|| {
             let mut buffers = self.workspace();
-            let MapShape { height, width, channels } = self.maps[0];
+            let MapShape { height, width, channels, .. } = self.maps[0];
             let plan = Plan::whole(&self.config, &self.maps, 1);
             if plan.levels.is_empty() {
                 return Vec::new();

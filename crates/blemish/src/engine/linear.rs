@@ -51,6 +51,11 @@ impl Linear {
         Self { inputs, outputs, precision, packed, bias }
     }
 
+    /// Rows of the matrix.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
     /// Columns of the output.
     pub fn outputs(&self) -> usize {
         self.outputs
@@ -58,7 +63,18 @@ impl Linear {
 
     /// `out = left W + b`, `out` a contiguous `[lines * rows, outputs]`.
     pub fn apply(&self, left: Left<'_>, out: &mut [f32]) {
-        self.product(left, Init::Bias(&self.bias), out);
+        self.product(left, Init::Bias(&self.bias), out).run_in(self.precision);
+    }
+
+    /// [`apply`](Self::apply) to what is kept in `precision`, which is that of the matrix: with [`Precision::Bf16`] the data,
+    /// steps and runs of the left side are words.
+    pub fn apply_to(&self, precision: Precision, left: Left<'_>, out: &mut [f32]) {
+        assert_eq!(precision, self.precision);
+        let product = self.product(left, Init::Bias(&self.bias), out);
+        match precision {
+            Precision::F32 => product.run(),
+            Precision::Bf16 => product.run_words(),
+        }
     }
 
     /// `out = x W + b` for contiguous rows.
@@ -70,7 +86,7 @@ impl Linear {
     /// `out += x W + b` for contiguous rows.
     pub fn add_rows(&self, x: &[f32], out: &mut [f32]) {
         let segments = &[Segment { x: 0, k0: 0, k: self.inputs }];
-        self.product(self.contiguous(x, segments), Init::Accumulate, out);
+        self.product(self.contiguous(x, segments), Init::Accumulate, out).run_in(self.precision);
         simd::run(
             #[inline(always)]
             || {
@@ -87,17 +103,12 @@ impl Linear {
         Left { data: x, line: 0, row: self.inputs, segments, lines: 1, rows: x.len() / self.inputs }
     }
 
-    fn product(&self, left: Left<'_>, init: Init<'_>, out: &mut [f32]) {
+    fn product<'a>(&'a self, left: Left<'a>, init: Init<'a>, out: &'a mut [f32]) -> Product<'a> {
         let Left { data, line, row, segments, lines, rows } = left;
         let (out_line, out_row) = (rows * self.outputs, self.outputs);
-        let inner = match self.precision {
-            Precision::F32 => self.inputs,
-            Precision::Bf16 => self.inputs / 2,
-        };
-        let panels = Panels::new(&self.packed, inner, self.outputs);
+        let panels = Panels::new(&self.packed, self.precision.depth(self.inputs), self.outputs);
         let (x_line, x_row, x_k) = (line, row, 1);
         Product { x: data, x_line, x_row, x_k, segments, panels, init, lines, rows, out, out_line, out_row }
-            .run_in(self.precision);
     }
 }
 

@@ -30,6 +30,8 @@ mod task;
 
 use std::sync::{Mutex, OnceLock};
 
+use rayon::prelude::*;
+
 use self::blocks::Source;
 use self::decoder::Decoder;
 use self::dense::Reader;
@@ -40,7 +42,7 @@ use self::head::Head;
 use self::linear::Linear;
 use self::map::{MapShape, Maps};
 use self::plan::Plan;
-use self::task::Blocks;
+use self::task::{Blocks, alone};
 use crate::config::{self, ModelConfig, PatchEmbed};
 use crate::kernels::aligned::Aligned;
 pub use crate::kernels::precision::Precision;
@@ -56,6 +58,12 @@ pub struct Output {
     pub extra: Vec<f32>,
     /// The features that were asked for, in that order.
     pub features: Vec<FeatureMap>,
+}
+
+/// Where the pixels of an [`Output`] go.
+struct Pixels<'a> {
+    image: &'a mut [f32],
+    extra: &'a mut [f32],
 }
 
 /// A model that is ready to score.
@@ -123,10 +131,11 @@ impl Engine {
         let stem = config.patch_embed == PatchEmbed::ConvStem;
         let pyramid = config.head == config::Head::Pyramid;
         let dims: &[usize] = if stem || pyramid { &config.stem_dims } else { &[] };
-        let mut maps = vec![MapShape { height, width, channels }];
+        let mut maps = vec![MapShape { height, width, channels, precision: Precision::F32 }];
         for (i, dim) in dims.iter().enumerate() {
             let channels = if stem && pyramid { 2 * dim } else { *dim };
-            maps.push(MapShape { height: height >> (i + 1), width: width >> (i + 1), channels });
+            let (height, width) = (height >> (i + 1), width >> (i + 1));
+            maps.push(MapShape { height, width, channels, precision: precision.where_even(&[*dim]) });
         }
         let skip = dims.iter().map(|dim| if pyramid { *dim } else { 0 }).collect::<Vec<_>>();
         let grid = [height / config.patch_size, width / config.patch_size];
@@ -161,11 +170,45 @@ impl Engine {
     /// If the length of `images` is no multiple of an image, the mask has another batch or grid, or the model
     /// [does not have](Self::has) a wanted feature.
     pub fn forward(&self, images: &[f32], mask: Option<&Mask>, wanted: &[Feature]) -> Output {
-        let MapShape { height, width, channels } = self.maps[0];
+        let MapShape { height, width, channels, .. } = self.maps[0];
         let batch = images.len() / (height * width * channels);
         assert_eq!(images.len(), batch * height * width * channels, "whole images");
         assert!(mask.is_none_or(|mask| mask.batch() == batch), "a mask per image");
+        if mask.is_none() && wanted.is_empty() && batch > 1 {
+            return self.image_by_image(images, batch);
+        }
         self.pass(images, &Plan::whole(&self.config, &self.maps, batch), mask, wanted)
+    }
+
+    /// Every thread does whole images by itself, whose maps stay in its caches; what is left over, all threads do together.
+    fn image_by_image(&self, images: &[f32], batch: usize) -> Output {
+        let mut output = self.output(batch);
+        let [pixels, extra] = [output.image.len() / batch, output.extra.len() / batch];
+        let plan = Plan::whole(&self.config, &self.maps, 1);
+        let mut rest = (&mut output.image[..], &mut output.extra[..]);
+        let part = |input| {
+            let (image, images) = std::mem::take(&mut rest.0).split_at_mut(pixels);
+            let (extra, extras) = std::mem::take(&mut rest.1).split_at_mut(extra);
+            rest = (images, extras);
+            (input, Pixels { image, extra })
+        };
+        let mut tasks: Vec<_> = images.chunks_exact(pixels).map(part).collect();
+        let together = tasks.split_off(batch - batch % rayon::current_num_threads());
+        let pass = |(input, out)| _ = self.pass_into(input, &plan, None, &[], out);
+        tasks.into_par_iter().for_each(|task| alone(|| pass(task)));
+        together.into_iter().for_each(pass);
+        output
+    }
+
+    /// A batch of zeros.
+    fn output(&self, batch: usize) -> Output {
+        let MapShape { height, width, channels, .. } = self.maps[0];
+        let area = batch * height * width;
+        Output {
+            image: vec![0.0; area * channels],
+            extra: vec![0.0; area * (self.head.outputs() - channels)],
+            features: Vec::new(),
+        }
     }
 
     fn workspace(&self) -> Workspace {
@@ -173,14 +216,28 @@ impl Engine {
     }
 
     fn pass(&self, images: &[f32], plan: &Plan<'_>, mask: Option<&Mask>, wanted: &[Feature]) -> Output {
+        let mut output = self.output(plan.batch);
+        let pixels = Pixels { image: &mut output.image, extra: &mut output.extra };
+        output.features = self.pass_into(images, plan, mask, wanted, pixels);
+        output
+    }
+
+    fn pass_into(
+        &self,
+        images: &[f32],
+        plan: &Plan<'_>,
+        mask: Option<&Mask>,
+        wanted: &[Feature],
+        output: Pixels<'_>,
+    ) -> Vec<FeatureMap> {
         let idle = self.idle.lock().ok().and_then(|mut idle| idle.pop());
         let mut buffers = idle.unwrap_or_else(|| self.workspace());
         // On a thread of the pool from the start: else every parallel region would hand over to one and back.
-        let output = rayon::scope(|_| self.pass_in(&mut buffers, images, plan, mask, wanted));
+        let features = rayon::scope(|_| self.pass_in(&mut buffers, images, plan, mask, wanted, output));
         if let Ok(mut idle) = self.idle.lock() {
             idle.push(buffers);
         }
-        output
+        features
     }
 
     fn pass_in(
@@ -190,8 +247,9 @@ impl Engine {
         plan: &Plan<'_>,
         mask: Option<&Mask>,
         wanted: &[Feature],
-    ) -> Output {
-        let (batch, MapShape { height, width, channels }) = (plan.batch, self.maps[0]);
+        output: Pixels<'_>,
+    ) -> Vec<FeatureMap> {
+        let (batch, MapShape { height, width, .. }) = (plan.batch, self.maps[0]);
         let patch_size = self.config.patch_size;
         let columns = width / patch_size;
         let tokens = height / patch_size * columns;
@@ -217,19 +275,12 @@ impl Engine {
         let decoded = plan.decoded.finer(columns);
         self.decoder.run(buffers, &self.encoder, (blocks, visible), masked.as_ref(), &decoded);
 
-        let area = batch * height * width;
-        let mut output = Output {
-            image: vec![0.0; area * channels],
-            extra: vec![0.0; area * (self.head.outputs() - channels)],
-            features: Vec::new(),
-        };
         let mut maps = self.head_buffers(batch, wanted);
         let residual = self.config.output == config::Output::Residual;
-        self.head.run(buffers, plan, residual, &mut output, &mut maps);
-        output.features = wanted
+        self.head.run(buffers, plan, residual, output, &mut maps);
+        wanted
             .iter()
             .map(|&feature| self.feature(buffers, feature, &mut maps, batch, masked.as_ref()))
-            .collect();
-        output
+            .collect()
     }
 }

@@ -109,7 +109,8 @@ mod tests {
     #[test]
     fn bands_ask_for_few_lines_twice() {
         let config = RunConfig::preset(Preset::Light).model;
-        let map = |i: usize| MapShape { height: 256 >> i, width: 256 >> i, channels: 1 };
+        let map =
+            |i: usize| MapShape { height: 256 >> i, width: 256 >> i, channels: 1, ..MapShape::default() };
         let maps: Vec<_> = (0..4).map(map).collect();
         let plan = Plan::judged(&config, &maps, &Complementary::bands([16, 16], 4), &[]);
         let count = |lines: &Lines| lines.runs(1).len();

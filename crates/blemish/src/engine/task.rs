@@ -1,5 +1,7 @@
 //! How the work of a pass is cut: by shape alone, so that no result depends on the number of threads.
 
+use std::cell::Cell;
+
 use rayon::prelude::*;
 
 /// Multiply-adds below which a region is not worth waking another thread for.
@@ -7,9 +9,23 @@ const SMALL: usize = 200_000;
 /// The most tokens of a block: their rows of every buffer stay in a second-level cache.
 const BLOCK: usize = 64;
 
-/// Calls `work` for every task, on all threads if together they take at least a few microseconds.
+thread_local! {
+    /// Whether this thread keeps its tasks to itself.
+    static ALONE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Calls `work`, whose tasks all run on this thread.
+pub fn alone<R>(work: impl FnOnce() -> R) -> R {
+    let before = ALONE.replace(true);
+    let result = work();
+    ALONE.set(before);
+    result
+}
+
+/// Calls `work` for every task, on all threads if together they take at least a few microseconds, and unless this one
+/// works [alone].
 pub fn each<T: Send>(tasks: Vec<T>, multiply_adds: usize, work: impl Fn(T) + Send + Sync) {
-    if tasks.len() < 2 || multiply_adds < SMALL {
+    if tasks.len() < 2 || multiply_adds < SMALL || ALONE.get() {
         tasks.into_iter().for_each(work);
     } else {
         tasks.into_par_iter().for_each(work);

@@ -4,11 +4,9 @@ pub mod anomaly_map;
 mod calibrate;
 mod detector;
 mod normal;
-mod rarity;
 mod scorer;
 
 pub use calibrate::{PositionMap, Threshold, thresholds};
 pub use detector::{Detector, Prediction, Verdict};
 pub use normal::{Normal, PARTS};
-pub use rarity::Rarity;
 pub use scorer::Scorer;

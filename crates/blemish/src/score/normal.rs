@@ -1,12 +1,12 @@
 //! What the scorer knows of good images beside the network, and how it is kept among a model file's tensors.
 
-use super::Rarity;
 use super::calibrate::PositionMap;
 use crate::config::{MapKind, RunConfig, ScoreConfig};
 use crate::data::Template;
 use crate::grain::{self, Grain};
 use crate::memory::{Components, Grid, Memory, Scale};
 use crate::model::{Array, Weights};
+use crate::rarity::Rarity;
 use crate::ridges::Ridges;
 
 /// Name of the position map among the tensors.
@@ -52,7 +52,8 @@ impl Normal {
     #[must_use]
     pub fn measured_as(mut self, other: &Self) -> Self {
         self.unit = other.unit;
-        self.memory = self.memory.zip(other.memory.as_ref()).map(|(memory, other)| memory.in_units_like(other));
+        self.memory =
+            self.memory.zip(other.memory.as_ref()).map(|(memory, other)| memory.in_units_like(other));
         if let (Some(ridges), Some(other)) = (&mut self.ridges, &other.ridges) {
             ridges.rarity.clone_from(&other.rarity);
         }
@@ -207,7 +208,12 @@ mod tests {
                 spread: vec![2.0; height * width],
                 rarity: Some(Rarity::new(vec![1.0, 2.0], vec![3.0])),
             }),
-            grain: Some(Grain { mean: vec![1.0; count * height * width], whitening: vec![0.5; count * count], usual: vec![1.0; height * width], rarity: None }),
+            grain: Some(Grain {
+                mean: vec![1.0; count * height * width],
+                whitening: vec![0.5; count * count],
+                usual: vec![1.0; height * width],
+                rarity: None,
+            }),
             ..Normal::default()
         };
         let mut tensors = normal.to_tensors([height, width]);

@@ -14,8 +14,9 @@ use crate::error::{Error, Result};
 use crate::grain::Grain;
 use crate::memory::Memory;
 use crate::model::Mae;
+use crate::rarity::Rarity;
 use crate::ridges::Ridges;
-use crate::score::{Detector, Normal, Rarity};
+use crate::score::{Detector, Normal};
 
 /// Training images that ridges and grain are learnt from, at most: from 50 a spread is only known to a tenth of itself.
 const SURFACES: usize = 256;
@@ -72,7 +73,12 @@ pub fn remember(detector: &Detector, data: &TrainingData, folds: &[Fold]) -> Nor
     let [lines, neighbourhoods] = rarities;
     learnt.ridges.iter_mut().for_each(|ridges| ridges.rarity = Some(lines.clone()));
     learnt.grain.iter_mut().for_each(|grain| grain.rarity = Some(neighbourhoods.clone()));
-    Normal { unit: (unit > 0.0).then_some(unit), position: normal.position, template: normal.template, ..learnt }
+    Normal {
+        unit: (unit > 0.0).then_some(unit),
+        position: normal.position,
+        template: normal.template,
+        ..learnt
+    }
 }
 
 /// How rare values of ridges and of grain are on good pictures, each judged by what others teach.

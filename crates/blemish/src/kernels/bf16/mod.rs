@@ -207,7 +207,7 @@ impl Product16<'_> {
 
 /// The two numbers of a word.
 #[inline(always)]
-fn halves(word: f32) -> [f32; 2] {
+pub fn halves(word: f32) -> [f32; 2] {
     let bits = word.to_bits();
     [f32::from_bits(bits << 16), f32::from_bits(bits & 0xffff_0000)]
 }

@@ -62,14 +62,16 @@ impl Rarity {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
     #[test]
     fn shares_of_good_pixels_by_hand() {
         // 0, 1, .., 4096: a half exceeds 2048, a quarter 3072, one 4095.
-        let rarity = Rarity::new((0..=4096u16).map(f32::from).collect(), (0..21u16).map(|v| 5000.0 + f32::from(v)).collect());
+        let rarity = Rarity::new(
+            (0..=4096u16).map(f32::from).collect(),
+            (0..21u16).map(|v| 5000.0 + f32::from(v)).collect(),
+        );
         assert_eq!(rarity.knots()[..3], [0.0, 2048.0, 3072.0]);
         assert_eq!(rarity.knots()[12..], [4095.0, 5019.0]);
         let close = |value: f32, halvings: f32| {
@@ -87,7 +89,9 @@ mod tests {
 
     #[test]
     fn it_grows_whatever_it_is_made_of() {
-        for (pixels, largest) in [(vec![], vec![]), (vec![3.0; 50], vec![3.0; 4]), (vec![-1.0, 7.0], vec![2.0])] {
+        for (pixels, largest) in
+            [(vec![], vec![]), (vec![3.0; 50], vec![3.0; 4]), (vec![-1.0, 7.0], vec![2.0])]
+        {
             let rarity = Rarity::new(pixels, largest);
             let values: Vec<f32> = (-100..100i8).map(|v| rarity.of(f32::from(v) * 0.1)).collect();
             assert!(values.windows(2).all(|pair| pair[0] <= pair[1]), "{rarity:?}");
