@@ -92,7 +92,8 @@ pub fn thresholds(good: &[f32], validation: Option<f64>, config: &ScoreConfig) -
 }
 
 /// The score that a share `rate` of good images exceeds. With fewer than `2 / rate` scores their tail is too
-/// thin to read off, and a normal distribution fitted to their logarithms stands in.
+/// thin to read off, and a normal distribution fitted to their logarithms stands in, but not below what the scores do
+/// show: what two of them exceed.
 fn false_alarm(sorted: &[f64], rate: f64) -> (f64, String) {
     let n = sorted.len();
     let percent = rate * 100.0;
@@ -106,7 +107,8 @@ fn false_alarm(sorted: &[f64], rate: f64) -> (f64, String) {
     let mean = logs.iter().sum::<f64>() / n as f64;
     // A new draw from a normal distribution whose spread was estimated from n values.
     let widen = (1.0 + 1.0 / n as f64).sqrt();
-    let value = (mean + normal_quantile(1.0 - rate) * spread(&logs, mean) * widen).exp();
+    let fitted = (mean + normal_quantile(1.0 - rate) * spread(&logs, mean) * widen).exp();
+    let value = fitted.max(quantile(sorted, 1.0 - 2.0 / n as f64));
     (value, format!("exceeded by {percent} % of a log-normal fitted to {n} held-out good scores"))
 }
 
@@ -152,6 +154,17 @@ fn normal_cdf(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rarer_alarm_never_has_a_lower_threshold() {
+        // Two pictures far beyond what a log-normal of the others would allow, among 100.
+        let mut sorted: Vec<f64> = (0..100).map(|i| 1.0 + 1e-3 * f64::from(i)).collect();
+        sorted[98..].copy_from_slice(&[50.0, 60.0]);
+        let [often, rarely] = [0.02, 0.01].map(|rate| false_alarm(&sorted, rate).0);
+        assert!(often <= rarely, "{often} {rarely}");
+        // By hand: place 0.98 * 99 = 97.02 between 1.097 and 50.
+        assert!((often - (1.097 + 0.02 * 48.903)).abs() < 1e-9, "{often}");
+    }
     use crate::config::{Preset, RunConfig};
 
     #[test]
