@@ -25,7 +25,8 @@ struct Summary<'a> {
     model: String,
     bytes: u64,
     parameters: usize,
-    flops: u64,
+    /// Floating-point operations of the network's pass; absent where the network is not looked at.
+    flops: Option<u64>,
     input: [usize; 3],
     milliseconds_per_image: Option<f64>,
     threshold_rule: &'static str,
@@ -45,11 +46,12 @@ pub fn run(path: &Path, output: &Output) -> Result<()> {
     let detector = Detector::load(path, &DeviceName::Cpu.open()?)?;
     let config = detector.config();
     let [h, w] = detector.model().image_size();
+    let [network, ..] = detector.normal().looked_at(&config.score);
     let summary = Summary {
         model: path.display().to_string(),
         bytes: fs::metadata(path).map_err(|e| Error::io(path, e))?.len(),
         parameters: detector.model().parameter_count(),
-        flops: detector.model().flops(),
+        flops: network.then(|| detector.model().flops()),
         input: [h, w, detector.model().channels()],
         milliseconds_per_image: time(&detector)?,
         threshold_rule: config.score.threshold.name(),
@@ -96,11 +98,12 @@ fn text(summary: &Summary) -> String {
         config.preset.name(),
         colours(channels)
     );
-    text += &format!("work         {} GFLOP for one image", significant(Some(summary.flops as f64 / 1e9)));
-    if let Some(time) = summary.milliseconds_per_image {
-        text += &format!(", {time:.1} ms here");
-    }
-    text += "\n\n";
+    let work = match summary.flops {
+        Some(flops) => format!("{} GFLOP of the network", significant(Some(flops as f64 / 1e9))),
+        None => "no network".to_owned(),
+    };
+    let time = summary.milliseconds_per_image.map_or_else(String::new, |time| format!(", {time:.1} ms here"));
+    text += &format!("one image    {work}{time}\n\n");
     for threshold in summary.thresholds {
         let used = if Some(threshold) == summary.used { " (used)" } else { "" };
         text += &format!(

@@ -2,10 +2,14 @@
 //! provenance. Program, library and server all load it through [`ModelFile::load`], so scores cannot differ.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, Metadata, TensorInfo, TensorView};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::config::{ModelConfig, PatchEmbed, RunConfig};
@@ -19,6 +23,8 @@ use crate::write::write_whole;
 pub const VERSION: u32 = 1;
 /// A header of more bytes than this is not one of ours.
 const MAX_HEADER: u64 = 16 << 20;
+/// Bytes that are read in one go.
+const PIECE: usize = 256 << 10;
 
 /// Where a model came from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -160,7 +166,7 @@ fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T> {
 /// # Errors
 /// [`Error::Io`] with the path.
 pub fn write_tensors(path: &Path, header: &impl Serialize, tensors: &Weights) -> Result<()> {
-    let wrong = |e: &dyn std::fmt::Display| Error::model(path, format!("cannot be written: {e}"));
+    let wrong = |e: &dyn Display| Error::model(path, format!("cannot be written: {e}"));
     let text = serde_json::to_string(header).map_err(|e| wrong(&e))?;
     let bytes: BTreeMap<&String, (Dtype, Vec<u8>, &Vec<usize>)> = tensors
         .iter()
@@ -190,37 +196,83 @@ pub fn write_tensors(path: &Path, header: &impl Serialize, tensors: &Weights) ->
 /// [`Error::Model`] when the file is cut short, not safetensors, not ours, neither `f32` nor `bf16` or holds NaN or infinity;
 /// [`Error::Io`] when it cannot be read.
 pub fn read_tensors(path: &Path) -> Result<(String, Weights)> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    let failed = |e| Error::io(path, e);
     let bad = |reason: String| Error::model(path, reason);
-    let header = bytes.first_chunk::<8>().map(|b| u64::from_le_bytes(*b));
-    let header = header.ok_or_else(|| bad("is not a model file: shorter than its header".to_owned()))?;
+    let not_whole = |what: &dyn Display| bad(format!("is not a whole safetensors file: {what}"));
+    let mut file = File::open(path).map_err(failed)?;
+    let size = file.metadata().map_err(failed)?.len();
+    let mut header = [0; 8];
+    if file.read(&mut header).map_err(failed)? < header.len() {
+        return Err(bad("is not a model file: shorter than its header".to_owned()));
+    }
+    let header = u64::from_le_bytes(header);
     if header > MAX_HEADER {
         return Err(bad("is not a blemish model file: its header is too large".to_owned()));
     }
-    let not_safetensors =
-        |e: safetensors::SafeTensorError| bad(format!("is not a whole safetensors file: {e}"));
-    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(not_safetensors)?;
+    let start = 8 + header;
+    if size < start {
+        return Err(not_whole(&"its header is cut short"));
+    }
+    let mut text = vec![0; header as usize];
+    file.read_exact(&mut text).map_err(failed)?;
+    let metadata: Metadata = serde_json::from_slice(&text).map_err(|e| not_whole(&e))?;
     let text = metadata.metadata().as_ref().and_then(|m| m.get("blemish")).cloned();
     let text = text.ok_or_else(|| bad("is a safetensors file, but not one of blemish".to_owned()))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(not_safetensors)?;
-    let values = file.tensors().into_par_iter().map(|(name, view)| {
-        let values: Vec<f32> = match view.dtype() {
-            Dtype::F32 => view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-            Dtype::BF16 => {
-                let bits = view.data().as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b));
-                bits.map(|bits| f32::from_bits(u32::from(bits) << 16)).collect()
-            }
+
+    let mut tensors: Vec<(String, &TensorInfo)> = metadata.tensors().into_iter().collect();
+    tensors.sort_by_key(|(_, info)| info.data_offsets);
+    let mut end = 0;
+    for (name, TensorInfo { dtype, shape, data_offsets: (from, to) }) in &tensors {
+        let width = match dtype {
+            Dtype::F32 => 4,
+            Dtype::BF16 => 2,
             other => return Err(bad(format!("tensor {name} is {other:?}, not F32 or BF16"))),
         };
+        let bytes = shape.iter().try_fold(width, |bytes: usize, side| bytes.checked_mul(*side));
+        if *from != end || bytes.is_none() || to.checked_sub(*from) != bytes {
+            return Err(not_whole(&format!("tensor {name} does not lie where it should")));
+        }
+        end = *to;
+    }
+    if start + end as u64 != size {
+        return Err(not_whole(&format!("{size} bytes instead of {}", start + end as u64)));
+    }
+
+    // Piece by piece, by one thread at a time, while others convert: the whole file at once would have to be fetched twice.
+    let file = Mutex::new(file);
+    let read = |(name, info): (String, &TensorInfo)| {
+        let values = read_values(&file, start, info).map_err(failed)?;
         if !values.iter().fold(true, |finite, v| finite & v.is_finite()) {
             return Err(bad(format!("tensor {name} holds a value that is not finite")));
         }
-        Ok((name, Array { shape: view.shape().to_vec(), values }))
-    });
+        Ok((name, Array { shape: info.shape.clone(), values }))
+    };
     // Which of several faults is told must not depend on the threads.
-    let values: Vec<Result<(String, Array)>> = values.collect();
+    let values: Vec<Result<(String, Array)>> = tensors.into_par_iter().map(read).collect();
     let tensors = values.into_iter().collect::<Result<Weights>>()?;
     Ok((text, tensors))
+}
+
+/// The values of a tensor whose offsets count from byte `start` of the file.
+fn read_values(file: &Mutex<File>, start: u64, info: &TensorInfo) -> io::Result<Vec<f32>> {
+    let (from, to) = info.data_offsets;
+    let mut values = Vec::with_capacity(info.shape.iter().product());
+    let mut bytes = vec![0; PIECE.min(to - from)];
+    for at in (from..to).step_by(PIECE) {
+        let piece = &mut bytes[..PIECE.min(to - at)];
+        {
+            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+            file.seek(SeekFrom::Start(start + at as u64))?;
+            file.read_exact(piece)?;
+        }
+        if info.dtype == Dtype::F32 {
+            values.extend(piece.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)));
+        } else {
+            let bits = piece.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b));
+            values.extend(bits.map(|bits| f32::from_bits(u32::from(bits) << 16)));
+        }
+    }
+    Ok(values)
 }
 
 #[cfg(test)]

@@ -85,13 +85,6 @@ pub fn sum_of(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32 + Sync + Copy) -
     parts.iter().sum()
 }
 
-/// The mean over `items` of the largest value of their maps, each at least 0; no number where there are none.
-pub fn mean_largest<T: Sync>(items: &[T], map: impl Fn(&T) -> Vec<f32> + Sync) -> f32 {
-    let largest = |item: &T| map(item).into_iter().fold(0.0, f32::max);
-    let sum: f32 = items.par_iter().map(largest).collect::<Vec<_>>().iter().sum();
-    sum / items.len() as f32
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::testing::{assert_close, random};
