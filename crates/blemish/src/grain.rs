@@ -45,8 +45,8 @@ pub fn features(channels: usize) -> usize {
 
 impl Grain {
     /// Of normalised `images`, all of one size; `None` without any.
-    pub fn fit(images: &[&Image]) -> Option<Self> {
-        let Image { height, width, channels, .. } = **images.first()?;
+    pub fn fit(images: &[Image]) -> Option<Self> {
+        let Image { height, width, channels, .. } = *images.first()?;
         let count = features(channels);
         // Sums of products, picture by picture: the same on any number of threads.
         let products = |planes: &[Vec<f32>]| {
@@ -104,8 +104,8 @@ impl Grain {
         Some(grain)
     }
 
-    /// How far the neighbourhood of each pixel of `image` is from good ones, `[H, W]`: as a squared Mahalanobis distance over the usual one there, or
-    /// by the [`Rarity`] of that on good pictures.
+    /// How far the neighbourhood of each pixel of `image` is from good ones, `[H, W]`: as a squared Mahalanobis distance over
+    /// the usual one there, or by the [`Rarity`] of that on good pictures.
     pub fn map(&self, image: &Image) -> Vec<f32> {
         let (mut planes, pixels) = (describe(image), image.height * image.width);
         for (plane, mean) in planes.iter_mut().zip(self.mean.chunks_exact(pixels)) {
@@ -209,7 +209,7 @@ mod tests {
     fn stains_and_rubbed_places_stand_out_where_they_are() {
         for channels in [1, 3] {
             let good: Vec<Image> = (1..9).map(|seed| surface(seed, 0.7, channels)).collect();
-            let grain = Grain::fit(&good[..5].iter().collect::<Vec<_>>()).unwrap();
+            let grain = Grain::fit(&good[..5]).unwrap();
             let usual = good[5..].iter().map(|image| peak(&grain.map(image)).2).sum::<f32>() / 3.0;
             assert_eq!(grain.mean.len(), features(channels) * 96 * 128);
             let (mut stained, mut rubbed) = (surface(20, 0.7, channels), surface(21, 0.7, channels));
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn good_neighbourhoods_have_the_distances_of_their_number() {
         let good: Vec<Image> = (1..5).map(|seed| surface(seed, 1.0, 1)).collect();
-        let grain = Grain::fit(&good.iter().collect::<Vec<_>>()).unwrap();
+        let grain = Grain::fit(&good).unwrap();
         let mean = |values: &[f32]| values.iter().map(|&v| f64::from(v)).sum::<f64>() / values.len() as f64;
         // The mean squared Mahalanobis distance of what the statistics were taken of is their dimension.
         let usual = mean(&grain.usual) / features(1) as f64;
@@ -257,7 +257,7 @@ mod tests {
             image
         };
         let good: Vec<Image> = (1..17).map(lit).collect();
-        let grain = Grain::fit(&good.iter().collect::<Vec<_>>()).unwrap();
+        let grain = Grain::fit(&good).unwrap();
         let map = grain.map(&lit(30));
         let mean = |inside: fn(usize) -> bool| {
             let (sum, count) = map
@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn a_value_that_others_determine_harms_nothing() {
         let flat = Image::filled(32, 32, 3, 0.5);
-        let grain = Grain::fit(&[&flat, &flat]).unwrap();
+        let grain = Grain::fit(&[flat.clone(), flat.clone()]).unwrap();
         assert!(grain.map(&flat).iter().all(|v| v.is_finite()));
     }
 

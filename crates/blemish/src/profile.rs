@@ -92,10 +92,13 @@ impl Profile {
             };
             images.par_iter().map(turned).collect::<Vec<_>>()
         });
+        let light = smooth_light();
         Self {
             images: images.len(),
             pose_correlation: mean_correlation(&thumbnails),
-            detail_correlation: mean_correlation(&thumbnails.into_iter().map(detail).collect::<Vec<_>>()),
+            detail_correlation: mean_correlation(
+                &thumbnails.into_iter().map(|t| detail(t, &light)).collect::<Vec<_>>(),
+            ),
             turned_correlation: turned.map(|thumbnails| mean_correlation(&thumbnails)),
             product_box,
             product_share: shares.iter().sum::<f64>() / shares.len().max(1) as f64,
@@ -189,9 +192,8 @@ fn thumbnail(image: &ByteImage) -> Vec<f64> {
     values
 }
 
-/// What is left of a thumbnail once the nearest products of polynomials of degree [`LIGHT`] along its sides are taken
-/// out, unit length.
-fn detail(mut thumbnail: Vec<f64>) -> Vec<f64> {
+/// Orthonormal thumbnails that smooth light is made of: products of polynomials of degree [`LIGHT`] along the sides.
+fn smooth_light() -> Vec<Vec<f64>> {
     // Orthonormal polynomials on the thumbnail's rows, which are its columns' too (Gram and Schmidt).
     let mut polynomials: Vec<Vec<f64>> = Vec::new();
     for degree in 0..=LIGHT {
@@ -204,12 +206,16 @@ fn detail(mut thumbnail: Vec<f64>) -> Vec<f64> {
         unit(&mut next);
         polynomials.push(next);
     }
-    for down in &polynomials {
-        for across in &polynomials {
-            let light: Vec<f64> = down.iter().flat_map(|d| across.iter().map(move |a| d * a)).collect();
-            let share = dot(&thumbnail, &light);
-            thumbnail.iter_mut().zip(&light).for_each(|(v, p)| *v -= share * p);
-        }
+    let product =
+        |down: &[f64], across: &[f64]| down.iter().flat_map(|d| across.iter().map(move |a| d * a)).collect();
+    polynomials.iter().flat_map(|down| polynomials.iter().map(|across| product(down, across))).collect()
+}
+
+/// What is left of a thumbnail once `light` is taken out, unit length.
+fn detail(mut thumbnail: Vec<f64>, light: &[Vec<f64>]) -> Vec<f64> {
+    for light in light {
+        let share = dot(&thumbnail, light);
+        thumbnail.iter_mut().zip(light).for_each(|(v, p)| *v -= share * p);
     }
     unit(&mut thumbnail);
     thumbnail

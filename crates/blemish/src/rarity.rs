@@ -57,7 +57,9 @@ impl Rarity {
         let height = |knot: usize| if knot > HALVINGS { RAREST } else { knot as f32 };
         let [low, high] = [self.knots[segment], self.knots[segment + 1]];
         let part = (value - low) / (high - low);
-        (height(segment) + part * (height(segment + 1) - height(segment))).max(0.0) / RAREST
+        let halvings = height(segment) + part * (height(segment + 1) - height(segment));
+        // Unlike `max` this keeps what is no number, which must not pass for usual.
+        if halvings < 0.0 { 0.0 } else { halvings / RAREST }
     }
 }
 
@@ -96,6 +98,7 @@ mod tests {
             let values: Vec<f32> = (-100..100i8).map(|v| rarity.of(f32::from(v) * 0.1)).collect();
             assert!(values.windows(2).all(|pair| pair[0] <= pair[1]), "{rarity:?}");
             assert!(values.iter().all(|v| v.is_finite()) && values[199] > 1.0);
+            assert!(rarity.of(f32::NAN).is_nan() && rarity.of(f32::INFINITY) > 1.0);
             assert_eq!(Rarity::from_knots(rarity.knots().to_vec()), Some(rarity));
         }
         assert_eq!(Rarity::from_knots(vec![0.0; Rarity::KNOTS]), None);

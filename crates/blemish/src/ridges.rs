@@ -37,13 +37,13 @@ pub struct Ridges {
 
 impl Ridges {
     /// Of `images`, all of one size; `None` without any.
-    pub fn fit(images: &[&Image]) -> Option<Self> {
+    pub fn fit(images: &[Image]) -> Option<Self> {
         let [height, width] = images.first().map(|image| [image.height, image.width])?;
         let (mut mean, mut square) = (vec![0.0; height * width], vec![0.0; height * width]);
         let count = images.len() as f32;
         // A few at a time: a map is as large as its picture.
         for some in images.chunks(8) {
-            for map in some.par_iter().map(|image| strength(image)).collect::<Vec<_>>() {
+            for map in some.par_iter().map(strength).collect::<Vec<_>>() {
                 for ((mean, square), v) in mean.iter_mut().zip(&mut square).zip(&map) {
                     *mean += v / count;
                     *square += v * v / count;
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn a_scratch_below_the_grain_stands_out_where_it_is() {
         let good: Vec<Image> = (1..9).map(|seed| surface(seed, 0.3)).collect();
-        let ridges = Ridges::fit(&good[..5].iter().collect::<Vec<_>>()).unwrap();
+        let ridges = Ridges::fit(&good[..5]).unwrap();
         let largest = |image: &Image| ridges.map(image).into_iter().fold(0.0, f32::max);
         let usual = good[5..].iter().map(largest).sum::<f32>() / 3.0;
         let map = ridges.map(&scratched(surface(20, 0.3)));

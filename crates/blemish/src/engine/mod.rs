@@ -230,57 +230,52 @@ impl Engine {
         wanted: &[Feature],
         output: Pixels<'_>,
     ) -> Vec<FeatureMap> {
+        self.with_workspace(|buffers| {
+            let (batch, MapShape { height, width, .. }) = (plan.batch, self.maps[0]);
+            let patch_size = self.config.patch_size;
+            let columns = width / patch_size;
+            let tokens = height / patch_size * columns;
+            let masked = mask.map(Masked::new);
+            embed::load(images, &mut buffers.maps[0], plan, patch_size, masked.as_ref());
+            self.embed.run(buffers, plan, &self.skip, &self.positions);
+            let visible = match &masked {
+                Some(masked) => {
+                    let dim = self.config.embed_dim;
+                    let x = buffers.x.take(masked.keep.len() * dim);
+                    for (x, &row) in x.chunks_exact_mut(dim).zip(&masked.keep) {
+                        x.copy_from_slice(&buffers.tokens[row * dim..][..dim]);
+                    }
+                    masked.keep.len() / batch
+                }
+                None => {
+                    std::mem::swap(&mut buffers.x, &mut buffers.tokens);
+                    tokens
+                }
+            };
+            let [blocks, visible] = [tokens, visible].map(|tokens| Blocks::new(batch, tokens));
+            self.encoder.run(buffers, visible);
+            let decoded = plan.decoded.finer(columns);
+            self.decoder.run(buffers, &self.encoder, (blocks, visible), masked.as_ref(), &decoded);
+
+            let mut maps = self.head_buffers(batch, wanted);
+            let residual = self.config.output == config::Output::Residual;
+            self.head.run(buffers, plan, residual, output, &mut maps);
+            wanted
+                .iter()
+                .map(|&feature| self.feature(buffers, feature, &mut maps, batch, masked.as_ref()))
+                .collect()
+        })
+    }
+
+    /// Calls `work` with the buffers of a pass that is over, or with new ones.
+    fn with_workspace<R: Send>(&self, work: impl FnOnce(&mut Workspace) -> R + Send) -> R {
         let idle = self.idle.lock().ok().and_then(|mut idle| idle.pop());
         let mut buffers = idle.unwrap_or_else(|| self.workspace());
         // On a thread of the pool from the start: else every parallel region would hand over to one and back.
-        let features = rayon::scope(|_| self.pass_in(&mut buffers, images, plan, mask, wanted, output));
+        let result = rayon::scope(|_| work(&mut buffers));
         if let Ok(mut idle) = self.idle.lock() {
             idle.push(buffers);
         }
-        features
-    }
-
-    fn pass_in(
-        &self,
-        buffers: &mut Workspace,
-        images: &[f32],
-        plan: &Plan<'_>,
-        mask: Option<&Mask>,
-        wanted: &[Feature],
-        output: Pixels<'_>,
-    ) -> Vec<FeatureMap> {
-        let (batch, MapShape { height, width, .. }) = (plan.batch, self.maps[0]);
-        let patch_size = self.config.patch_size;
-        let columns = width / patch_size;
-        let tokens = height / patch_size * columns;
-        let masked = mask.map(Masked::new);
-        embed::load(images, &mut buffers.maps[0], plan, patch_size, masked.as_ref());
-        self.embed.run(buffers, plan, &self.skip, &self.positions);
-        let visible = match &masked {
-            Some(masked) => {
-                let dim = self.config.embed_dim;
-                let x = buffers.x.take(masked.keep.len() * dim);
-                for (x, &row) in x.chunks_exact_mut(dim).zip(&masked.keep) {
-                    x.copy_from_slice(&buffers.tokens[row * dim..][..dim]);
-                }
-                masked.keep.len() / batch
-            }
-            None => {
-                std::mem::swap(&mut buffers.x, &mut buffers.tokens);
-                tokens
-            }
-        };
-        let [blocks, visible] = [tokens, visible].map(|tokens| Blocks::new(batch, tokens));
-        self.encoder.run(buffers, visible);
-        let decoded = plan.decoded.finer(columns);
-        self.decoder.run(buffers, &self.encoder, (blocks, visible), masked.as_ref(), &decoded);
-
-        let mut maps = self.head_buffers(batch, wanted);
-        let residual = self.config.output == config::Output::Residual;
-        self.head.run(buffers, plan, residual, output, &mut maps);
-        wanted
-            .iter()
-            .map(|&feature| self.feature(buffers, feature, &mut maps, batch, masked.as_ref()))
-            .collect()
+        result
     }
 }

@@ -202,9 +202,10 @@ pub fn read_tensors(path: &Path) -> Result<(String, Weights)> {
     let mut file = File::open(path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();
     let mut header = [0; 8];
-    if file.read(&mut header).map_err(failed)? < header.len() {
+    if size < header.len() as u64 {
         return Err(bad("is not a model file: shorter than its header".to_owned()));
     }
+    file.read_exact(&mut header).map_err(failed)?;
     let header = u64::from_le_bytes(header);
     if header > MAX_HEADER {
         return Err(bad("is not a blemish model file: its header is too large".to_owned()));

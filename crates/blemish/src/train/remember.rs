@@ -38,7 +38,7 @@ pub fn folds<'a>(config: &RunConfig, data: &'a TrainingData) -> Vec<Fold<'a>> {
     let count = if data.train.len() >= 2 * FOLDS { FOLDS } else { 0 };
     let fold = |i| {
         let (seen, unseen) = split(&data.train, i);
-        Fold { surface: learn_surface(config, &normalised(config, &seen)), seen, unseen }
+        Fold { surface: learn_surface(config, &seen), seen, unseen }
     };
     (0..count).map(fold).collect()
 }
@@ -118,7 +118,7 @@ pub fn good_scores(detector: &Detector, data: &TrainingData, folds: &[Fold]) -> 
     let mut scores = scored(detector, &data.holdout.iter().collect::<Vec<_>>())?;
     for Fold { seen, surface, unseen } in folds.iter().filter(|_| !network) {
         // One memory at a time: it is large. In the final units, so that scores can be compared.
-        let memory = learn_memory(config, &normalised(config, seen));
+        let memory = learn_memory(config, seen);
         let learnt = Normal { memory, ..surface.clone() }.measured_as(normal);
         let fold = Detector::new(config.clone(), detector.model().clone());
         scores.extend(scored(&fold.with_calibration(learnt, Vec::new()), unseen)?);
@@ -159,21 +159,24 @@ fn kept(config: &RunConfig) -> [bool; 3] {
 
 /// What `images` teach the parts that are kept, in units of 1.
 fn learn(config: &RunConfig, images: &[&ByteImage]) -> Normal {
-    let images = normalised(config, images);
-    Normal { memory: learn_memory(config, &images), ..learn_surface(config, &images) }
+    Normal { memory: learn_memory(config, images), ..learn_surface(config, images) }
 }
 
-/// What normalised `images` teach the memory, if one is kept.
-fn learn_memory(config: &RunConfig, images: &[Image]) -> Option<Memory> {
+/// What `images` teach the memory, if one is kept.
+fn learn_memory(config: &RunConfig, images: &[&ByteImage]) -> Option<Memory> {
     let [memory, ..] = kept(config);
-    memory.then(|| Memory::fit(images, &config.score.memory)).flatten()
+    memory.then(|| Memory::fit(&normalised(config, images), &config.score.memory)).flatten()
 }
 
-/// What normalised `images` teach ridges and grain, as far as they are kept.
-fn learn_surface(config: &RunConfig, images: &[Image]) -> Normal {
+/// What `images` teach ridges and grain, as far as they are kept.
+fn learn_surface(config: &RunConfig, images: &[&ByteImage]) -> Normal {
     let [_, ridges, grain] = kept(config);
+    if !ridges && !grain {
+        return Normal::default();
+    }
     let step = images.len().div_ceil(SURFACES).max(1);
-    let some: Vec<&Image> = images.iter().step_by(step).collect();
+    let some: Vec<&ByteImage> = images.iter().step_by(step).copied().collect();
+    let some = normalised(config, &some);
     let ridges = ridges.then(|| Ridges::fit(&some)).flatten();
     let grain = grain.then(|| Grain::fit(&some)).flatten();
     Normal { ridges, grain, ..Normal::default() }

@@ -162,7 +162,7 @@ fn held_out(images: usize, share: f64) -> usize {
 }
 
 /// Defective validation images that are made, as far as [`MOST_COPIES`] allows: fewer would leave the choice of checkpoint
-/// and of what is heard to chance.
+/// and of the threshold `val` to chance.
 const DEFECTIVE: usize = 64;
 /// Most defective copies of one held-out image.
 const MOST_COPIES: usize = 4;
