@@ -16,6 +16,9 @@ NAMES = {
     "torch_f32": "PyTorch f32", "torch_bf16": "PyTorch bf16", "torch_compile": "torch.compile",
     "onnxruntime_f32": "ONNX Runtime f32", "openvino_default": "OpenVINO default", "openvino_f32": "OpenVINO f32",
 }
+F32 = {"scoring": "f32", "training": "f32"}
+# Peers that compute as we do in a precision.
+ALIKE = {"f32": [name for name in NAMES if name not in ROUNDED], "bf16": ROUNDED}
 LATENCY = {
     "torch_f32": Target(must=0.45), "onnxruntime_f32": Target(must=0.9), "openvino_f32": Target(must=0.9),
     "openvino_default": Target(aim=1.0),
@@ -94,7 +97,8 @@ class Models:
     def preset(self, preset: str, all_batches: bool) -> None:
         folder = self.folder / preset
         loaded = self.ours.ask("load", folder=folder)
-        flops, fastest = loaded["flops"], loaded["fastest"]
+        flops, scoring, training = (loaded[key] for key in ("flops", "scoring", "training"))
+        self.ours.ask("load", folder=folder, **F32)
         for child in self.peers.values():
             child.send("load", folder=folder)
         for name, child in list(self.peers.items()):
@@ -103,29 +107,38 @@ class Models:
             except Missing as reason:
                 self.drop(name, reason)
         exact = self.compare(preset)
-        if fastest != "f32":
-            like = [name for name in NAMES if name not in ROUNDED]
-            self.passes_and_steps(preset, "f32", like, ["torch_f32"], flops, all_batches)
+        # In the precisions of the peers, then in what this machine's user gets unasked, for which the targets are set.
+        for precision, like in ALIKE.items():
+            if scoring != precision:
+                self.ours.ask("load", folder=folder, scoring=precision, training="f32")
+                self.rounded(preset, exact, precision)
+                self.passes(preset, precision, like, flops, default=False)
+        if training != "f32":
+            self.steps(preset, "f32", ["torch_f32"], flops, all_batches, default=False)
+        self.ours.ask("load", folder=folder, **F32)
         self.masked(preset)
-        self.ours.ask("load", folder=folder, precision=fastest)
-        self.rounded(preset, exact, fastest)
-        self.passes_and_steps(preset, f"{fastest} (default)", list(NAMES), list(TRAINING), flops, all_batches)
+        self.ours.ask("load", folder=folder)
+        self.rounded(preset, exact, scoring)
+        self.passes(preset, scoring, list(NAMES), flops, default=True)
+        self.steps(preset, training, list(TRAINING), flops, all_batches, default=True)
+        self.report()
 
-    def passes_and_steps(self, preset: str, precision: str, names: list[str], learners: list[str], flops: int, all_batches: bool) -> None:
-        """In one precision. Targets are those of what this machine's user gets unasked."""
-        default = "default" in precision
+    def passes(self, preset: str, precision: str, names: list[str], flops: int, default: bool) -> None:
+        precision += " (default)" if default else ""
         for batch in self.plan.inference_batches:
             targets = (LATENCY if batch == 1 else THROUGHPUT) if default else {}
             what = f"{preset}, one image, {precision}" if batch == 1 else f"{preset}, {batch} images, {precision}"
             self.inference += self.rows(what, "forward", batch, names, targets, flops * batch)
+
+    def steps(self, preset: str, precision: str, names: list[str], flops: int, all_batches: bool, default: bool) -> None:
+        precision += " (default)" if default else ""
         for batch in self.plan.training_batches if all_batches else self.plan.training_batches[:1]:
             what = f"{preset}, training step of {batch}, {precision}"
             # One learner at a time: three of `diyt` at once do not fit into 24 GiB. Backward is twice forward.
-            for name in [name for name in learners if name in self.peers]:
+            for name in [name for name in names if name in self.peers]:
                 targets = TRAINING if default else {}
                 self.training += self.rows(what, "step", batch, [name], targets, 3 * flops * batch)
                 self.peers[name].ask("forget")
-        self.report()
 
     def output(self, preset: str, name: str) -> array | None:
         """What a pass of ours ("blemish") or of a peer gives."""
@@ -193,8 +206,8 @@ class Models:
                       table(headings, self.agreement) if self.agreement else "No peer is installed.", note_out)
         peaks = ", ".join(f"{peak / 1e9:.0f} GFLOP/s with {n} thread(s)" for n, peak in self.peaks.items())
         self.page.rows("Matrix product", self.products, f"f32, the product's own kernel: {peaks}. This is the peak that shares refer to.")
-        self.page.rows("Inference", self.inference, "Unmasked pass, from the batch in memory to the outputs in memory. Targets are set against the default precision of this "
-                       "machine; where that is bf16, its scores were shown to move less than 0.002 (DESIGN.md), and f32 stands beside f32 too.")
+        self.page.rows("Inference", self.inference, "Unmasked pass, from the batch in memory to the outputs in memory. Targets are set against what this machine's user gets "
+                       "unasked; where factors are rounded for it, scores were shown to move less than 0.002 (DESIGN.md). Like stands beside like too.")
         self.page.rows("Masked scoring", self.masks, "The detector's scoring in all: normalisation, passes, map, smoothing.")
         self.page.rows("Training", self.training,
                        "Forward, loss (light: repair, MSE and focal; diyt: MSE), backward, clipping, AdamW; PyTorch's is fused. "

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use blemish::config::{Precision, Preset};
+use blemish::config::{Arithmetic, Precision, Preset};
 use serde::Deserialize;
 
 /// One line of standard input.
@@ -49,9 +49,12 @@ pub enum Command {
     Load {
         /// Where from.
         folder: PathBuf,
-        /// What scoring and training multiply in from then on.
-        #[serde(default)]
-        precision: Precision,
+        /// What scoring multiplies in from then on; absent: what this machine does fastest.
+        #[serde(default = "Arithmetic::fastest")]
+        scoring: Arithmetic,
+        /// What training does; absent: likewise.
+        #[serde(default = "Precision::fastest")]
+        training: Precision,
     },
     /// Unmasked forward passes.
     Forward {

@@ -23,12 +23,14 @@ pub fn run() {
         let at = folder.join(preset);
         ask(json!({ "op": "prepare", "folder": at, "preset": preset, "channels": channels,
             "image_size": [64, 64], "images": 2 }));
-        ask(json!({ "op": "load", "folder": at, "precision": "bf16" }));
-        timed(&ask(json!({ "op": "forward", "batch": 1, "repeats": 1 })), 1);
+        for (scoring, training) in [("f32", "f32"), ("bf16", "bf16"), ("int8", "bf16")] {
+            ask(json!({ "op": "load", "folder": at, "scoring": scoring, "training": training }));
+            timed(&ask(json!({ "op": "forward", "batch": 1, "repeats": 1 })), 1);
+        }
         timed(&ask(json!({ "op": "step", "batch": 1, "repeats": 1 })), 1);
         let loaded = ask(json!({ "op": "load", "folder": at }));
         timed(&loaded, 1);
-        assert!(loaded["flops"].as_u64() > Some(0) && loaded["fastest"].is_string());
+        assert!(loaded["flops"].as_u64() > Some(0) && loaded["scoring"].is_string());
         let output = at.join("output.f32");
         timed(&ask(json!({ "op": "forward", "batch": 2, "repeats": 2, "output": output })), 2);
         let values = 2 * 64 * 64 * (channels + usize::from(preset == "light"));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use blemish::Device;
-use blemish::config::{MapKind, Precision, RunConfig};
+use blemish::config::{Arithmetic, MapKind, Precision, RunConfig};
 use blemish::data::{DecodeOptions, Image, Picture, decode_bytes, images_in};
 use blemish::format::ModelFile;
 use blemish::kernels::matmul::matmul;
@@ -55,7 +55,7 @@ impl Bench {
                 inputs::maps(&folder, count, size);
                 json!({})
             }
-            Command::Load { folder, precision } => self.load(&folder, precision),
+            Command::Load { folder, scoring, training } => self.load(&folder, scoring, training),
             Command::Forward { batch, repeats, output } => {
                 let answer = self.loaded().forward(batch, repeats);
                 if let Some(path) = output {
@@ -78,12 +78,12 @@ impl Bench {
         }
     }
 
-    fn load(&mut self, folder: &Path, precision: Precision) -> Value {
+    fn load(&mut self, folder: &Path, scoring: Arithmetic, training: Precision) -> Value {
         self.loaded = None;
         let model = folder.join(MODEL);
         let time = seconds(1, || {
             self.loaded = Some(Loaded {
-                detector: load(&model, precision),
+                detector: load(&model, scoring, training),
                 training: None,
                 input: Vec::new(),
                 target: Vec::new(),
@@ -98,7 +98,8 @@ impl Bench {
         json!({
             "seconds": time,
             "flops": model.flops(),
-            "fastest": Precision::fastest(),
+            "scoring": scoring,
+            "training": training,
             "parameters": model.parameter_count(),
             "config": loaded.detector.config(),
         })
@@ -218,9 +219,9 @@ impl Loaded {
     }
 }
 
-fn load(path: &Path, precision: Precision) -> Detector {
+fn load(path: &Path, scoring: Arithmetic, training: Precision) -> Detector {
     let mut file = ModelFile::load(path).unwrap();
-    (file.config.score.precision, file.config.train.precision) = (Some(precision), Some(precision));
+    (file.config.score.precision, file.config.train.precision) = (Some(scoring), Some(training));
     from_file(file)
 }
 

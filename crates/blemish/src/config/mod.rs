@@ -19,7 +19,7 @@ pub use self::data::{Align, DataConfig, Fit};
 pub use self::model::{
     AggregationKeys, Head, MaskConfig, MaskStrategy, ModelConfig, Norm, Output, PatchEmbed, Sinusoid,
 };
-pub use self::score::{Calibration, MapKind, Reduce, ScoreConfig, ThresholdRule};
+pub use self::score::{Arithmetic, Calibration, MapKind, Reduce, ScoreConfig, ThresholdRule};
 pub use self::train::{Pose, Precision, StageConfig, Task, TrainConfig};
 pub use crate::augment::{DefectConfig, GeometricConfig, Normalize, PhotometricConfig};
 use crate::data::Border;
@@ -178,9 +178,8 @@ impl RunConfig {
             let others = [memory.keep, *ridges, *grain].contains(&Keep::Always);
             self.score.network = if others { Keep::Never } else { Keep::Always };
         }
-        for precision in [&mut self.score.precision, &mut self.train.precision] {
-            precision.get_or_insert_with(Precision::fastest);
-        }
+        self.score.precision.get_or_insert_with(Arithmetic::fastest);
+        self.train.precision.get_or_insert_with(Precision::fastest);
         if self.score.memory.scales.is_empty() {
             let [height, width] = self.input_size();
             self.score.memory.scales = vec![MemoryConfig::scale_for(((height * width) as f64).sqrt())];

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ModelConfig, Precision, require};
+use super::{ModelConfig, require};
 use crate::error::Result;
+pub use crate::kernels::precision::Arithmetic;
 use crate::memory::{Keep, MemoryConfig};
 
 /// From anomaly map to verdict.
@@ -16,10 +17,11 @@ pub struct ScoreConfig {
     /// of about two rows; a patch is judged in one pass, which sees the band beside it and not its own. Training hides as
     /// much where `mask.mask_ratio` is 1 - 1 / K.
     pub passes: usize,
-    /// What the network's products are computed in on a CPU: `f32`, or `bf16`, which is faster on a CPU with
-    /// AVX512-BF16 and slower on others; they round alike, so scores do not depend on the machine. Absent: what the
-    /// machine that trains does best.
-    pub precision: Option<Precision>,
+    /// What the network's products are computed in on a CPU: `f32`; `bf16`, which is faster on a CPU with AVX512-BF16; or
+    /// `int8`, the tokens' linear maps in 8-bit integers and all else in bf16, fastest where there is AVX512-VNNI too. On
+    /// other CPUs they are slower, but round alike, so scores do not depend on the machine. Absent: what the machine that
+    /// trains does best.
+    pub precision: Option<Arithmetic>,
     /// Standard deviation of the Gaussian that smooths the map, pixels; 0: none.
     pub smooth_sigma: f64,
     /// How a map becomes a score.

@@ -1,8 +1,9 @@
 //! The parts of a transformer layer, on the rows of one block of tokens.
 
 use super::attention::{Heads, Sequence};
+use super::linear::TokenLinear;
 use super::rows::{Norm, gelu_rows};
-use super::{Linear, Precision, Reader};
+use super::{Arithmetic, Reader};
 use crate::config;
 use crate::kernels::scratch;
 
@@ -13,8 +14,8 @@ pub struct Source<'a> {
     pub reader: Reader<'a>,
     /// The kind of norm.
     pub norm: config::Norm,
-    /// The precision of the products.
-    pub precision: Precision,
+    /// What is multiplied in.
+    pub arithmetic: Arithmetic,
 }
 
 impl Source<'_> {
@@ -28,7 +29,7 @@ impl Source<'_> {
 #[derive(Debug)]
 pub struct Projection {
     norm: Norm,
-    qkv: Linear,
+    qkv: TokenLinear,
     heads: Heads,
 }
 
@@ -38,7 +39,7 @@ impl Projection {
         let width = heads.width();
         let qkv = from.reader.dense(&format!("{attn}.qkv"), width, 3 * width)?;
         let qkv = qkv.after(from.reader.scale(norm, width)?).scaled(0..width, Source::query_scale(heads));
-        Ok(Self { norm: Norm::read(from.reader, from.norm, norm)?, qkv: qkv.pack(from.precision), heads })
+        Ok(Self { norm: Norm::read(from.reader, from.norm, norm)?, qkv: qkv.pack(from.arithmetic), heads })
     }
 
     /// Queries of the rows `x`, and their packed keys and values.
@@ -60,7 +61,7 @@ impl Projection {
 #[derive(Debug)]
 pub struct Query {
     norm: Norm,
-    q: Linear,
+    q: TokenLinear,
     width: usize,
 }
 
@@ -70,7 +71,7 @@ impl Query {
         let width = heads.width();
         let q = from.reader.dense(&format!("{attn}.q"), width, width)?;
         let q = q.after(from.reader.scale(norm, width)?).scaled(0..width, Source::query_scale(heads));
-        Ok(Self { norm: Norm::read(from.reader, from.norm, norm)?, q: q.pack(from.precision), width })
+        Ok(Self { norm: Norm::read(from.reader, from.norm, norm)?, q: q.pack(from.arithmetic), width })
     }
 
     /// Queries of the rows `x`.
@@ -86,14 +87,14 @@ impl Query {
 #[derive(Debug)]
 pub struct Attend {
     heads: Heads,
-    proj: Linear,
+    proj: TokenLinear,
 }
 
 impl Attend {
     /// Reads the projection.
     pub fn read(from: Source<'_>, attn: &str, heads: Heads) -> Result<Self, String> {
         let width = heads.width();
-        let proj = from.reader.dense(&format!("{attn}.proj"), width, width)?.pack(from.precision);
+        let proj = from.reader.dense(&format!("{attn}.proj"), width, width)?.pack(from.arithmetic);
         Ok(Self { heads, proj })
     }
 
@@ -110,8 +111,8 @@ impl Attend {
 #[derive(Debug)]
 pub struct Mlp {
     norm: Norm,
-    fc1: Linear,
-    fc2: Linear,
+    fc1: TokenLinear,
+    fc2: TokenLinear,
     width: usize,
 }
 
@@ -126,8 +127,8 @@ impl Mlp {
         let fc1 = from.reader.dense(&format!("{mlp}.fc1"), width, hidden)?;
         Ok(Self {
             norm: Norm::read(from.reader, from.norm, norm)?,
-            fc1: fc1.after(from.reader.scale(norm, width)?).pack(from.precision),
-            fc2: from.reader.dense(&format!("{mlp}.fc2"), hidden, width)?.pack(from.precision),
+            fc1: fc1.after(from.reader.scale(norm, width)?).pack(from.arithmetic),
+            fc2: from.reader.dense(&format!("{mlp}.fc2"), hidden, width)?.pack(from.arithmetic),
             width,
         })
     }
@@ -149,7 +150,7 @@ impl Mlp {
 #[derive(Debug)]
 pub struct Normed {
     norm: Norm,
-    linear: Linear,
+    linear: TokenLinear,
     width: usize,
 }
 
@@ -164,7 +165,7 @@ impl Normed {
         let dense = from.reader.dense(linear, width, outputs)?.after(from.reader.scale(norm, width)?);
         Ok(Self {
             norm: Norm::read(from.reader, from.norm, norm)?,
-            linear: dense.pack(from.precision),
+            linear: dense.pack(from.arithmetic),
             width,
         })
     }

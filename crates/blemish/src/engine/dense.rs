@@ -1,6 +1,8 @@
 //! Linear maps before they are packed: read by name, and multiplied together where nothing lies between them.
 
-use super::{Linear, Precision};
+use super::linear::TokenLinear;
+use super::{Arithmetic, Linear, Precision};
+use crate::kernels::int8::Linear8;
 use crate::kernels::matmul::matmul;
 use crate::kernels::panels::Matrix;
 use crate::kernels::product::Init;
@@ -93,10 +95,13 @@ impl Dense {
         self
     }
 
-    /// Packs it, for contiguous rows.
-    pub fn pack(self, precision: Precision) -> Linear {
+    /// Packs it, for rows of tokens.
+    pub fn pack(self, arithmetic: Arithmetic) -> TokenLinear {
         let inputs = self.w.len() / self.bias.len();
-        self.pack_for(precision.where_even(&[inputs]))
+        if arithmetic == Arithmetic::Int8 && inputs.is_multiple_of(4) {
+            return TokenLinear::Int8(Linear8::new(&self.w, self.bias));
+        }
+        TokenLinear::Float(self.pack_for(arithmetic.of_maps().where_even(&[inputs])))
     }
 
     /// Packs it, for rows that the precision allows.

@@ -3,11 +3,12 @@
 
 use rayon::prelude::*;
 
+use super::Workspace;
 use super::attention::{Heads, Sequence};
 use super::blocks::{Attend, Mlp, Normed, Projection, Source};
 use super::dense::Dense;
+use super::linear::TokenLinear;
 use super::task::{Blocks, each};
-use super::{Linear, Workspace};
 use crate::config::ModelConfig;
 use crate::kernels::aligned::Aligned;
 use crate::kernels::scratch;
@@ -23,7 +24,7 @@ pub struct Encoder {
     /// The final norm and the map to the decoder's width.
     out: Normed,
     /// For each decoder layer, the taps to its keys and values: the aggregation is linear, and so are they.
-    cross: Vec<Linear>,
+    cross: Vec<TokenLinear>,
     cross_heads: Heads,
     /// Keys and values of hidden places, packed as a block of one token, for each decoder layer.
     hidden: Vec<Aligned>,
@@ -40,8 +41,8 @@ impl Encoder {
     /// Reads it.
     pub fn read(from: Source<'_>, config: &ModelConfig) -> Result<Self, String> {
         let (dim, decoder_dim) = (config.embed_dim, config.decoder_embed_dim);
-        let heads = Heads::new(config.num_heads, dim, from.precision);
-        let cross_heads = Heads::new(config.decoder_num_heads, decoder_dim, from.precision);
+        let heads = Heads::new(config.num_heads, dim, from.arithmetic.of_maps());
+        let cross_heads = Heads::new(config.decoder_num_heads, decoder_dim, from.arithmetic.of_maps());
         let layer = |i: usize| -> Result<Layer, String> {
             let name = |part: &str| format!("encoder.{i}.{part}");
             Ok(Layer {
@@ -71,7 +72,7 @@ impl Encoder {
                     packed
                 })
                 .collect(),
-            cross: cross.into_iter().map(|dense| dense.pack(from.precision)).collect(),
+            cross: cross.into_iter().map(|dense| dense.pack(from.arithmetic)).collect(),
             cross_heads,
         })
     }

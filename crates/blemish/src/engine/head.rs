@@ -62,7 +62,7 @@ impl Head {
             let (map, channels) = (maps[at + 1], maps[at + 1].channels);
             Ok(Level {
                 fuse: Conv::new(fuse.pack_for(map.precision), map, (0, channels), 1),
-                up: up.pack(from.precision),
+                up: up.pack_for(map.precision),
             })
         };
         Ok(Self::Pyramid { first, levels: (0..dims.len()).map(level).collect::<Result<_, _>>()? })

@@ -3,6 +3,7 @@
 use super::Precision;
 use crate::kernels::aligned::Aligned;
 use crate::kernels::bf16::row_pairs;
+use crate::kernels::int8::{Linear8, Write};
 use crate::kernels::panels::{Matrix, Panels, pack};
 use crate::kernels::product::{Init, Product, Segment};
 use crate::kernels::simd;
@@ -109,6 +110,41 @@ impl Linear {
         let panels = Panels::new(&self.packed, self.precision.depth(self.inputs), self.outputs);
         let (x_line, x_row, x_k) = (line, row, 1);
         Product { x: data, x_line, x_row, x_k, segments, panels, init, lines, rows, out, out_line, out_row }
+    }
+}
+
+/// `x W + b` for rows of tokens.
+#[derive(Debug)]
+pub enum TokenLinear {
+    /// In floats.
+    Float(Linear),
+    /// In 8-bit integers.
+    Int8(Linear8),
+}
+
+impl TokenLinear {
+    /// Columns of the output.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Self::Float(linear) => linear.outputs(),
+            Self::Int8(linear) => linear.outputs(),
+        }
+    }
+
+    /// `out = x W + b` for contiguous rows.
+    pub fn rows(&self, x: &[f32], out: &mut [f32]) {
+        match self {
+            Self::Float(linear) => linear.rows(x, out),
+            Self::Int8(linear) => linear.rows(x, Write::Set, out),
+        }
+    }
+
+    /// `out += x W + b` for contiguous rows.
+    pub fn add_rows(&self, x: &[f32], out: &mut [f32]) {
+        match self {
+            Self::Float(linear) => linear.add_rows(x, out),
+            Self::Int8(linear) => linear.rows(x, Write::Add, out),
+        }
     }
 }
 

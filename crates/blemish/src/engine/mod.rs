@@ -45,7 +45,7 @@ use self::plan::Plan;
 use self::task::{Blocks, alone};
 use crate::config::{self, ModelConfig, PatchEmbed};
 use crate::kernels::aligned::Aligned;
-pub use crate::kernels::precision::Precision;
+pub use crate::kernels::precision::{Arithmetic, Precision};
 use crate::model::pos_embed::sinusoid_values;
 use crate::model::{Mask, Weights};
 
@@ -125,9 +125,10 @@ impl Engine {
         [height, width]: [usize; 2],
         channels: usize,
         weights: &Weights,
-        precision: Precision,
+        arithmetic: Arithmetic,
     ) -> Result<Self, String> {
-        let from = Source { reader: Reader::new(weights), norm: config.norm, precision };
+        let from = Source { reader: Reader::new(weights), norm: config.norm, arithmetic };
+        let precision = arithmetic.of_maps();
         let stem = config.patch_embed == PatchEmbed::ConvStem;
         let pyramid = config.head == config::Head::Pyramid;
         let dims: &[usize] = if stem || pyramid { &config.stem_dims } else { &[] };

@@ -20,6 +20,7 @@ pub mod buffers;
 pub mod conv;
 pub mod conv_gradient;
 pub mod dyt;
+pub mod int8;
 pub mod linear;
 pub mod losses;
 pub mod math;

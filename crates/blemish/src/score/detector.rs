@@ -75,12 +75,12 @@ impl Detector {
     pub fn from_file(file: ModelFile, device: &Device) -> Result<Self, String> {
         let channels = file.config.data.channels.ok_or("data.channels is not set")?;
         let model = Mae::unset(&file.config.model, file.config.input_size(), channels, device);
-        let precision = file.config.score.precision.unwrap_or_default();
+        let arithmetic = file.config.score.precision.unwrap_or_default();
         // Packed at once where it is needed, else when it is asked for.
         let scorer = if file.normal.looked_at(&file.config.score)[0] {
-            Scorer::load(model, file.weights, precision)?
+            Scorer::load(model, file.weights, arithmetic)?
         } else {
-            Scorer::new(model.with_weights(file.weights)?, precision)
+            Scorer::new(model.with_weights(file.weights)?, arithmetic)
         };
         Ok(Self {
             model: scorer,

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{Tensor, TensorData};
 
-use crate::config::Precision;
+use crate::config::Arithmetic;
 use crate::engine::{Engine, Output};
 use crate::model::{Complementary, Mae, Mask, Reconstruction, Weights};
 
@@ -13,7 +13,7 @@ use crate::model::{Complementary, Mae, Mask, Reconstruction, Weights};
 #[derive(Clone, Debug)]
 pub struct Scorer {
     model: Mae,
-    precision: Precision,
+    arithmetic: Arithmetic,
     engine: Arc<OnceLock<Option<Engine>>>,
 }
 
@@ -22,20 +22,20 @@ impl Scorer {
     ///
     /// # Errors
     /// A sentence that names the parameter that does not fit.
-    pub fn load(unset: Mae, weights: Weights, precision: Precision) -> Result<Self, String> {
+    pub fn load(unset: Mae, weights: Weights, arithmetic: Arithmetic) -> Result<Self, String> {
         // Packed before the model takes the weights: a copy less.
-        let engine = unset.is_on_cpu().then(|| engine(&unset, &weights, precision)).transpose()?;
-        Ok(Self { model: unset.with_weights(weights)?, precision, engine: Arc::new(engine.into()) })
+        let engine = unset.is_on_cpu().then(|| engine(&unset, &weights, arithmetic)).transpose()?;
+        Ok(Self { model: unset.with_weights(weights)?, arithmetic, engine: Arc::new(engine.into()) })
     }
 
-    /// Scores with `model`, which needs no gradients; `precision` is that of the engine.
-    pub fn new(model: Mae, precision: Precision) -> Self {
-        Self { model, precision, engine: Arc::default() }
+    /// Scores with `model`, which needs no gradients; `arithmetic` is that of the engine.
+    pub fn new(model: Mae, arithmetic: Arithmetic) -> Self {
+        Self { model, arithmetic, engine: Arc::default() }
     }
 
     /// The engine, where the model lives on a CPU.
     pub fn engine(&self) -> Option<&Engine> {
-        let engine = || engine(&self.model, &self.model.weights(), self.precision).ok();
+        let engine = || engine(&self.model, &self.model.weights(), self.arithmetic).ok();
         self.engine.get_or_init(|| self.model.is_on_cpu().then(engine).flatten()).as_ref()
     }
 
@@ -78,8 +78,8 @@ impl Scorer {
     }
 }
 
-fn engine(model: &Mae, weights: &Weights, precision: Precision) -> Result<Engine, String> {
-    Engine::new(model.config(), model.image_size(), model.channels(), weights, precision)
+fn engine(model: &Mae, weights: &Weights, arithmetic: Arithmetic) -> Result<Engine, String> {
+    Engine::new(model.config(), model.image_size(), model.channels(), weights, arithmetic)
 }
 
 impl Deref for Scorer {
@@ -108,7 +108,7 @@ mod tests {
             let model = Mae::new(&config, [112, 80], 3, rng, &Device::flex());
             let model =
                 model.update(|_, values| values.iter_mut().for_each(|v| *v += rng.random_range(-0.1..0.1)));
-            let scorer = Scorer::new(model, Precision::F32);
+            let scorer = Scorer::new(model, Arithmetic::F32);
             let values: Vec<f32> = (0..112 * 80 * 3).map(|_| rng.random()).collect();
             let image = Tensor::from_data(TensorData::new(values, [1, 112, 80, 3]), &Device::flex());
             let parts = Complementary::bands([7, 5], 4);

@@ -4,7 +4,7 @@ use blemish::config::{
     AggregationKeys, Head, MaskConfig, MaskStrategy, ModelConfig, Norm, PatchEmbed, Preset, RunConfig,
     Sinusoid,
 };
-use blemish::engine::{Engine, Feature, Output, Precision};
+use blemish::engine::{Arithmetic, Engine, Feature, Output};
 use blemish::format::{ImportOptions, import_pytorch};
 use blemish::model::{Complementary, Mae, Mask};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -17,9 +17,9 @@ use crate::parity_model::{LIGHT, light, mask};
 /// How far 32-bit results may be off, relative to the largest value.
 const CLOSE: f32 = 1e-5;
 
-fn engine(model: &Mae, precision: Precision) -> Engine {
+fn engine(model: &Mae, arithmetic: Arithmetic) -> Engine {
     let weights = model.weights();
-    Engine::new(model.config(), model.image_size(), model.channels(), &weights, precision).unwrap()
+    Engine::new(model.config(), model.image_size(), model.channels(), &weights, arithmetic).unwrap()
 }
 
 fn images(model: &Mae, batch: usize, seed: u64) -> Vec<f32> {
@@ -99,7 +99,7 @@ fn fixtures() {
     for name in LIGHT {
         let fixture = Fixture::open(name);
         let model = light(&fixture);
-        let engine = engine(&model, Precision::F32);
+        let engine = engine(&model, Arithmetic::F32);
         let mask = mask(&fixture, &model);
         let images = images(&model, mask.batch(), 1);
         agrees(name, &model, &engine, &images, None, CLOSE);
@@ -111,7 +111,7 @@ fn fixtures() {
     let (size, rng) = (file.config.data.image_size, &mut ChaCha8Rng::seed_from_u64(0));
     let model =
         Mae::new(&file.config.model, size, 3, rng, &Device::flex()).with_weights(file.weights).unwrap();
-    let (engine, images) = (engine(&model, Precision::F32), images(&model, 2, 2));
+    let (engine, images) = (engine(&model, Arithmetic::F32), images(&model, 2, 2));
     agrees("diyt", &model, &engine, &images, None, CLOSE);
 }
 
@@ -120,7 +120,7 @@ fn every_kind_of_model_size_and_batch() {
     for (name, config) in configurations() {
         for (image_size, channels) in [([48, 80], 1), ([112, 144], 3)] {
             let model = random_model(&config, image_size, channels, 1);
-            let engine = engine(&model, Precision::F32);
+            let engine = engine(&model, Arithmetic::F32);
             let grid = image_size.map(|s| s / config.patch_size);
             // Batches that grow and shrink: buffers are used again.
             for batch in [1, 3, 2] {
@@ -136,17 +136,23 @@ fn every_kind_of_model_size_and_batch() {
 }
 
 #[test]
-fn bf16_stays_near() {
-    for (name, config) in configurations() {
-        let model = random_model(&config, [112, 144], 2, 5);
-        let engine = engine(&model, Precision::Bf16);
-        let images = images(&model, 2, 5);
-        let settings = RunConfig::preset(Preset::Light).mask;
-        let grid = [112, 144].map(|s| s / config.patch_size);
-        let mask = Mask::draw(&settings, grid, 2, &mut ChaCha8Rng::seed_from_u64(7));
-        for mask in [None, Some(&mask)] {
-            agrees(&format!("bf16, {name}"), &model, &engine, &images, mask, 2e-2);
+fn rounded_factors_stay_near() {
+    for (arithmetic, tolerance) in [(Arithmetic::Bf16, 2e-2), (Arithmetic::Int8, 4e-2)] {
+        for (name, config) in configurations() {
+            near(arithmetic, tolerance, name, &config);
         }
+    }
+}
+
+fn near(arithmetic: Arithmetic, tolerance: f32, name: &str, config: &ModelConfig) {
+    let model = random_model(config, [112, 144], 2, 5);
+    let engine = engine(&model, arithmetic);
+    let images = images(&model, 2, 5);
+    let settings = RunConfig::preset(Preset::Light).mask;
+    let grid = [112, 144].map(|s| s / config.patch_size);
+    let mask = Mask::draw(&settings, grid, 2, &mut ChaCha8Rng::seed_from_u64(7));
+    for mask in [None, Some(&mask)] {
+        agrees(&format!("{arithmetic:?}, {name}"), &model, &engine, &images, mask, tolerance);
     }
 }
 
@@ -164,17 +170,17 @@ fn judged(passes: &[f32], parts: &Complementary, [height, width]: [usize; 2]) ->
 }
 
 /// Judges first, so that buffers hold nothing of the passes that follow.
-fn judges(what: &str, model: &Mae, precision: Precision, parts: &Complementary) {
-    let (engine, size) = (engine(model, precision), model.image_size());
+fn judges(what: &str, model: &Mae, arithmetic: Arithmetic, parts: &Complementary) {
+    let (engine, size) = (engine(model, arithmetic), model.image_size());
     let image = images(model, 1, 6);
     let passes = parts.masks().batch();
     for round in 0..2 {
-        let what = format!("{what}, {precision:?}, round {round}");
+        let what = format!("{what}, {arithmetic:?}, round {round}");
         let got = engine.forward_judged(&image, parts);
         let whole = engine.forward(&image.repeat(passes), Some(parts.masks()), &[]);
         assert_close(&what, &got.image, &judged(&whole.image, parts, size), CLOSE);
         assert_close(&what, &got.extra, &judged(&whole.extra, parts, size), CLOSE);
-        if precision == Precision::F32 && round == 0 {
+        if arithmetic == Arithmetic::F32 && round == 0 {
             let data = TensorData::new(image.repeat(passes), [passes, size[0], size[1], model.channels()]);
             let whole = model.forward(Tensor::from_data(data, &model.device()), Some(parts.masks()));
             assert_close(&what, &got.image, &judged(&values(whole.image), parts, size), CLOSE);
@@ -200,8 +206,8 @@ fn judged_patches_are_those_of_whole_passes() {
             // Patches that are judged while they are shown are no use, but the property holds for them too.
             let judged_in = (0..grid[0] * grid[1]).map(|_| rng.random_range(0..passes)).collect();
             for parts in [Complementary::new(masks, judged_in), Complementary::bands(grid, passes)] {
-                for precision in [Precision::F32, Precision::Bf16] {
-                    judges(&format!("{name}, {size:?}"), &model, precision, &parts);
+                for arithmetic in [Arithmetic::F32, Arithmetic::Bf16, Arithmetic::Int8] {
+                    judges(&format!("{name}, {size:?}"), &model, arithmetic, &parts);
                 }
             }
         }
@@ -213,8 +219,8 @@ fn judged_patches_of_the_presets() {
     for preset in [Preset::Light, Preset::Diyt] {
         let config = ModelConfig { depth: 3, ..RunConfig::preset(preset).model };
         let model = random_model(&config, [256, 192], 3, 1);
-        for precision in [Precision::F32, Precision::Bf16] {
-            judges(&format!("{preset:?}"), &model, precision, &Complementary::bands([16, 12], 4));
+        for arithmetic in [Arithmetic::F32, Arithmetic::Bf16, Arithmetic::Int8] {
+            judges(&format!("{preset:?}"), &model, arithmetic, &Complementary::bands([16, 12], 4));
         }
     }
 }
@@ -223,7 +229,7 @@ fn judged_patches_of_the_presets() {
 fn threads_change_no_bit() {
     let model = random_model(&small(), [160, 128], 1, 3);
     let images = images(&model, 2, 3);
-    let engine = engine(&model, Precision::F32);
+    let engine = engine(&model, Arithmetic::F32);
     let [one, three]: [Output; 2] = [1, 3].map(|threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| engine.forward(&images, None, &[]))
@@ -234,7 +240,7 @@ fn threads_change_no_bit() {
 #[test]
 fn features_have_their_places() {
     let model = random_model(&small(), [48, 80], 1, 4);
-    let engine = engine(&model, Precision::F32);
+    let engine = engine(&model, Arithmetic::F32);
     let images = images(&model, 2, 4);
     let wanted = [Feature::Level(0), Feature::Level(2), Feature::Tap(1), Feature::Head(0), Feature::Head(2)];
     let output = engine.forward(&images, None, &wanted);
