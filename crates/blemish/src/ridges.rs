@@ -9,18 +9,23 @@ use rayon::prelude::*;
 
 use crate::data::Image;
 use crate::kernels::blur::blur_same_reflect;
-use crate::kernels::simd::run;
+use crate::kernels::scratch;
+use crate::kernels::simd::{CHUNK, run};
 use crate::rarity::Rarity;
 
 /// Pixels averaged along each side, fine to coarse.
 const LEVELS: [usize; 3] = [1, 2, 4];
 /// Angles.
-const ANGLES: usize = 12;
-/// Standard deviations across and along a line, pixels of the level.
+const ANGLES: usize = 16;
+/// Standard deviation across a line, pixels of the level.
 const ACROSS: f32 = 1.5;
-const ALONG: f32 = 8.0;
-/// How far a line is followed to either side, and one more, pixels of the level.
-const REACH: usize = (2.5 * ALONG) as usize + 1;
+/// The filters along a line, one after the other: how far their taps are apart, and the standard deviation that they come
+/// to together, pixels of the level.
+const ALONG: [(usize, f32); 3] = [(1, 3.0), (3, 8.0), (8, 16.0)];
+/// The first of them whose answer counts: what is short or bent shows there, what is long and faint after the last.
+const SHORTEST: usize = 1;
+/// Every such pixel counts for the spread of an answer.
+const SAMPLED: usize = 5;
 /// How far good pictures' statistics are smoothed, pixels.
 const SMOOTH: f32 = 6.0;
 
@@ -70,40 +75,73 @@ impl Ridges {
     }
 }
 
-/// The strongest line through each pixel, `[H, W]`: the largest filter answer over the angles, in units of that angle's
-/// spread on this picture. A line is dark or bright at every level alike, so each sign is averaged over the levels by
-/// itself before the stronger one is taken.
+/// The strongest line through each pixel, `[H, W]`. A line is dark or bright at every level alike, so each sign is averaged
+/// over the levels by itself before the stronger one is taken.
 fn strength(image: &Image) -> Vec<f32> {
     let Image { height, width, .. } = *image;
     let grey = Image { height, width, channels: 1, pixels: image.grey() };
-    let mut signs = [1.0, -1.0].map(|sign| (sign, vec![0.0; height * width]));
+    let mut signs = [vec![0.0; height * width], vec![0.0; height * width]];
     for level in LEVELS {
         let small = grey.averaged(level);
-        let curvature = Curvature::of(&small);
-        let answers: Vec<(Vec<f32>, f32)> =
-            (0..ANGLES).into_par_iter().map(|angle| curvature.along(angle)).collect();
-        for (sign, out) in &mut signs {
-            let mut strongest = vec![0.0f32; small.pixels.len()];
-            for (answer, spread) in &answers {
-                let scale = *sign / spread;
-                run(
-                    #[inline(always)]
-                    || strongest.iter_mut().zip(answer).for_each(|(most, v)| *most = most.max(scale * v)),
-                );
-            }
+        for (strongest, out) in strongest(&small).into_iter().zip(&mut signs) {
             let strongest = Image { pixels: strongest, ..small }.enlarged([height, width]);
             strongest.iter().zip(out).for_each(|(v, out)| *out += v / LEVELS.len() as f32);
         }
     }
-    let [(_, dark), (_, bright)] = signs;
+    let [dark, bright] = signs;
     dark.into_iter().zip(bright).map(|(d, b)| d.max(b)).collect()
 }
 
-/// Second derivatives of a picture smoothed across the lines that are looked for, continued by [`REACH`] pixels on every
-/// side as its own mirror image. (Were the edge repeated, one pixel of grain would count as a line.)
+/// The largest answer at each pixel over the filters of every angle and length, in units of the spread of that filter's answers
+/// on this picture: of dark lines, and of bright ones.
+fn strongest(image: &Image) -> [Vec<f32>; 2] {
+    let size @ [height, width] = [image.height, image.width];
+    let mut signs = [1.0, -1.0].map(|sign| (sign, vec![0.0f32; height * width]));
+    let curvature = Curvature::of(image);
+    let mut answers: Vec<Vec<f32>> =
+        (0..ANGLES).into_par_iter().map(|angle| curvature.across(angle)).collect();
+    let mut longer = answers.clone();
+    for stage in 0..ALONG.len() {
+        lengthen(stage, size, &answers, &mut longer);
+        std::mem::swap(&mut answers, &mut longer);
+        if stage < SHORTEST {
+            continue;
+        }
+        let spreads: Vec<f32> = answers.par_iter().map(|answer| spread(answer)).collect();
+        for (sign, strongest) in &mut signs {
+            strongest.par_chunks_mut(CHUNK).enumerate().for_each(|(i, strongest)| {
+                for (answer, spread) in answers.iter().zip(&spreads) {
+                    let (scale, answer) = (*sign / spread, &answer[i * CHUNK..][..strongest.len()]);
+                    run(
+                        #[inline(always)]
+                        || strongest.iter_mut().zip(answer).for_each(|(most, v)| *most = most.max(scale * v)),
+                    );
+                }
+            });
+        }
+    }
+    signs.map(|(_, strongest)| strongest)
+}
+
+/// Applies [`ALONG`]'s `stage` to the answers of every angle, maps of `size`.
+fn lengthen(stage: usize, size: [usize; 2], answers: &[Vec<f32>], longer: &mut [Vec<f32>]) {
+    longer.par_iter_mut().enumerate().for_each(|(angle, out)| {
+        // In a mirror, a line runs at the opposite angle.
+        let sides = [angle, (ANGLES - angle) % ANGLES].map(|angle| &answers[angle][..]);
+        Taps::new(angle, stage).apply(size, sides, out);
+    });
+}
+
+/// What the median size of some of its values says of a normal distribution's standard deviation.
+fn spread(answer: &[f32]) -> f32 {
+    // Sizes are ordered as their bits are.
+    let mut sizes: Vec<u32> = answer.iter().step_by(SAMPLED).map(|v| v.abs().to_bits()).collect();
+    let middle = sizes.len() / 2;
+    f32::from_bits(*sizes.select_nth_unstable(middle).1).max(1e-6) / 0.6745
+}
+
+/// Second derivatives of a picture smoothed across the lines that are looked for.
 struct Curvature {
-    height: usize,
-    width: usize,
     yy: Vec<f32>,
     xx: Vec<f32>,
     xy: Vec<f32>,
@@ -111,54 +149,23 @@ struct Curvature {
 
 impl Curvature {
     fn of(image: &Image) -> Self {
-        let Image { height, width, .. } = *image;
+        let [height, width] = [image.height, image.width];
         let smooth = blur_same_reflect(&image.pixels, height, width, ACROSS);
-        let at = |y: usize, x: usize| smooth[y.min(height - 1) * width + x.min(width - 1)];
-        let places = |length: usize| (0..length + 2 * REACH).map(move |i| mirrored(i, length));
-        let columns: Vec<usize> = places(width).collect();
-        let (mut yy, mut xx, mut xy) = (Vec::new(), Vec::new(), Vec::new());
-        for y in places(height) {
-            for &x in &columns {
-                let (up, left) = (y.saturating_sub(1), x.saturating_sub(1));
-                let middle = at(y, x);
-                yy.push(at(up, x) + at(y + 1, x) - 2.0 * middle);
-                xx.push(at(y, left) + at(y, x + 1) - 2.0 * middle);
-                xy.push(0.25 * (at(up, left) + at(y + 1, x + 1) - at(up, x + 1) - at(y + 1, left)));
+        let [mut yy, mut xx, mut xy] = [const { Vec::new() }; 3];
+        for y in 0..height {
+            let row = |y: usize| &smooth[y.min(height - 1) * width..][..width];
+            let [up, middle, down] = [row(y.saturating_sub(1)), row(y), row(y + 1)];
+            for x in 0..width {
+                let (left, right) = (x.saturating_sub(1), (x + 1).min(width - 1));
+                yy.push(up[x] + down[x] - 2.0 * middle[x]);
+                xx.push(middle[left] + middle[right] - 2.0 * middle[x]);
+                xy.push(0.25 * (up[left] + down[right] - up[right] - down[left]));
             }
         }
-        Self { height, width, yy, xx, xy }
+        Self { yy, xx, xy }
     }
 
-    /// The answer of the filter whose line runs at `angle` of [`ANGLES`], above 0 on dark lines, and its spread: what its
-    /// median size says of a normal distribution.
-    fn along(&self, angle: usize) -> (Vec<f32>, f32) {
-        let across = self.across(angle);
-        let (taps, padded_width) = (taps(angle), self.width + 2 * REACH);
-        let mut out = vec![0.0; self.height * self.width];
-        run(
-            #[inline(always)]
-            || {
-                for (y, out) in out.chunks_exact_mut(self.width).enumerate() {
-                    let row = |[dy, dx]: [usize; 2]| &across[(y + dy) * padded_width + dx..][..self.width];
-                    // Four at a time: what they add up to stays in a register.
-                    for four in &taps {
-                        let [(a, u), (b, v), (c, w), (d, x)] =
-                            four.map(|(place, weight)| (row(place), weight));
-                        for ((((out, a), b), c), d) in out.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-                            *out += (u * a + v * b) + (w * c + x * d);
-                        }
-                    }
-                }
-            },
-        );
-        // Sizes are ordered as their bits are.
-        let mut sizes: Vec<u32> = out.iter().map(|v| v.abs().to_bits()).collect();
-        let middle = sizes.len() / 2;
-        let median = f32::from_bits(*sizes.select_nth_unstable(middle).1);
-        (out, median.max(1e-6) / 0.6745)
-    }
-
-    /// The second derivative across lines of `angle`, continued like the others.
+    /// The second derivative across lines of `angle`.
     fn across(&self, angle: usize) -> Vec<f32> {
         let (sin, cos) = (std::f32::consts::PI * angle as f32 / ANGLES as f32).sin_cos();
         // Across the line: (x, y) = (-sin, cos).
@@ -175,31 +182,83 @@ impl Curvature {
     }
 }
 
-/// What the filter of an angle adds up: places `[y, x]` beside the pixel, [`REACH`] being the pixel itself, and weights, a
-/// multiple of four. One step along the longer axis at a time, between two pixels of the other.
-fn taps(angle: usize) -> Vec<[([usize; 2], f32); 4]> {
-    let (sin, cos) = (std::f32::consts::PI * angle as f32 / ANGLES as f32).sin_cos();
-    let (longest, steep) = (sin.abs().max(cos.abs()), sin.abs() > cos.abs());
-    let mut taps = Vec::new();
-    let reach = REACH as isize - 1;
-    for step in -reach..=reach {
-        let [y, x] = [sin, cos].map(|slope| step as f32 * slope / longest);
-        let weight = (-0.5 * (step as f32 / longest / ALONG).powi(2)).exp();
-        let part = if steep { x - x.floor() } else { y - y.floor() };
-        let first = if steep { [y.round(), x.floor()] } else { [y.floor(), x.round()] };
-        let second = if steep { [first[0], first[1] + 1.0] } else { [first[0] + 1.0, first[1]] };
-        let place = |at: [f32; 2]| at.map(|v| (v + REACH as f32) as usize);
-        taps.extend([(place(first), weight * (1.0 - part)), (place(second), weight * part)]);
+/// A map continued by `reach` pixels on every side as its own mirror image, from what it is itself and what its values are in
+/// a mirror. (Were the edge repeated, one pixel of grain would count as a line.)
+fn extended([height, width]: [usize; 2], reach: usize, sides: [&[f32]; 2], out: &mut [f32]) {
+    let places =
+        |length: usize| (0..length + 2 * reach).map(move |i| mirrored(i as isize - reach as isize, length));
+    let columns: Vec<(usize, bool)> = places(width).collect();
+    for (out, (y, down)) in out.chunks_exact_mut(columns.len()).zip(places(height)) {
+        let rows = [down, !down].map(|mirrored| &sides[usize::from(mirrored)][y * width..][..width]);
+        let (left, rest) = out.split_at_mut(reach);
+        let (middle, right) = rest.split_at_mut(width);
+        middle.copy_from_slice(rows[0]);
+        for (out, columns) in [(left, &columns[..reach]), (right, &columns[reach + width..])] {
+            out.iter_mut().zip(columns).for_each(|(out, &(x, across))| *out = rows[usize::from(across)][x]);
+        }
     }
-    taps.retain(|&(_, weight)| weight > 1e-6);
-    taps.resize(taps.len().next_multiple_of(4), ([REACH; 2], 0.0));
-    taps.as_chunks::<4>().0.to_vec()
 }
 
-/// The place of `at - REACH` in a row of `length` that goes on as its own mirror image, the outermost value twice.
-fn mirrored(at: usize, length: usize) -> usize {
-    let at = (at as isize - REACH as isize).rem_euclid(2 * length as isize) as usize;
-    at.min(2 * length - 1 - at)
+/// The place of `at` in a row of `length` that goes on as its own mirror image, the outermost value twice, and whether it is
+/// seen in an odd number of mirrors.
+fn mirrored(at: isize, length: usize) -> (usize, bool) {
+    let at = at.rem_euclid(2 * length as isize) as usize;
+    if at < length { (at, false) } else { (2 * length - 1 - at, true) }
+}
+
+/// What a filter along lines of an angle adds up.
+struct Taps {
+    /// How far it reaches to either side.
+    reach: usize,
+    /// Places `[y, x]` beside the pixel, `reach` being the pixel itself, and weights.
+    taps: Vec<[([usize; 2], f32); 4]>,
+}
+
+impl Taps {
+    /// That of [`ALONG`]'s `stage`: each tap the pixel that is nearest to the line.
+    fn new(angle: usize, stage: usize) -> Self {
+        let (sin, cos) = (std::f32::consts::PI * angle as f32 / ANGLES as f32).sin_cos();
+        let longest = sin.abs().max(cos.abs());
+        let (step, together) = ALONG[stage];
+        let before = if stage == 0 { 0.0 } else { ALONG[stage - 1].1 };
+        let sigma = (together * together - before * before).sqrt();
+        let count = (2.5 * sigma / step as f32) as usize;
+        let reach = count * step;
+        let taps = (0..=2 * count).map(|i| {
+            // Steps along the longer axis.
+            let along = (i * step) as f32 - reach as f32;
+            let place = [sin, cos].map(|slope| (reach as f32 + (along * slope / longest).round()) as usize);
+            (place, (-0.5 * (along / longest / sigma).powi(2)).exp())
+        });
+        let mut taps: Vec<_> = taps.collect();
+        taps.resize(taps.len().next_multiple_of(4), ([reach; 2], 0.0));
+        Self { reach, taps: taps.as_chunks::<4>().0.to_vec() }
+    }
+
+    /// Of a map of `size`, whose values are those of `sides`: itself, and in a mirror.
+    fn apply(&self, size @ [height, width]: [usize; 2], sides: [&[f32]; 2], out: &mut [f32]) {
+        let step = width + 2 * self.reach;
+        scratch::with((height + 2 * self.reach) * step, |map| {
+            extended(size, self.reach, sides, map);
+            out.fill(0.0);
+            run(
+                #[inline(always)]
+                || {
+                    for (y, out) in out.chunks_exact_mut(width).enumerate() {
+                        let row = |[dy, dx]: [usize; 2]| &map[(y + dy) * step + dx..][..width];
+                        // Four at a time: what they add up to stays in a register.
+                        for four in &self.taps {
+                            let [(a, u), (b, v), (c, w), (d, x)] =
+                                four.map(|(place, weight)| (row(place), weight));
+                            for ((((out, a), b), c), d) in out.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+                                *out += (u * a + v * b) + (w * c + x * d);
+                            }
+                        }
+                    }
+                },
+            );
+        });
+    }
 }
 
 #[cfg(test)]
@@ -253,37 +312,79 @@ mod tests {
                 let (along, across) = (x * cos + y * sin, y * cos - x * sin);
                 *v = (-0.5 * (across / 1.5).powi(2)).exp() * f32::from(along.abs() < 25.0);
             }
-            let curvature = Curvature::of(&image);
-            let raw =
-                |angle: usize| curvature.across(angle)[(REACH + 40) * (81 + 2 * REACH) + REACH + 40].abs();
-            let best = (0..ANGLES).max_by(|&a, &b| raw(a).total_cmp(&raw(b))).unwrap();
-            assert_eq!(best, angle);
+            for stages in SHORTEST + 1..=ALONG.len() {
+                let answers = answers(&image, stages);
+                let raw = |angle: usize| answers[angle][40 * 81 + 40].abs();
+                let best = (0..ANGLES).max_by(|&a, &b| raw(a).total_cmp(&raw(b))).unwrap();
+                assert_eq!(best, angle, "{stages}");
+            }
         }
+    }
+
+    /// What every angle answers after that many stages.
+    fn answers(image: &Image, stages: usize) -> Vec<Vec<f32>> {
+        let curvature = Curvature::of(image);
+        let mut answers: Vec<Vec<f32>> = (0..ANGLES).map(|angle| curvature.across(angle)).collect();
+        for stage in 0..stages {
+            let before = answers.clone();
+            lengthen(stage, [image.height, image.width], &before, &mut answers);
+        }
+        answers
     }
 
     #[test]
     fn rows_go_on_as_their_mirror_image() {
-        let places: Vec<usize> = (REACH - 4..REACH + 7).map(|at| mirrored(at, 3)).collect();
-        assert_eq!(places, [2, 2, 1, 0, 0, 1, 2, 2, 1, 0, 0]);
-        assert_eq!(mirrored(0, 1), 0);
+        let places: Vec<(usize, bool)> = (-4..7).map(|at| mirrored(at, 3)).collect();
+        let place = |&(place, _): &(usize, bool)| place;
+        assert_eq!(places.iter().map(place).collect::<Vec<_>>(), [2, 2, 1, 0, 0, 1, 2, 2, 1, 0, 0]);
+        assert!(places.iter().enumerate().all(|(i, &(_, odd))| odd == (matches!(i, 1..4 | 7..10))));
+        assert_eq!(mirrored(-7, 1), (0, true));
+    }
+
+    /// What lies in two mirrors is itself again, and so is the filter's answer there.
+    #[test]
+    fn an_extended_map_by_hand() {
+        let (own, twin) = ([1.0, 2.0, 3.0, 4.0], [-1.0, -2.0, -3.0, -4.0]);
+        let mut out = [0.0; 16];
+        extended([2, 2], 1, [&own, &twin], &mut out);
+        let expected =
+            [1.0, -1.0, -2.0, 2.0, -1.0, 1.0, 2.0, -2.0, -3.0, 3.0, 4.0, -4.0, 3.0, -3.0, -4.0, 4.0];
+        assert_eq!(out, expected);
+    }
+
+    /// The filters see no border: a surface that goes on as its mirror image gets the answers of the one that was cut out of it.
+    #[test]
+    fn a_mirrored_surface_answers_as_its_quarter() {
+        let quarter = surface(3, 0.3);
+        let mut whole = Image::filled(2 * 96, 2 * 128, 1, 0.0);
+        for (i, v) in whole.pixels.iter_mut().enumerate() {
+            let (y, x) = (i / 256, i % 256);
+            *v = quarter.pixels[y.min(191 - y) * 128 + x.min(255 - x)];
+        }
+        for (part, whole) in answers(&quarter, 3).iter().zip(&answers(&whole, 3)) {
+            let largest = whole.iter().fold(0.0f32, |most, v| most.max(v.abs()));
+            for (i, a) in part.iter().enumerate() {
+                let b = whole[i / 128 * 256 + i % 128];
+                assert!((a - b).abs() < 1e-3 * largest, "{i}: {a} {b}");
+            }
+        }
     }
 
     #[test]
     fn taps_of_a_level_line_by_hand() {
-        let taps = taps(0).concat();
-        assert_eq!(taps.len(), 44);
-        let gauss = |step: f32| (-0.5 * (step / 8.0).powi(2)).exp();
-        for (i, &([y, x], weight)) in taps[..41].iter().enumerate() {
-            assert_eq!([y, x], [REACH, i + 1]);
-            assert!((weight - gauss(i as f32 - 20.0)).abs() < 1e-6);
+        let taps = Taps::new(0, 0);
+        assert_eq!((taps.reach, taps.taps.len()), (7, 4));
+        for (i, &([y, x], weight)) in taps.taps.concat()[..15].iter().enumerate() {
+            assert_eq!([y, x], [7, i]);
+            assert!((weight - (-0.5 * ((i as f32 - 7.0) / 3.0).powi(2)).exp()).abs() < 1e-6);
         }
-        assert!(taps[41..].iter().all(|&(_, weight)| weight == 0.0));
-        // Between two pixels a step weighs what it does on one.
-        let sum = |angle: usize, of: fn(usize) -> bool| {
-            let taps = super::taps(angle).concat();
-            taps.iter().filter(|(place, _)| of(place[1])).map(|(_, weight)| weight).sum::<f32>()
-        };
-        assert!((sum(1, |x| x == REACH + 5) - gauss(5.0 / (std::f32::consts::PI / 12.0).cos())).abs() < 1e-5);
+        assert_eq!(taps.taps[3][3].1, 0.0);
+        // The last one: four steps of 8 to either side, 13.86 pixels wide.
+        let taps = Taps::new(4, 2);
+        assert_eq!(taps.reach, 32);
+        let &([y, x], weight) = &taps.taps.concat()[8];
+        assert_eq!([y, x], [64, 64]);
+        assert!((weight - (-0.5f32 * 2.0 * 32.0 * 32.0 / 192.0).exp()).abs() < 1e-6);
     }
 
     /// Without mirroring, the border's single pixels answer like lines.

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::anomaly_map::{anomaly_maps, image_score};
 use super::calibrate::Threshold;
+use super::near::heed_neighbours;
 use super::normal::Normal;
 use super::scorer::Scorer;
 use crate::config::{MapKind, RunConfig, ThresholdRule};
@@ -165,6 +166,9 @@ impl Detector {
             }
             if let Some(grain) = grain.as_ref().filter(|_| neighbourhoods) {
                 keep_larger(map, grain.map(image));
+            }
+            if remembered || lines || neighbourhoods {
+                heed_neighbours(map, image.width);
             }
         }
         maps

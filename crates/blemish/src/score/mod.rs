@@ -3,6 +3,7 @@
 pub mod anomaly_map;
 mod calibrate;
 mod detector;
+mod near;
 mod normal;
 mod scorer;
 
