@@ -1,9 +1,10 @@
 //! Lines and spots that stand out of a surface's grain: what scratches and cracks are.
 //!
-//! Second derivatives of an elongated Gaussian at twelve angles (Freeman and Adelson 1991; Lindeberg 1998), signed: the
-//! grain averages out along a line, a scratch adds up. Each angle is measured in units of its own spread on the picture
-//! at hand, so a coarser or more contrasty surface is no defect; then what good pictures show at the same place (edges
-//! of the part, reflections) is taken out.
+//! Second derivatives of elongated Gaussians at sixteen angles, in two lengths (Freeman and Adelson 1991; Lindeberg 1998),
+//! signed: the grain averages out along a line, a scratch adds up. Each filter is measured in units of its own spread on the
+//! picture at hand, so a coarser or more contrasty surface is no defect; then what good pictures show at the same place
+//! (edges of the part, reflections) is taken out. The long filters are made of the short ones' answers, some pixels apart
+//! (the algorithme a trous, Holschneider et al. 1989).
 
 use rayon::prelude::*;
 

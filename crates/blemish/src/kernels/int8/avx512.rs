@@ -1,5 +1,6 @@
 //! The instructions themselves: a tile of sums stays in registers while rows of words meet a packed panel.
 
+use super::super::panels::Panel;
 use super::*;
 use std::arch::x86_64::*;
 
@@ -7,42 +8,40 @@ use std::arch::x86_64::*;
 const LANES: usize = 16;
 
 #[target_feature(enable = "avx512f,avx512vnni")]
-pub fn run(product: &mut Product8<'_>) {
-    let panels = Panels::new(&product.linear.packed, product.depth(), product.linear.outputs());
+pub fn run(product: &mut Product8<'_>, panels: Panels<'_>) {
     for index in 0..panels.count() {
-        match panels.get(index).width / LANES {
-            3 => tiles::<8, 3>(product, index),
-            2 => tiles::<12, 2>(product, index),
-            _ => tiles::<12, 1>(product, index),
+        let panel = panels.get(index);
+        match panel.width / LANES {
+            3 => tiles::<8, 3>(product, panel),
+            2 => tiles::<12, 2>(product, panel),
+            _ => tiles::<12, 1>(product, panel),
         }
     }
 }
 
 /// Tiles of `ROWS` rows and `VECTORS` vectors of columns.
 #[target_feature(enable = "avx512f,avx512vnni")]
-fn tiles<const ROWS: usize, const VECTORS: usize>(product: &mut Product8<'_>, index: usize) {
+fn tiles<const ROWS: usize, const VECTORS: usize>(product: &mut Product8<'_>, panel: Panel<'_>) {
     let (mut row, rows) = (0, product.scales.len());
     while row + ROWS <= rows {
-        tile::<ROWS, VECTORS>(product, index, row);
+        tile::<ROWS, VECTORS>(product, panel, row);
         row += ROWS;
     }
     while row + 4 <= rows {
-        tile::<4, VECTORS>(product, index, row);
+        tile::<4, VECTORS>(product, panel, row);
         row += 4;
     }
     while row < rows {
-        tile::<1, VECTORS>(product, index, row);
+        tile::<1, VECTORS>(product, panel, row);
         row += 1;
     }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512vnni")]
-fn tile<const ROWS: usize, const VECTORS: usize>(product: &mut Product8<'_>, index: usize, row: usize) {
-    let (depth, linear) = (product.depth(), product.linear);
-    let panel = Panels::new(&linear.packed, depth, linear.outputs()).get(index);
-    let width = VECTORS * LANES;
-    assert_eq!(panel.width, width);
+fn tile<const ROWS: usize, const VECTORS: usize>(product: &mut Product8<'_>, panel: Panel<'_>, row: usize) {
+    let (depth, width) = (product.linear.inputs / WORD, VECTORS * LANES);
+    assert!(panel.width == width && panel.data.len() == depth * width);
     let words: &[i32] = cast_slice(&product.words[row * depth..][..ROWS * depth]);
     let rows: [&[i32]; ROWS] = std::array::from_fn(|r| &words[r * depth..][..depth]);
     let mut sums = [[_mm512_setzero_si512(); VECTORS]; ROWS];
@@ -59,6 +58,7 @@ fn tile<const ROWS: usize, const VECTORS: usize>(product: &mut Product8<'_>, ind
             }
         }
     }
+    // By way of memory, once: what follows may not keep the sums from staying in registers.
     let mut finished = [[[0i32; LANES]; VECTORS]; ROWS];
     for r in 0..ROWS {
         for v in 0..VECTORS {
@@ -66,7 +66,10 @@ fn tile<const ROWS: usize, const VECTORS: usize>(product: &mut Product8<'_>, ind
             unsafe { _mm512_storeu_si512(finished[r][v].as_mut_ptr().cast(), sums[r][v]) };
         }
     }
+    let columns = panel.first..panel.first + panel.cols;
+    let linear = product.linear;
     for (r, sums) in finished.iter().enumerate() {
-        product.finish(panel, row + r, sums.as_flattened());
+        let started = sums.as_flattened().iter().zip(&linear.starts[columns.clone()]);
+        product.finish(columns.clone(), row + r, started.map(|(sum, start)| (sum + start) as f32));
     }
 }

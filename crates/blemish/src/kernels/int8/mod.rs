@@ -2,8 +2,8 @@
 //!
 //! Every row of the left side and every column of the right one has a scale of its own, that of its largest value: a value
 //! is at most half a 127th of that off. Four numbers that follow each other along the inner dimension share a 32-bit word,
-//! which travels as the bits of an `f32`, as in [`bf16`](super::bf16). Sums of integers have no order, so the result is
-//! the same on every machine.
+//! which travels as the bits of an `f32`, as in [`bf16`](super::bf16). Elsewhere the integers are multiplied as floats, as
+//! fast as those; up to 1040 of them are summed exactly, so the result is the same.
 #![expect(
     unsafe_code,
     reason = "the instructions have no safe interface; they are called in this folder only"
@@ -14,10 +14,13 @@ mod avx512;
 #[cfg(test)]
 mod tests;
 
-use pulp::bytemuck::{cast, cast_slice, cast_slice_mut};
+use std::ops::Range;
+
+use pulp::bytemuck::{cast_slice, cast_slice_mut};
 
 use super::aligned::Aligned;
-use super::panels::{Matrix, Panel, Panels, pack};
+use super::panels::{Matrix, Panels, pack};
+use super::product::{Init, Product, Segment};
 use super::{scratch, simd};
 
 /// The largest integer on either side.
@@ -45,12 +48,21 @@ pub fn available() -> bool {
 #[derive(Debug)]
 pub struct Linear8 {
     inputs: usize,
-    packed: Aligned,
+    packed: Packed,
     /// Of each column, `[outputs]`.
     scales: Vec<f32>,
     /// What [`OFFSET`] adds to the sum of each column, taken off: what is added to the sums.
     starts: Vec<i32>,
     bias: Vec<f32>,
+}
+
+/// The integers of a right side, packed.
+#[derive(Debug)]
+enum Packed {
+    /// Four to a word.
+    Words(Aligned),
+    /// As floats.
+    Floats(Aligned),
 }
 
 /// What a [`Linear8`] writes.
@@ -65,25 +77,43 @@ pub enum Write {
 impl Linear8 {
     /// Rounds and packs `w`, `[inputs, bias.len()]`; `inputs` is a multiple of 4.
     pub fn new(w: &[f32], bias: Vec<f32>) -> Self {
+        Self::packed(w, bias, available())
+    }
+
+    /// The same, as words or as floats.
+    fn packed(w: &[f32], bias: Vec<f32>, words: bool) -> Self {
         let outputs = bias.len();
         let inputs = w.len() / outputs;
         assert!(inputs.is_multiple_of(WORD) && w.len() == inputs * outputs, "words of four");
-        let (mut largest, mut factors) = (vec![SMALLEST; outputs], vec![0.0; outputs]);
-        let (mut words, mut starts) = (vec![0.0; w.len() / WORD], vec![0; outputs]);
+        let mut largest = vec![SMALLEST; outputs];
         simd::run(
             #[inline(always)]
             || {
                 for row in w.chunks_exact(outputs) {
                     largest.iter_mut().zip(row).for_each(|(largest, w)| *largest = larger(*largest, w.abs()));
                 }
-                factors.iter_mut().zip(&largest).for_each(|(factor, largest)| *factor = LARGEST / largest);
-                for (rows, words) in w.chunks_exact(WORD * outputs).zip(words.chunks_exact_mut(outputs)) {
+            },
+        );
+        let factors: Vec<f32> = largest.iter().map(|largest| LARGEST / largest).collect();
+        let mut starts = vec![0; outputs];
+        let depth = if words { inputs / WORD } else { inputs };
+        let mut integers = vec![0.0; depth * outputs];
+        let rounded = |w: f32, factor: f32| (w.mul_add(factor, ROUND).to_bits() & 0xff) as i32 - OFFSET;
+        simd::run(
+            #[inline(always)]
+            || {
+                if !words {
+                    for (row, out) in w.chunks_exact(outputs).zip(integers.chunks_exact_mut(outputs)) {
+                        let values = row.iter().zip(&factors).map(|(w, factor)| rounded(*w, *factor) as f32);
+                        out.iter_mut().zip(values).for_each(|(out, value)| *out = value);
+                    }
+                    return;
+                }
+                for (rows, words) in w.chunks_exact(WORD * outputs).zip(integers.chunks_exact_mut(outputs)) {
                     let words: &mut [u32] = cast_slice_mut(words);
                     for (i, row) in rows.chunks_exact(outputs).enumerate() {
-                        for (((word, start), w), factor) in
-                            words.iter_mut().zip(&mut starts).zip(row).zip(&factors)
-                        {
-                            let value = (w.mul_add(*factor, ROUND).to_bits() & 0xff) as i32 - OFFSET;
+                        let values = row.iter().zip(&factors).map(|(w, factor)| rounded(*w, *factor));
+                        for ((word, start), value) in words.iter_mut().zip(&mut starts).zip(values) {
                             *start -= OFFSET * value;
                             *word |= (value as u32 & 0xff) << (8 * i);
                         }
@@ -91,16 +121,11 @@ impl Linear8 {
                 }
             },
         );
-        let depth = inputs / WORD;
         let mut packed = Aligned::zeros(Panels::len(depth, outputs));
-        pack(&mut packed, depth, outputs, 0, depth, Matrix::rows(&words, outputs));
-        Self {
-            inputs,
-            packed,
-            scales: largest.iter().map(|largest| largest / LARGEST).collect(),
-            starts,
-            bias,
-        }
+        pack(&mut packed, depth, outputs, 0, depth, Matrix::rows(&integers, outputs));
+        let packed = if words { Packed::Words(packed) } else { Packed::Floats(packed) };
+        let scales = largest.iter().map(|largest| largest / LARGEST).collect();
+        Self { inputs, packed, scales, starts, bias }
     }
 
     /// Columns of the output.
@@ -116,13 +141,10 @@ impl Linear8 {
             let (words, scales) = buffer.split_at_mut(x.len() / WORD);
             rounded(x, self.inputs, words, scales);
             let mut product = Product8 { linear: self, words, scales, write, out };
-            #[cfg(target_arch = "x86_64")]
-            if available() {
-                // SAFETY: the features are there.
-                unsafe { avx512::run(&mut product) };
-                return;
+            match &self.packed {
+                Packed::Words(packed) => product.words(packed),
+                Packed::Floats(packed) => product.floats(packed),
             }
-            product.plain();
         });
     }
 }
@@ -163,44 +185,64 @@ struct Product8<'a> {
 }
 
 impl Product8<'_> {
-    /// Rows of words.
-    fn depth(&self) -> usize {
-        self.linear.inputs / WORD
-    }
-
-    /// With ordinary arithmetic.
-    fn plain(&mut self) {
-        /// The widest panel of any machine.
-        const WIDEST: usize = 48;
-        let panels = Panels::new(&self.linear.packed, self.depth(), self.linear.outputs());
-        for index in 0..panels.count() {
-            let panel = panels.get(index);
-            for (row, words) in self.words.chunks_exact(self.depth()).enumerate() {
-                let mut sums = [0; WIDEST];
-                for (word, right) in words.iter().zip(panel.data.chunks_exact(panel.width)) {
-                    let left: [u8; WORD] = cast(*word);
-                    for (sum, right) in sums.iter_mut().zip(cast_slice::<f32, [i8; WORD]>(right)) {
-                        for (&a, &b) in left.iter().zip(right) {
-                            *sum += i32::from(a) * i32::from(b);
-                        }
-                    }
-                }
-                self.finish(panel, row, &sums);
-            }
+    /// By the instructions.
+    fn words(&mut self, packed: &[f32]) {
+        assert!(available(), "words are packed where there are instructions for them");
+        // SAFETY: the features are there.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            avx512::run(self, Panels::new(packed, self.linear.inputs / WORD, self.linear.outputs()));
         }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = packed;
     }
 
-    /// Writes a row of a panel from its sums.
+    /// With the integers as floats.
+    fn floats(&mut self, packed: &[f32]) {
+        let (inputs, outputs, rows) = (self.linear.inputs, self.linear.outputs(), self.scales.len());
+        let bytes: &[u8] = cast_slice(self.words);
+        scratch::with(bytes.len() + rows * outputs, |buffer| {
+            let (values, sums) = buffer.split_at_mut(bytes.len());
+            simd::run(
+                #[inline(always)]
+                || values.iter_mut().zip(bytes).for_each(|(v, &byte)| *v = f32::from(byte) - OFFSET as f32),
+            );
+            let segments = &[Segment { x: 0, k0: 0, k: inputs }];
+            let panels = Panels::new(packed, inputs, outputs);
+            let (x_line, x_row, x_k, out_line, out_row) = (0, inputs, 1, 0, outputs);
+            let (init, lines) = (Init::Zero, 1);
+            Product {
+                x: values,
+                x_line,
+                x_row,
+                x_k,
+                segments,
+                panels,
+                init,
+                lines,
+                rows,
+                out: sums,
+                out_line,
+                out_row,
+            }
+            .run();
+            for (row, sums) in sums.chunks_exact(outputs).enumerate() {
+                self.finish(0..outputs, row, sums.iter().copied());
+            }
+        });
+    }
+
+    /// Writes some columns of a row from their sums.
     #[inline(always)]
-    fn finish(&mut self, panel: Panel<'_>, row: usize, sums: &[i32]) {
-        let Linear8 { starts, scales, bias, .. } = self.linear;
-        let columns = panel.first..panel.first + panel.cols;
+    fn finish(&mut self, columns: Range<usize>, row: usize, sums: impl Iterator<Item = f32>) {
+        let Linear8 { scales, bias, .. } = self.linear;
         let out = &mut self.out[row * bias.len()..][columns.clone()];
         let scale = self.scales[row];
-        let parameters = starts[columns.clone()].iter().zip(&scales[columns.clone()]).zip(&bias[columns]);
-        for ((out, sum), ((start, column), bias)) in out.iter_mut().zip(sums).zip(parameters) {
+        for (((out, sum), column), bias) in
+            out.iter_mut().zip(sums).zip(&scales[columns.clone()]).zip(&bias[columns])
+        {
             let before = if self.write == Write::Add { *out } else { 0.0 };
-            *out = ((sum + start) as f32).mul_add(scale * column, *bias) + before;
+            *out = sum.mul_add(scale * column, *bias) + before;
         }
     }
 }
