@@ -31,11 +31,10 @@ def jpeg(image):
 def turn(image):
     # What comes in from outside is the picture's mirror image: more of the same surface, or of the ground.
     width, height = image.size
-    sides = {-1: Image.Transpose.FLIP_LEFT_RIGHT, 0: None, 1: Image.Transpose.FLIP_LEFT_RIGHT}
     wide = Image.new(image.mode, (3 * width, 3 * height))
     for down in (-1, 0, 1):
-        for across, flip in sides.items():
-            part = image.transpose(flip) if flip is not None else image
+        for across in (-1, 0, 1):
+            part = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if across else image
             part = part.transpose(Image.Transpose.FLIP_TOP_BOTTOM) if down else part
             wide.paste(part, ((1 + across) * width, (1 + down) * height))
     return wide.rotate(5, Image.Resampling.BICUBIC).crop((width, height, 2 * width, 2 * height))

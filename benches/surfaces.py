@@ -70,7 +70,7 @@ def cast(rng):
     return 0.4 + 0.03 * noise(rng, 1.5) + 0.02 * noise(rng, 0.5) + 0.02 * noise(rng, 9) + pits
 
 
-def walk(rng, length, wander, branches=0):
+def walk(rng, length, wander):
     """Points of a line that wanders, `[n, 2]`, inside the picture."""
     at, angle = rng.uniform(0.2, 0.8, 2) * SIZE, rng.uniform(0, 2 * np.pi)
     points = []

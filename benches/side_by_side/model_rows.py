@@ -2,6 +2,7 @@
 
 import sys
 from array import array
+from itertools import takewhile
 from pathlib import Path
 
 from side_by_side.child import Child, Missing, Starter
@@ -17,7 +18,7 @@ NAMES = {
     "onnxruntime_f32": "ONNX Runtime f32", "openvino_default": "OpenVINO default", "openvino_f32": "OpenVINO f32",
 }
 F32 = {"scoring": "f32", "training": "f32"}
-# Peers that compute as we do in a precision.
+# Peers that compute as we do in a precision, the slowest first.
 ALIKE = {"f32": [name for name in NAMES if name not in ROUNDED], "bf16": ROUNDED}
 LATENCY = {
     "torch_f32": Target(must=0.45), "onnxruntime_f32": Target(must=0.9), "openvino_f32": Target(must=0.9),
@@ -107,16 +108,14 @@ class Models:
             except Missing as reason:
                 self.drop(name, reason)
         exact = self.compare(preset)
+        self.masked(preset)
         # In the precisions of the peers, then in what this machine's user gets unasked, for which the targets are set.
-        for precision, like in ALIKE.items():
-            if scoring != precision:
-                self.ours.ask("load", folder=folder, scoring=precision, training="f32")
-                self.rounded(preset, exact, precision)
-                self.passes(preset, precision, like, flops, default=False)
+        for precision in takewhile(lambda precision: precision != scoring, ALIKE):
+            self.ours.ask("load", folder=folder, **F32 | {"scoring": precision})
+            self.rounded(preset, exact, precision)
+            self.passes(preset, precision, ALIKE[precision], flops, default=False)
         if training != "f32":
             self.steps(preset, "f32", ["torch_f32"], flops, all_batches, default=False)
-        self.ours.ask("load", folder=folder, **F32)
-        self.masked(preset)
         self.ours.ask("load", folder=folder)
         self.rounded(preset, exact, scoring)
         self.passes(preset, scoring, list(NAMES), flops, default=True)

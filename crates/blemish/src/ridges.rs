@@ -168,7 +168,7 @@ impl Curvature {
 
     /// The second derivative across lines of `angle`.
     fn across(&self, angle: usize) -> Vec<f32> {
-        let (sin, cos) = (std::f32::consts::PI * angle as f32 / ANGLES as f32).sin_cos();
+        let (sin, cos) = direction(angle);
         // Across the line: (x, y) = (-sin, cos).
         let mut across = vec![0.0; self.yy.len()];
         run(
@@ -181,6 +181,11 @@ impl Curvature {
         );
         across
     }
+}
+
+/// Sine and cosine of the direction in which lines of `angle` run.
+fn direction(angle: usize) -> (f32, f32) {
+    (std::f32::consts::PI * angle as f32 / ANGLES as f32).sin_cos()
 }
 
 /// A map continued by `reach` pixels on every side as its own mirror image, from what it is itself and what its values are in
@@ -218,7 +223,7 @@ struct Taps {
 impl Taps {
     /// That of [`ALONG`]'s `stage`: each tap the pixel that is nearest to the line.
     fn new(angle: usize, stage: usize) -> Self {
-        let (sin, cos) = (std::f32::consts::PI * angle as f32 / ANGLES as f32).sin_cos();
+        let (sin, cos) = direction(angle);
         let longest = sin.abs().max(cos.abs());
         let (step, together) = ALONG[stage];
         let before = if stage == 0 { 0.0 } else { ALONG[stage - 1].1 };
@@ -306,7 +311,7 @@ mod tests {
     #[test]
     fn every_angle_answers_its_own_line_most() {
         for angle in 0..ANGLES {
-            let (sin, cos) = (std::f32::consts::PI * angle as f32 / ANGLES as f32).sin_cos();
+            let (sin, cos) = direction(angle);
             let mut image = Image::filled(81, 81, 1, 0.0);
             for (i, v) in image.pixels.iter_mut().enumerate() {
                 let (y, x) = ((i / 81) as f32 - 40.0, (i % 81) as f32 - 40.0);

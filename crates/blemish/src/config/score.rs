@@ -71,10 +71,10 @@ pub enum MapKind {
     SquaredSsim,
     /// The head's defect probability.
     Defect,
-    /// How far patches are from what good images show at that place; needs the memory.
+    /// How far patches are from what good images show at that place, neighbours heeded; needs the memory.
     Memory,
     /// `Defect` (as `score.network` says), `Memory`, ridges and grain, as far as there are any: the largest of them at every
-    /// pixel, in units of what good images give at the most.
+    /// pixel, in units of what good images give at the most, neighbours heeded.
     Fused,
 }
 

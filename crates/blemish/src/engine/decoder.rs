@@ -33,7 +33,7 @@ impl Decoder {
     /// Reads it; `positions` is its positional embedding, `[N, D]`.
     pub fn read(from: Source<'_>, config: &ModelConfig, positions: Option<Vec<f32>>) -> Result<Self, String> {
         let dim = config.decoder_embed_dim;
-        let heads = Heads::new(config.decoder_num_heads, dim, from.arithmetic.of_maps());
+        let heads = Heads::new(config.decoder_num_heads, dim, from.arithmetic.floats());
         let layer = |i: usize| -> Result<Layer, String> {
             let name = |part: &str| format!("decoder.{i}.{part}");
             Ok(Layer {

@@ -101,7 +101,7 @@ impl Dense {
         if arithmetic == Arithmetic::Int8 && inputs.is_multiple_of(4) {
             return TokenLinear::Int8(Linear8::new(&self.w, self.bias));
         }
-        TokenLinear::Float(self.pack_for(arithmetic.of_maps().where_even(&[inputs])))
+        TokenLinear::Float(self.pack_for(arithmetic.floats().where_even(&[inputs])))
     }
 
     /// Packs it, for rows that the precision allows.

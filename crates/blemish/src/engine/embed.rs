@@ -40,7 +40,7 @@ impl Embed {
     ) -> Result<Self, String> {
         let (p, channels) = (config.patch_size, maps[0].channels);
         if config.patch_embed == PatchEmbed::Linear {
-            let precision = from.arithmetic.of_maps().where_even(&[p * channels, maps[0].line()]);
+            let precision = from.arithmetic.floats().where_even(&[p * channels, maps[0].line()]);
             let proj = from.reader.dense("patch_embed.proj", p * p * channels, config.embed_dim)?;
             let segment =
                 |row: usize| Segment { x: row * maps[0].line(), k0: row * p * channels, k: p * channels };

@@ -41,8 +41,8 @@ impl Encoder {
     /// Reads it.
     pub fn read(from: Source<'_>, config: &ModelConfig) -> Result<Self, String> {
         let (dim, decoder_dim) = (config.embed_dim, config.decoder_embed_dim);
-        let heads = Heads::new(config.num_heads, dim, from.arithmetic.of_maps());
-        let cross_heads = Heads::new(config.decoder_num_heads, decoder_dim, from.arithmetic.of_maps());
+        let heads = Heads::new(config.num_heads, dim, from.arithmetic.floats());
+        let cross_heads = Heads::new(config.decoder_num_heads, decoder_dim, from.arithmetic.floats());
         let layer = |i: usize| -> Result<Layer, String> {
             let name = |part: &str| format!("encoder.{i}.{part}");
             Ok(Layer {

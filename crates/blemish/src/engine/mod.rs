@@ -128,7 +128,7 @@ impl Engine {
         arithmetic: Arithmetic,
     ) -> Result<Self, String> {
         let from = Source { reader: Reader::new(weights), norm: config.norm, arithmetic };
-        let precision = arithmetic.of_maps();
+        let precision = arithmetic.floats();
         let stem = config.patch_embed == PatchEmbed::ConvStem;
         let pyramid = config.head == config::Head::Pyramid;
         let dims: &[usize] = if stem || pyramid { &config.stem_dims } else { &[] };

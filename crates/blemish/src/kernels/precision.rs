@@ -59,8 +59,8 @@ impl Arithmetic {
         }
     }
 
-    /// What everything but linear maps of tokens is multiplied in.
-    pub fn of_maps(self) -> Precision {
+    /// The floats in which all but the linear maps of tokens is multiplied.
+    pub fn floats(self) -> Precision {
         match self {
             Self::F32 => Precision::F32,
             Self::Bf16 | Self::Int8 => Precision::Bf16,

@@ -48,7 +48,7 @@ impl Ranking {
 
     /// Ranks the pixels of all maps; every defective pixel weighs 1.
     pub(super) fn of_pixels(maps: &[&[f32]], masks: &[&PixelMask]) -> Result<Self> {
-        Self::of_maps(maps, masks, 1.0, |mask| Ok(vec![1.0; mask.pixels.len()]))
+        Self::floats(maps, masks, 1.0, |mask| Ok(vec![1.0; mask.pixels.len()]))
     }
 
     /// Ranks the pixels of all maps, down to `fpr_limit`; every 8-connected region of the masks weighs 1.
@@ -56,7 +56,7 @@ impl Ranking {
         if !(fpr_limit > 0.0 && fpr_limit <= 1.0) {
             return Err(Error::Metric(format!("the FPR limit must be in (0, 1], got {fpr_limit}")));
         }
-        Self::of_maps(maps, masks, fpr_limit, |mask| {
+        Self::floats(maps, masks, fpr_limit, |mask| {
             let components = connected_components(mask)?;
             let mut area = vec![0.0; components.count + 1];
             components.labels.iter().for_each(|&label| area[label as usize] += 1.0);
@@ -65,7 +65,7 @@ impl Ranking {
     }
 
     /// `weights` gives a weight for each pixel of a mask; those of good pixels are not used.
-    fn of_maps<W>(maps: &[&[f32]], masks: &[&PixelMask], fpr_limit: f64, weights: W) -> Result<Self>
+    fn floats<W>(maps: &[&[f32]], masks: &[&PixelMask], fpr_limit: f64, weights: W) -> Result<Self>
     where
         W: Fn(&PixelMask) -> Result<Vec<f64>> + Sync,
     {

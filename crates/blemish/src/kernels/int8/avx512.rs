@@ -8,38 +8,48 @@ use std::arch::x86_64::*;
 const LANES: usize = 16;
 
 #[target_feature(enable = "avx512f,avx512vnni")]
-pub fn run(product: &mut Product8<'_>, panels: Panels<'_>) {
+pub fn run(product: &mut Product8<'_>, panels: Panels<'_>, offsets: &[i32]) {
     for index in 0..panels.count() {
         let panel = panels.get(index);
+        let offsets = &offsets[panel.first..][..panel.cols];
         match panel.width / LANES {
-            3 => tiles::<8, 3>(product, panel),
-            2 => tiles::<12, 2>(product, panel),
-            _ => tiles::<12, 1>(product, panel),
+            3 => tiles::<8, 3>(product, panel, offsets),
+            2 => tiles::<12, 2>(product, panel, offsets),
+            _ => tiles::<12, 1>(product, panel, offsets),
         }
     }
 }
 
 /// Tiles of `ROWS` rows and `VECTORS` vectors of columns.
 #[target_feature(enable = "avx512f,avx512vnni")]
-fn tiles<const ROWS: usize, const VECTORS: usize>(product: &mut Product8<'_>, panel: Panel<'_>) {
+fn tiles<const ROWS: usize, const VECTORS: usize>(
+    product: &mut Product8<'_>,
+    panel: Panel<'_>,
+    offsets: &[i32],
+) {
     let (mut row, rows) = (0, product.scales.len());
     while row + ROWS <= rows {
-        tile::<ROWS, VECTORS>(product, panel, row);
+        tile::<ROWS, VECTORS>(product, panel, offsets, row);
         row += ROWS;
     }
     while row + 4 <= rows {
-        tile::<4, VECTORS>(product, panel, row);
+        tile::<4, VECTORS>(product, panel, offsets, row);
         row += 4;
     }
     while row < rows {
-        tile::<1, VECTORS>(product, panel, row);
+        tile::<1, VECTORS>(product, panel, offsets, row);
         row += 1;
     }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512vnni")]
-fn tile<const ROWS: usize, const VECTORS: usize>(product: &mut Product8<'_>, panel: Panel<'_>, row: usize) {
+fn tile<const ROWS: usize, const VECTORS: usize>(
+    product: &mut Product8<'_>,
+    panel: Panel<'_>,
+    offsets: &[i32],
+    row: usize,
+) {
     let (depth, width) = (product.linear.inputs / WORD, VECTORS * LANES);
     assert!(panel.width == width && panel.data.len() == depth * width);
     let words: &[i32] = cast_slice(&product.words[row * depth..][..ROWS * depth]);
@@ -67,9 +77,8 @@ fn tile<const ROWS: usize, const VECTORS: usize>(product: &mut Product8<'_>, pan
         }
     }
     let columns = panel.first..panel.first + panel.cols;
-    let linear = product.linear;
     for (r, sums) in finished.iter().enumerate() {
-        let started = sums.as_flattened().iter().zip(&linear.starts[columns.clone()]);
-        product.finish(columns.clone(), row + r, started.map(|(sum, start)| (sum + start) as f32));
+        let sums = sums.as_flattened().iter().zip(offsets).map(|(sum, offset)| (sum - offset) as f32);
+        product.finish(columns.clone(), row + r, sums);
     }
 }

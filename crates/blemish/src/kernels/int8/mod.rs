@@ -51,16 +51,14 @@ pub struct Linear8 {
     packed: Packed,
     /// Of each column, `[outputs]`.
     scales: Vec<f32>,
-    /// What [`OFFSET`] adds to the sum of each column, taken off: what is added to the sums.
-    starts: Vec<i32>,
     bias: Vec<f32>,
 }
 
 /// The integers of a right side, packed.
 #[derive(Debug)]
 enum Packed {
-    /// Four to a word.
-    Words(Aligned),
+    /// Four to a word, and for each column what [`OFFSET`] adds to its sum, to be taken off.
+    Words(Aligned, Vec<i32>),
     /// As floats.
     Floats(Aligned),
 }
@@ -90,12 +88,12 @@ impl Linear8 {
             #[inline(always)]
             || {
                 for row in w.chunks_exact(outputs) {
-                    largest.iter_mut().zip(row).for_each(|(largest, w)| *largest = larger(*largest, w.abs()));
+                    largest.iter_mut().zip(row).for_each(|(largest, w)| *largest = larger(*largest, *w));
                 }
             },
         );
         let factors: Vec<f32> = largest.iter().map(|largest| LARGEST / largest).collect();
-        let mut starts = vec![0; outputs];
+        let mut offsets = vec![0; outputs];
         let depth = if words { inputs / WORD } else { inputs };
         let mut integers = vec![0.0; depth * outputs];
         let rounded = |w: f32, factor: f32| (w.mul_add(factor, ROUND).to_bits() & 0xff) as i32 - OFFSET;
@@ -113,8 +111,8 @@ impl Linear8 {
                     let words: &mut [u32] = cast_slice_mut(words);
                     for (i, row) in rows.chunks_exact(outputs).enumerate() {
                         let values = row.iter().zip(&factors).map(|(w, factor)| rounded(*w, *factor));
-                        for ((word, start), value) in words.iter_mut().zip(&mut starts).zip(values) {
-                            *start -= OFFSET * value;
+                        for ((word, offset), value) in words.iter_mut().zip(&mut offsets).zip(values) {
+                            *offset += OFFSET * value;
                             *word |= (value as u32 & 0xff) << (8 * i);
                         }
                     }
@@ -123,9 +121,9 @@ impl Linear8 {
         );
         let mut packed = Aligned::zeros(Panels::len(depth, outputs));
         pack(&mut packed, depth, outputs, 0, depth, Matrix::rows(&integers, outputs));
-        let packed = if words { Packed::Words(packed) } else { Packed::Floats(packed) };
+        let packed = if words { Packed::Words(packed, offsets) } else { Packed::Floats(packed) };
         let scales = largest.iter().map(|largest| largest / LARGEST).collect();
-        Self { inputs, packed, scales, starts, bias }
+        Self { inputs, packed, scales, bias }
     }
 
     /// Columns of the output.
@@ -142,17 +140,18 @@ impl Linear8 {
             rounded(x, self.inputs, words, scales);
             let mut product = Product8 { linear: self, words, scales, write, out };
             match &self.packed {
-                Packed::Words(packed) => product.words(packed),
+                Packed::Words(packed, offsets) => product.words(packed, offsets),
                 Packed::Floats(packed) => product.floats(packed),
             }
         });
     }
 }
 
-/// The larger one, or what is no number.
+/// `most`, which is not below 0, or the size of `x` if that is larger. Sizes are ordered as their bits are, and what is no number
+/// is above them all.
 #[inline(always)]
-fn larger(a: f32, b: f32) -> f32 {
-    if b <= a { a } else { b }
+fn larger(most: f32, x: f32) -> f32 {
+    f32::from_bits(most.to_bits().max(x.abs().to_bits()))
 }
 
 /// Rows of `width` values as words, and the scale of each row.
@@ -162,9 +161,7 @@ fn rounded(x: &[f32], width: usize, words: &mut [f32], scales: &mut [f32]) {
         #[inline(always)]
         || {
             for ((x, bytes), scale) in x.chunks_exact(width).zip(bytes.chunks_exact_mut(width)).zip(scales) {
-                // Sizes are ordered as their bits are, and what is no number is above them all.
-                let bits = x.iter().fold(SMALLEST.to_bits(), |most, x| most.max(x.abs().to_bits()));
-                let largest = f32::from_bits(bits);
+                let largest = x.iter().fold(SMALLEST, |most, x| larger(most, *x));
                 *scale = largest / LARGEST;
                 let factor = LARGEST / largest;
                 for (byte, x) in bytes.iter_mut().zip(x) {
@@ -186,15 +183,15 @@ struct Product8<'a> {
 
 impl Product8<'_> {
     /// By the instructions.
-    fn words(&mut self, packed: &[f32]) {
+    fn words(&mut self, packed: &[f32], offsets: &[i32]) {
         assert!(available(), "words are packed where there are instructions for them");
         // SAFETY: the features are there.
         #[cfg(target_arch = "x86_64")]
         unsafe {
-            avx512::run(self, Panels::new(packed, self.linear.inputs / WORD, self.linear.outputs()));
+            avx512::run(self, Panels::new(packed, self.linear.inputs / WORD, self.linear.outputs()), offsets);
         }
         #[cfg(not(target_arch = "x86_64"))]
-        let _ = packed;
+        let _ = (packed, offsets);
     }
 
     /// With the integers as floats.

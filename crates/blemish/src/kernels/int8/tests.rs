@@ -95,7 +95,12 @@ fn rows_that_are_no_numbers_and_empty_ones() {
         assert!(out[20..40].iter().all(|v| !v.is_finite()), "{out:?}");
         assert!(out[..20].iter().chain(&out[40..]).all(|v| v.is_finite()), "{out:?}");
     }
+    // A weight that is no number, with others after it in its column.
+    let mut w = random(8 * 20, 1);
+    w[2 * 20 + 7] = f32::NAN;
     let mut out = vec![0.0; 20];
+    Linear8::new(&w, vec![0.5; 20]).rows(&[1.0; 8], Write::Set, &mut out);
+    assert!(out.iter().enumerate().all(|(j, v)| v.is_nan() == (j == 7)), "{out:?}");
     linear.rows(&[0.0; 8], Write::Set, &mut out);
     assert_eq!(out, [0.5; 20]);
     // A column of zeros.
