@@ -22,6 +22,8 @@ const SLOPES: f32 = 4.0;
 const FLOOR: f32 = 1e-3;
 /// How far means are smoothed over places, standard deviation, pixels.
 const LIGHT: f32 = 16.0;
+/// One good picture in so many may have a larger median than is taken for usual.
+const PICTURES: usize = 20;
 /// Pixels that the statistics take one of.
 const STEP: usize = 7;
 
@@ -34,6 +36,9 @@ pub struct Grain {
     pub whitening: Vec<f32>,
     /// Mean squared distance of good pictures from it, `[H, W]`, smoothed, above 0: edges vary more than the middle.
     pub usual: Vec<f32>,
+    /// The median squared distance that a picture has from it: of the middle one of the good pictures, and what one in twenty
+    /// exceeds. Both above 0, the second at least the first.
+    pub medians: [f32; 2],
     /// How rare its values are on good pictures that it was not learnt from, once that is known.
     pub rarity: Option<Rarity>,
 }
@@ -91,14 +96,19 @@ impl Grain {
             row[i] += 1e-6;
         }
         let whitening = whitening(&covariance, count).into_iter().map(|v| v as f32).collect();
+        let ones = vec![1.0; height * width];
         let mut grain =
-            Self { mean: smooth.concat(), whitening, usual: vec![1.0; height * width], rarity: None };
-        let mut usual = vec![0.0; height * width];
+            Self { mean: smooth.concat(), whitening, usual: ones, medians: [1.0; 2], rarity: None };
+        let (mut usual, mut medians) = (vec![0.0; height * width], Vec::new());
         for some in images.chunks(8) {
             for map in some.par_iter().map(|image| grain.map(image)).collect::<Vec<_>>() {
                 usual.iter_mut().zip(&map).for_each(|(sum, v)| *sum += v / each);
+                medians.push(median(&map));
             }
         }
+        medians.sort_unstable_by(f32::total_cmp);
+        let exceeded_by = |part: usize| medians[medians.len() - 1 - medians.len() / part].max(1e-3);
+        grain.medians = [exceeded_by(2), exceeded_by(PICTURES)];
         grain.usual = blur_same_reflect(&usual, height, width, LIGHT);
         grain.usual.iter_mut().for_each(|v| *v = v.max(1e-3));
         Some(grain)
@@ -106,6 +116,9 @@ impl Grain {
 
     /// How far the neighbourhood of each pixel of `image` is from good ones, `[H, W]`: as a squared Mahalanobis distance over
     /// the usual one there, or by the [`Rarity`] of that on good pictures.
+    ///
+    /// A picture that is stranger than most throughout is measured by its own median, but only as far as good pictures'
+    /// medians go: what covers a picture is a defect as well.
     pub fn map(&self, image: &Image) -> Vec<f32> {
         let (mut planes, pixels) = (describe(image), image.height * image.width);
         for (plane, mean) in planes.iter_mut().zip(self.mean.chunks_exact(pixels)) {
@@ -120,12 +133,21 @@ impl Grain {
             }
             squares.iter_mut().zip(&mixed).for_each(|(sum, v)| *sum += v * v);
         }
-        squares.iter_mut().zip(&self.usual).for_each(|(v, usual)| *v /= usual);
+        let [middle, most] = self.medians;
+        let throughout = median(&squares).clamp(middle, most) / middle;
+        squares.iter_mut().zip(&self.usual).for_each(|(v, usual)| *v /= usual * throughout);
         if let Some(rarity) = &self.rarity {
             squares.iter_mut().for_each(|v| *v = rarity.of(*v));
         }
         squares
     }
+}
+
+/// The median of a map, of one of [`STEP`] pixels.
+fn median(map: &[f32]) -> f32 {
+    let mut some: Vec<f32> = map.iter().step_by(STEP).copied().collect();
+    let middle = some.len() / 2;
+    *some.select_nth_unstable_by(middle, f32::total_cmp).1
 }
 
 /// The description of every pixel, a plane `[H, W]` for each value.
@@ -244,9 +266,34 @@ mod tests {
         // The mean squared Mahalanobis distance of what the statistics were taken of is their dimension.
         let usual = mean(&grain.usual) / features(1) as f64;
         assert!((usual - 1.0).abs() < 0.02, "{usual}");
-        // Of these pictures the map is in units of it.
+        // Of these pictures the map is in units of it, unless they are measured by their own medians.
+        let grain = Grain { medians: [1.0; 2], ..grain };
         let mapped = mean(&good.iter().flat_map(|image| grain.map(image)).collect::<Vec<_>>());
         assert!((mapped - 1.0).abs() < 0.02, "{mapped}");
+    }
+
+    #[test]
+    fn a_picture_is_measured_by_its_own_median_as_far_as_good_ones_go() {
+        let good: Vec<Image> = (1..25).map(|seed| surface(seed, 0.7, 1)).collect();
+        let grain = Grain::fit(&good).unwrap();
+        let plain = Grain { medians: [1.0; 2], usual: vec![1.0; 96 * 128], ..grain.clone() };
+        let mut medians: Vec<f32> = good.iter().map(|image| median(&plain.map(image))).collect();
+        medians.sort_unstable_by(f32::total_cmp);
+        // Of 24 pictures one lies above what one in twenty exceeds.
+        assert_eq!(grain.medians, [medians[11], medians[22]]);
+        let image = surface(30, 0.7, 1);
+        let map = plain.map(&image);
+        let own = median(&map);
+        for (middle, most, by) in
+            [(0.5 * own, 2.0 * own, 2.0), (0.5 * own, 0.75 * own, 1.5), (2.0 * own, 3.0 * own, 1.0)]
+        {
+            let measured = Grain { medians: [middle, most], ..plain.clone() }.map(&image);
+            assert!(measured.iter().zip(&map).all(|(v, raw)| (v * by - raw).abs() < 1e-4 * raw), "{by}");
+        }
+        // What covers a whole picture is a defect still.
+        let [usual, covered] =
+            [surface(31, 0.7, 1), surface(32, 1.0, 1)].map(|image| median(&grain.map(&image)));
+        assert!(covered > 2.0 * usual, "{covered} {usual}");
     }
 
     #[test]

@@ -96,6 +96,7 @@ impl Normal {
             put("grain.mean".to_owned(), &[count, input_size[0], input_size[1]], &grain.mean);
             put("grain.usual".to_owned(), &input_size, &grain.usual);
             put("grain.whitening".to_owned(), &[count, count], &grain.whitening);
+            put("grain.medians".to_owned(), &[2], &grain.medians);
             if let Some(rarity) = &grain.rarity {
                 put("grain.rarity".to_owned(), &[Rarity::KNOTS], rarity.knots());
             }
@@ -141,24 +142,34 @@ impl Normal {
             values.map(|knots| Rarity::from_knots(knots).ok_or_else(refuse)).transpose()
         };
         let ridges = match (take("ridges.mean"), take("ridges.spread")) {
-            (Some(mean), Some(spread)) => {
-                if [mean.len(), spread.len()] != [pixels; 2] || spread.iter().any(|&spread| spread <= 0.0) {
-                    return Err("what it knows of lines on good surfaces does not fit".to_owned());
-                }
+            (None, None) => None,
+            (Some(mean), Some(spread))
+                if [mean.len(), spread.len()] == [pixels; 2] && spread.iter().all(|&v| v > 0.0) =>
+            {
                 Some(Ridges { mean, spread, rarity: rarity(take("ridges.rarity"))? })
             }
-            _ => None,
+            _ => return Err("what it knows of lines on good surfaces does not fit".to_owned()),
         };
-        let grain = match (take("grain.mean"), take("grain.usual"), take("grain.whitening")) {
-            (Some(mean), Some(usual), Some(whitening)) => {
-                let count = grain::features(config.data.channels.unwrap_or(3));
+        let parts = ["mean", "usual", "whitening", "medians"].map(|part| take(&format!("grain.{part}")));
+        let grain = if parts.iter().all(Option::is_none) {
+            None
+        } else {
+            let count = grain::features(config.data.channels.unwrap_or(3));
+            let fits = |[mean, usual, whitening, medians]: [Vec<f32>; 4]| {
                 let lengths = [mean.len(), usual.len(), whitening.len()];
-                if lengths != [count * pixels, pixels, count * count] || usual.iter().any(|&v| v <= 0.0) {
-                    return Err("what it knows of the grain of good surfaces does not fit".to_owned());
-                }
-                Some(Grain { mean, usual, whitening, rarity: rarity(take("grain.rarity"))? })
-            }
-            _ => None,
+                let medians = <[f32; 2]>::try_from(medians).ok()?;
+                let ordered = 0.0 < medians[0] && medians[0] <= medians[1] && usual.iter().all(|&v| v > 0.0);
+                (ordered && lengths == [count * pixels, pixels, count * count]).then_some(Grain {
+                    mean,
+                    usual,
+                    whitening,
+                    medians,
+                    rarity: None,
+                })
+            };
+            let grain = fits(parts.map(Option::unwrap_or_default))
+                .ok_or("what it knows of the grain of good surfaces does not fit")?;
+            Some(Grain { rarity: rarity(take("grain.rarity"))?, ..grain })
         };
         let mut scales = Vec::new();
         for &scale in &config.score.memory.scales {
@@ -212,6 +223,7 @@ mod tests {
                 mean: vec![1.0; count * height * width],
                 whitening: vec![0.5; count * count],
                 usual: vec![1.0; height * width],
+                medians: [0.5, 0.75],
                 rarity: None,
             }),
             ..Normal::default()
@@ -219,6 +231,16 @@ mod tests {
         let mut tensors = normal.to_tensors([height, width]);
         assert_eq!(Normal::take_from(&mut tensors, &config).unwrap(), normal);
         assert!(tensors.is_empty());
+        for medians in [vec![0.75, 0.5], vec![0.0, 1.0], vec![f32::NAN, 1.0], vec![1.0]] {
+            let mut tensors = normal.to_tensors([height, width]);
+            tensors.get_mut("grain.medians").unwrap().values = medians;
+            assert!(Normal::take_from(&mut tensors, &config).unwrap_err().contains("grain"));
+        }
+        for (missing, what) in [("grain.usual", "grain"), ("ridges.mean", "lines")] {
+            let mut tensors = normal.to_tensors([height, width]);
+            tensors.remove(missing);
+            assert!(Normal::take_from(&mut tensors, &config).unwrap_err().contains(what));
+        }
         // Made for pictures of another number of channels.
         config.data.channels = Some(1);
         let refused = Normal::take_from(&mut normal.to_tensors([height, width]), &config);

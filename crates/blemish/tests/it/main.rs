@@ -4,6 +4,8 @@
 mod engine;
 mod fixture;
 mod gradients;
+#[cfg(feature = "wgpu")]
+mod graphics_card;
 mod import_pytorch;
 mod imports;
 mod masks_and_patches;

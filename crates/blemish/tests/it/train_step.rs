@@ -1,5 +1,6 @@
 //! Steps of training on one batch: the loss falls, and the same seed gives the same weights.
 
+use blemish::Device;
 use blemish::config::{Precision, Preset, RunConfig, Task};
 use blemish::model::{Mae, Weights};
 use blemish::train::batch::Batch;
@@ -14,7 +15,7 @@ const IMAGES: usize = 2;
 const STEPS: usize = 10;
 
 /// A preset, made tiny.
-fn tiny(preset: Preset) -> RunConfig {
+pub fn tiny(preset: Preset) -> RunConfig {
     let mut config = RunConfig::preset(preset);
     config.data.image_size = [SIZE, SIZE];
     config.data.channels = Some(3);
@@ -29,7 +30,7 @@ fn tiny(preset: Preset) -> RunConfig {
 }
 
 /// Smooth stripes, and a bright square as the defect.
-fn batch() -> Batch {
+pub fn batch() -> Batch {
     let side = 0..SIZE * SIZE * IMAGES;
     let place = |i: usize| (i / SIZE % SIZE, i % SIZE);
     let stripe = |i: usize| 0.5 + 0.3 * (place(i).0 as f32 * 0.4 + (i / (SIZE * SIZE)) as f32).sin();
@@ -52,10 +53,21 @@ fn steps(preset: Preset, task: Task, seed: u64) -> (Vec<f32>, Weights) {
 }
 
 fn steps_in(precision: Precision, preset: Preset, task: Task, seed: u64) -> (Vec<f32>, Weights) {
+    steps_on(&device(), precision, preset, task, seed)
+}
+
+/// The same on any device that has gradients.
+pub fn steps_on(
+    device: &Device,
+    precision: Precision,
+    preset: Preset,
+    task: Task,
+    seed: u64,
+) -> (Vec<f32>, Weights) {
     let mut config = tiny(preset);
     config.train.precision = Some(precision);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut model = Mae::new(&config.model, config.data.image_size, 3, &mut rng, &device());
+    let mut model = Mae::new(&config.model, config.data.image_size, 3, &mut rng, device);
     let mut optimizer = AdamW::default();
     let settings = StepSettings { learning_rate: 1e-2, weight_decay: 1e-2, clip_norm: 1.0 };
     let mask_seed = rng.random();
