@@ -193,7 +193,7 @@ class Models:
     def masked(self, preset: str) -> None:
         """The detector's own scoring, four complementary masks beside one unmasked pass."""
         work = timed(self.ours, "score", batch=1, passes=4)
-        pairs = interleave(work, {"": timed(self.ours, "score", batch=1, passes=1)}, self.plan.budget / 2, self.plan.least)
+        pairs = interleave(work, {"": timed(self.ours, "score", batch=1, passes=1)}, self.plan.budget / 2, 3 * self.plan.least)
         what = f"{preset}, one image, K = 4 masks, f32"
         self.masks.append(Row(what, self.ours.threads, "its unmasked pass", pairs[""], Target(must=1.3, aim=1.1)))
 

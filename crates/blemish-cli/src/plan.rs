@@ -3,9 +3,7 @@
 use blemish::Device;
 use blemish::config::RunConfig;
 use blemish::train::batch::epoch_images;
-use blemish::train::{
-    Estimate, TrainingData, estimate, estimate_remembering, peak_memory_mib, scale_to_budget,
-};
+use blemish::train::{Estimate, TrainingData, estimate, estimate_remembering, scale_to_budget};
 
 use crate::progress::duration;
 
@@ -13,12 +11,12 @@ use crate::progress::duration;
 /// no network is trained there is nothing to scale.
 pub fn announce(config: &mut RunConfig, data: &TrainingData, budget: Option<f64>, device: &Device) {
     if config.train.epochs() == 0 {
-        let seconds = estimate_remembering(config, data);
+        let (seconds, mib) = estimate_remembering(config, data);
         tracing::info!(
             "no network is trained, since memory, lines or grain look at the pictures (--set score.network=always trains one and \
              hears it too)"
         );
-        tracing::info!("training will take about {}{}", duration(seconds), memory(peak_memory_mib()));
+        tracing::info!("training will take about {}{}", duration(seconds), memory(mib));
         return;
     }
     let images = data.train.len();

@@ -7,12 +7,13 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use super::estimate::peak_memory_mib;
 use super::split::TrainingData;
 use crate::config::{Keep, RunConfig};
 use crate::data::{ByteImage, Image};
 use crate::error::{Error, Result};
-use crate::grain::Grain;
-use crate::memory::Memory;
+use crate::grain::{self, Grain};
+use crate::memory::{Grid, Memory};
 use crate::model::Mae;
 use crate::rarity::Rarity;
 use crate::ridges::Ridges;
@@ -126,10 +127,11 @@ pub fn good_scores(detector: &Detector, data: &TrainingData, folds: &[Fold]) -> 
     if scores.is_empty() { scored(detector, &data.train.iter().collect::<Vec<_>>()) } else { Ok(scores) }
 }
 
-/// Seconds that a training without epochs will take, of which memory, ridges and grain are all: measured on a few of the images.
+/// Seconds that a training without epochs will take, of which memory, ridges and grain are all, measured on a few of the
+/// images; and the process's peak memory in MiB, where the system tells what it was so far.
 ///
 /// `config` must be valid, with `data.channels` set.
-pub fn estimate_remembering(config: &RunConfig, data: &TrainingData) -> f64 {
+pub fn estimate_remembering(config: &RunConfig, data: &TrainingData) -> (f64, Option<f64>) {
     const PROBED: usize = 8;
     let channels = config.data.channels.unwrap_or(3);
     let rng = &mut ChaCha8Rng::seed_from_u64(0);
@@ -148,7 +150,34 @@ pub fn estimate_remembering(config: &RunConfig, data: &TrainingData) -> f64 {
     let looks = 1 + usize::from(ridges || grain);
     let learnt = data.train.len() * FOLDS;
     let looked_at = data.train.len() * looks + data.holdout.len() + data.validation.len();
-    (learning * learnt as u32 + looking * looked_at as u32).as_secs_f64() / some.len() as f64
+    let seconds = (learning * learnt as u32 + looking * looked_at as u32).as_secs_f64() / some.len() as f64;
+    let more = bytes_to_remember(config, data.train.len()) as f64 / f64::from(1 << 20);
+    (seconds, peak_memory_mib().map(|mib| mib + more))
+}
+
+/// What the large buffers take while `images` pictures are learnt, beyond what a few need, bytes.
+fn bytes_to_remember(config: &RunConfig, images: usize) -> usize {
+    const FLOAT: usize = size_of::<f32>();
+    let ([memory, ridges, grain], channels) = (kept(config), config.data.channels.unwrap_or(3));
+    let pixels: usize = config.input_size().iter().product();
+    let pictures = if memory { images } else { images.min(SURFACES) };
+    let mut bytes = FLOAT * pixels * channels * pictures;
+    if memory {
+        let shape = &config.score.memory;
+        for &scale in &shape.scales {
+            let numbers = Grid::new(scale, config.input_size(), channels).places() * shape.components;
+            // All pictures' patches in bf16; prototypes in rows and packed, in the detector and in the copy that is written,
+            // and as the file has them.
+            bytes += numbers * (2 * images + (5 * FLOAT + 2) * shape.prototypes.min(images));
+        }
+    }
+    // Those of every fold are kept until all have been judged, by values in vectors that grow.
+    let planes = 2 * usize::from(ridges) + (grain::features(channels) + 1) * usize::from(grain);
+    if planes > 0 {
+        bytes += FLOAT
+            * (pixels * planes * (FOLDS + 1) + 2 * SAMPLES * (usize::from(ridges) + usize::from(grain)));
+    }
+    bytes
 }
 
 /// Whether the configuration keeps memory, ridges and grain.
