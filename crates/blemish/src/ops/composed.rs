@@ -2,7 +2,7 @@
 //!
 //! Shapes are those of the functions of the same names in [`super`].
 
-use burn::tensor::activation::{relu, sigmoid, softmax};
+use burn::tensor::activation::{log_sigmoid, sigmoid, softmax};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, activation, module};
 
@@ -99,7 +99,7 @@ pub fn squared_error<const D: usize>(x: Tensor<D>, y: Tensor<D>) -> Tensor<1> {
 pub fn focal<const D: usize>(logit: Tensor<D>, target: Tensor<D>, gamma: f64) -> Tensor<1> {
     // Towards the truth: positive where the logit has the right sign.
     let margin = logit * (target.detach() * 2.0 - 1.0);
-    let entropy = relu(margin.clone().neg()) + margin.clone().abs().neg().exp().log1p();
+    let entropy = log_sigmoid(margin.clone()).neg();
     if gamma == 0.0 {
         return entropy.mean();
     }

@@ -40,7 +40,7 @@ fn agrees(what: &str, model: &Mae, engine: &Engine, images: &[f32], mask: Option
 }
 
 /// A model with every parameter random, so that no zero hides a fault.
-fn random_model(config: &ModelConfig, image_size: [usize; 2], channels: usize, seed: u64) -> Mae {
+pub fn random_model(config: &ModelConfig, image_size: [usize; 2], channels: usize, seed: u64) -> Mae {
     let rng = &mut ChaCha8Rng::seed_from_u64(seed);
     let model = Mae::new(config, image_size, channels, rng, &Device::flex());
     model.update(|name, values| {

@@ -215,3 +215,17 @@ fn focal() {
         }
     });
 }
+
+/// Where training begins: what has a corner there has no derivative to go by.
+#[test]
+fn focal_of_logits_that_are_zero() {
+    let target = || (random([1, 4, 4, 1], 1).sign() + 1.0) * 0.5;
+    let gradient = |focal: fn(Tensor<4>, Tensor<4>, f64) -> Tensor<1>| {
+        let logit = (random([1, 4, 4, 1], 2) * 0.0).detach().require_grad();
+        values(logit.grad(&focal(logit.clone(), target(), 0.0).backward()).unwrap())
+    };
+    let (fused, composed) = (gradient(ops::focal), gradient(composed::focal));
+    assert_close("focal at 0", &fused, &composed, TOLERANCE);
+    // Half of a pixel's share, up or down.
+    assert!(composed.iter().all(|g| (g.abs() - 0.5 / 16.0).abs() < 1e-6), "{composed:?}");
+}

@@ -1,6 +1,5 @@
 //! Steps of training on one batch: the loss falls, and the same seed gives the same weights.
 
-use blemish::Device;
 use blemish::config::{Precision, Preset, RunConfig, Task};
 use blemish::model::{Mae, Weights};
 use blemish::train::batch::Batch;
@@ -53,21 +52,10 @@ fn steps(preset: Preset, task: Task, seed: u64) -> (Vec<f32>, Weights) {
 }
 
 fn steps_in(precision: Precision, preset: Preset, task: Task, seed: u64) -> (Vec<f32>, Weights) {
-    steps_on(&device(), precision, preset, task, seed)
-}
-
-/// The same on any device that has gradients.
-pub fn steps_on(
-    device: &Device,
-    precision: Precision,
-    preset: Preset,
-    task: Task,
-    seed: u64,
-) -> (Vec<f32>, Weights) {
     let mut config = tiny(preset);
     config.train.precision = Some(precision);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut model = Mae::new(&config.model, config.data.image_size, 3, &mut rng, device);
+    let mut model = Mae::new(&config.model, config.data.image_size, 3, &mut rng, &device());
     let mut optimizer = AdamW::default();
     let settings = StepSettings { learning_rate: 1e-2, weight_decay: 1e-2, clip_norm: 1.0 };
     let mask_seed = rng.random();
