@@ -17,7 +17,7 @@ VARIANTS = {
     "as shipped": [],
     "memory of 32 prototypes": ["score.memory.prototypes=32"],
     "memory of 16 components": ["score.memory.components=16"],
-    "memory of half the patch": ["score.memory.scales=[2]"],
+    "memory of half the patch": ["score.memory.scales=[1]"],
     "memory of two patches": ["score.memory.scales=[2, 4]"],
     "memory looks at its own place only": ["score.memory.reach=0"],
     "a memory in any case": ["score.memory.keep=always"],

@@ -147,7 +147,7 @@ fn tile<const ROWS: usize, const FULL: usize, const HALF: usize, const TRANSPOSE
             }
         }
     }
-    for segment in product.segments {
+    for segment in product.segments.iter().filter(|segment| segment.k > 0) {
         let right: &[u32] = cast_slice(&panel.data[segment.k0 * width..][..segment.k * width]);
         let left = &product.x[segment.x + line * product.x_line + row * x_row..];
         let left: &[u32] = cast_slice(&left[..(ROWS - 1) * x_row + (segment.k - 1) * x_k + 1]);

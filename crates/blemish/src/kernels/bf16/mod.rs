@@ -189,7 +189,7 @@ impl Product16<'_> {
             Init::Accumulate => acc[..panel.cols].copy_from_slice(out),
         }
         let acc = &mut acc[..panel.width];
-        for segment in self.segments {
+        for segment in self.segments.iter().filter(|segment| segment.k > 0) {
             let left = &self.x[segment.x + line * self.x_line + row * self.x_row..];
             let left = left[..(segment.k - 1) * self.x_k + 1].iter().step_by(self.x_k);
             let right = &panel.data[segment.k0 * panel.width..][..segment.k * panel.width];
