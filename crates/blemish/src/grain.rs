@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::data::Image;
 use crate::kernels::blur::blur_same_reflect;
-use crate::rarity::Rarity;
+use crate::rarity::{PICTURES, Rarity};
 
 /// Standard deviations of the neighbourhoods whose means count, pixels.
 const MEANS: [f32; 2] = [4.0, 8.0];
@@ -22,8 +22,6 @@ const SLOPES: f32 = 4.0;
 const FLOOR: f32 = 1e-3;
 /// How far means are smoothed over places, standard deviation, pixels.
 const LIGHT: f32 = 16.0;
-/// One good picture in so many may have a larger median than is taken for usual.
-const PICTURES: usize = 20;
 /// Pixels that the statistics take one of.
 const STEP: usize = 7;
 

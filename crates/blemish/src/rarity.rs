@@ -2,8 +2,8 @@
 
 /// Knots of the scale: the values that a half, a quarter, .. of good pictures' pixels exceed.
 const HALVINGS: usize = 12;
-/// One good picture in so many has a pixel that exceeds 1.
-const PICTURES: usize = 20;
+/// What one good picture in so many exceeds is where the usual ends: for its largest value this is 1 on the scale.
+pub const PICTURES: usize = 20;
 /// How many halvings 1 stands for: one of 2^16 pixels in one of 2^4 pictures, about.
 const RAREST: f32 = 20.0;
 

@@ -3,7 +3,7 @@
 //! `cargo test --release -p blemish --features wgpu --test it graphics_card`
 
 use blemish::Device;
-use blemish::config::{MapKind, Precision, Preset, RunConfig, Task};
+use blemish::config::{MapKind, Precision, Preset, RunConfig};
 use blemish::data::Image;
 use blemish::model::{Mae, Weights, read_gradients};
 use blemish::score::Detector;
@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::engine::random_model;
 use crate::fixture::{assert_close, device, values};
-use crate::train_step::{batch, tiny};
+use crate::train_step::{TASKS, batch, tiny};
 
 /// How far results of a card may be off, relative to the largest value.
 const CLOSE: f32 = 1e-3;
@@ -53,12 +53,7 @@ fn maps_agree() {
 /// One step's loss and gradients: Adam divides gradients by their size, so that later steps part on what is nearly nothing.
 #[test]
 fn training_agrees() {
-    for (preset, task) in [
-        (Preset::Light, Task::Masked),
-        (Preset::Light, Task::Repair),
-        (Preset::Diyt, Task::Masked),
-        (Preset::Diyt, Task::Reconstruct),
-    ] {
+    for (preset, task) in TASKS {
         let mut config = tiny(preset);
         config.train.precision = Some(Precision::F32);
         let [cpu, card] = [device(), card().autodiff()].map(|device| {

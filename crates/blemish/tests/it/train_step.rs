@@ -13,6 +13,14 @@ const SIZE: usize = 32;
 const IMAGES: usize = 2;
 const STEPS: usize = 10;
 
+/// What each preset is trained for.
+pub const TASKS: [(Preset, Task); 4] = [
+    (Preset::Light, Task::Masked),
+    (Preset::Light, Task::Repair),
+    (Preset::Diyt, Task::Masked),
+    (Preset::Diyt, Task::Reconstruct),
+];
+
 /// A preset, made tiny.
 pub fn tiny(preset: Preset) -> RunConfig {
     let mut config = RunConfig::preset(preset);
@@ -72,12 +80,7 @@ fn steps_in(precision: Precision, preset: Preset, task: Task, seed: u64) -> (Vec
 
 #[test]
 fn the_loss_falls() {
-    for (preset, task) in [
-        (Preset::Light, Task::Masked),
-        (Preset::Light, Task::Repair),
-        (Preset::Diyt, Task::Masked),
-        (Preset::Diyt, Task::Reconstruct),
-    ] {
+    for (preset, task) in TASKS {
         let (losses, _) = steps(preset, task, 1);
         assert!(losses.iter().all(|l| l.is_finite()), "{preset:?} {task:?}: {losses:?}");
         assert!(losses[STEPS - 1] < 0.9 * losses[0], "{preset:?} {task:?}: {losses:?}");
