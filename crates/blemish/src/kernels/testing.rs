@@ -8,6 +8,11 @@ pub fn random(len: usize, seed: u64) -> Vec<f32> {
     (0..len).map(|_| rng.random_range(-1.0f32..1.0)).collect()
 }
 
+/// `all`, or the first `few` of them under Miri, which is thousands of times slower.
+pub fn sizes<T>(all: &[T], few: usize) -> &[T] {
+    if cfg!(miri) { &all[..few] } else { all }
+}
+
 /// In `f64`.
 pub fn wide(x: &[f32]) -> Vec<f64> {
     x.iter().map(|&x| f64::from(x)).collect()

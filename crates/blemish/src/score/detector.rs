@@ -158,17 +158,18 @@ impl Detector {
         let [network, remembered, lines, neighbourhoods] = self.normal.looked_at(&self.config.score);
         let mut maps = if network { self.network_maps(&images) } else { vec![Vec::new(); images.len()] };
         for (map, image) in maps.iter_mut().zip(&images) {
-            if let Some(memory) = memory.as_ref().filter(|_| remembered) {
-                keep_larger(map, memory.map(image));
-            }
-            if let Some(ridges) = ridges.as_ref().filter(|_| lines) {
-                keep_larger(map, ridges.map(image));
-            }
-            if let Some(grain) = grain.as_ref().filter(|_| neighbourhoods) {
-                keep_larger(map, grain.map(image));
-            }
-            if remembered || lines || neighbourhoods {
+            let mut others: Vec<Vec<f32>> = Vec::new();
+            others.extend(memory.as_ref().filter(|_| remembered).map(|memory| memory.map(image)));
+            others
+                .extend(ridges.as_ref().filter(|_| lines).into_iter().flat_map(|ridges| ridges.maps(image)));
+            others.extend(grain.as_ref().filter(|_| neighbourhoods).map(|grain| grain.map(image)));
+            // Each by itself: what lies beside a stain is no crack, and what lies beside a dark line no bright one.
+            if network && !others.is_empty() {
                 heed_neighbours(map, image.width);
+            }
+            for mut other in others {
+                heed_neighbours(&mut other, image.width);
+                keep_larger(map, other);
             }
         }
         maps

@@ -1,6 +1,6 @@
 use super::*;
 use crate::kernels::panels::{Matrix, pack};
-use crate::kernels::testing::{assert_close, random, wide};
+use crate::kernels::testing::{assert_close, random, sizes, wide};
 
 fn rounded(x: &[f32]) -> Vec<f32> {
     x.iter().map(|&x| f32::from_bits(round(x) << 16)).collect()
@@ -26,8 +26,8 @@ fn rounding_is_that_of_the_instructions() {
 
 #[test]
 fn any_size_matches_f64() {
-    for n in [1, 7, 8, 9, 16, 24, 25, 40, 48, 65, 72] {
-        for [rows, k, gap] in [[1, 2, 0], [5, 6, 2], [13, 34, 4], [31, 70, 0]] {
+    for &n in sizes(&[7, 25, 1, 8, 9, 16, 24, 40, 48, 65, 72], 2) {
+        for &[rows, k, gap] in sizes(&[[1, 2, 0], [5, 6, 2], [13, 34, 4], [31, 70, 0]], 2) {
             let lines = 2;
             let (x_row, x_line) = (k + gap, 2 * rows * (k + gap));
             let (x, w) = (random(lines * x_line, 1), random(k * n, 2));

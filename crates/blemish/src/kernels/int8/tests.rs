@@ -1,5 +1,5 @@
 use super::*;
-use crate::kernels::testing::{assert_close, random, wide};
+use crate::kernels::testing::{assert_close, random, sizes, wide};
 
 /// What `rows` must give: the rounded factors multiplied in `f64`.
 fn expected(x: &[f32], w: &[f32], bias: &[f32]) -> Vec<f64> {
@@ -30,8 +30,8 @@ fn expected(x: &[f32], w: &[f32], bias: &[f32]) -> Vec<f64> {
 
 #[test]
 fn any_size_matches_f64() {
-    for outputs in [1, 7, 16, 25, 32, 40, 48, 65, 96] {
-        for (rows, inputs) in [(1, 4), (5, 8), (13, 36), (31, 72)] {
+    for &outputs in sizes(&[7, 25, 40, 1, 16, 32, 48, 65, 96], 3) {
+        for &(rows, inputs) in sizes(&[(5, 8), (13, 4), (1, 4), (13, 36), (31, 72)], 2) {
             let (x, w) = (random(rows * inputs, 1), random(inputs * outputs, 2));
             let (bias, before) = (random(outputs, 3), random(rows * outputs, 4));
             let set = expected(&x, &w, &bias);
@@ -44,9 +44,12 @@ fn any_size_matches_f64() {
                     assert_close(&out, &expected, 2e-6);
                     out
                 };
-                // As floats the same bits, on any machine.
-                let floats = given(Linear8::packed(&w, bias.clone(), false));
-                assert_eq!(given(Linear8::new(&w, bias.clone())), floats);
+                let ours = given(Linear8::new(&w, bias.clone()));
+                // As floats the same bits, on any machine. (Miri knows the 8-bit instructions, not the assembly by which
+                // `pulp` stores floats where there are such.)
+                if !(cfg!(miri) && available()) {
+                    assert_eq!(ours, given(Linear8::packed(&w, bias.clone(), false)));
+                }
             }
         }
     }
@@ -54,7 +57,7 @@ fn any_size_matches_f64() {
 
 #[test]
 fn the_error_is_that_of_the_rounding() {
-    let (rows, inputs, outputs) = (9, 192, 48);
+    let (rows, inputs, outputs) = if cfg!(miri) { (8, 96, 16) } else { (9, 192, 48) };
     let (x, w) = (random(rows * inputs, 5), random(inputs * outputs, 6));
     let mut out = vec![0.0; rows * outputs];
     Linear8::new(&w, vec![0.0; outputs]).rows(&x, Write::Set, &mut out);
@@ -75,7 +78,7 @@ fn the_error_is_that_of_the_rounding() {
 
 #[test]
 fn the_largest_sums_do_not_overflow() {
-    let inputs = 4096;
+    let inputs = if cfg!(miri) { 512 } else { 4096 };
     for sign in [1.0, -1.0] {
         let linear = Linear8::new(&vec![sign; inputs], vec![0.0]);
         let mut out = [0.0];
