@@ -31,7 +31,10 @@ impl Rarity {
         pixels.sort_unstable_by(f32::total_cmp);
         largest.sort_unstable_by(f32::total_cmp);
         let mut knots: Vec<f32> = (0..=HALVINGS).map(|n| at(&pixels, 1.0 - 0.5f64.powi(n as i32))).collect();
-        knots.push(at(&largest, 1.0 - 1.0 / PICTURES as f64));
+        // Where strange pixels crowd in a few pictures the last two may all but meet, and what lies beyond would be
+        // endlessly rare, whatever the other parts say.
+        let [before, last] = [knots[HALVINGS - 1], knots[HALVINGS]];
+        knots.push(at(&largest, 1.0 - 1.0 / PICTURES as f64).max(last + 0.5 * (last - before)));
         // Equal values would leave a step without a slope.
         for i in 1..knots.len() {
             knots[i] = knots[i].max(knots[i - 1] + 1e-4 * knots[i - 1].abs().max(1e-3));
@@ -87,6 +90,16 @@ mod tests {
         close(4095.0, 12.0);
         close(5019.0, 20.0);
         close(5019.0 + 924.0, 28.0);
+    }
+
+    #[test]
+    fn a_crowd_in_one_picture_makes_nothing_endlessly_rare() {
+        // As above, but no picture goes beyond what one pixel in 4096 exceeds.
+        let rarity = Rarity::new((0..=4096u16).map(f32::from).collect(), vec![4096.0; 21]);
+        assert_eq!(rarity.knots()[11..], [4094.0, 4095.0, 4096.0]);
+        let crowded = Rarity::new((0..=4096u16).map(|v| f32::from(v).powi(2)).collect(), vec![0.0; 21]);
+        let [before, last, most] = *crowded.knots().last_chunk().unwrap();
+        assert_eq!(most, last + 0.5 * (last - before));
     }
 
     #[test]
