@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::data::Image;
 use crate::kernels::blur::blur_same_reflect;
+use crate::kernels::simd::run;
 use crate::rarity::{PICTURES, Rarity};
 
 /// Standard deviations of the neighbourhoods whose means count, pixels.
@@ -22,6 +23,8 @@ const SLOPES: f32 = 4.0;
 const FLOOR: f32 = 1e-3;
 /// How far means are smoothed over places, standard deviation, pixels.
 const LIGHT: f32 = 16.0;
+/// Pixels that are judged at a time: what is known of them stays in a cache.
+const SOME: usize = 2048;
 /// Pixels that the statistics take one of.
 const STEP: usize = 7;
 
@@ -119,24 +122,32 @@ impl Grain {
     /// medians go: what covers a picture is a defect as well.
     pub fn map(&self, image: &Image) -> Vec<f32> {
         let (mut planes, pixels) = (describe(image), image.height * image.width);
-        for (plane, mean) in planes.iter_mut().zip(self.mean.chunks_exact(pixels)) {
+        planes.par_iter_mut().zip(self.mean.par_chunks_exact(pixels)).for_each(|(plane, mean)| {
             plane.iter_mut().zip(mean).for_each(|(v, mean)| *v -= mean);
-        }
+        });
         let mut squares = vec![0.0; pixels];
-        let mut mixed = squares.clone();
-        for (row, i) in self.whitening.chunks_exact(planes.len()).zip(1..) {
-            mixed.fill(0.0);
-            for (plane, weight) in planes[..i].iter().zip(row) {
-                mixed.iter_mut().zip(plane).for_each(|(out, v)| *out += weight * v);
-            }
-            squares.iter_mut().zip(&mixed).for_each(|(sum, v)| *sum += v * v);
-        }
+        squares.par_chunks_mut(SOME).enumerate().for_each(|(at, squares)| {
+            let mut mixed = [0.0; SOME];
+            run(
+                #[inline(always)]
+                || {
+                    for (row, i) in self.whitening.chunks_exact(planes.len()).zip(1..) {
+                        mixed.fill(0.0);
+                        for (plane, weight) in planes[..i].iter().zip(row) {
+                            let plane = &plane[at * SOME..][..squares.len()];
+                            mixed.iter_mut().zip(plane).for_each(|(out, v)| *out += weight * v);
+                        }
+                        squares.iter_mut().zip(&mixed).for_each(|(sum, v)| *sum += v * v);
+                    }
+                },
+            );
+        });
         let [middle, most] = self.medians;
         let throughout = median(&squares).clamp(middle, most) / middle;
-        squares.iter_mut().zip(&self.usual).for_each(|(v, usual)| *v /= usual * throughout);
-        if let Some(rarity) = &self.rarity {
-            squares.iter_mut().for_each(|v| *v = rarity.of(*v));
-        }
+        squares.par_iter_mut().zip(&self.usual).for_each(|(v, usual)| {
+            let strange = *v / (usual * throughout);
+            *v = self.rarity.as_ref().map_or(strange, |rarity| rarity.of(strange));
+        });
         squares
     }
 }
@@ -153,17 +164,8 @@ fn describe(image: &Image) -> Vec<Vec<f32>> {
     let Image { height, width, channels, .. } = *image;
     let blur = |plane: &[f32], sigma: f32| blur_same_reflect(plane, height, width, sigma);
     let channel = |c: usize| image.pixels.iter().skip(c).step_by(channels).copied().collect::<Vec<f32>>();
-    let mut planes: Vec<Vec<f32>> =
-        (0..channels).map(channel).flat_map(|plane| MEANS.map(|sigma| blur(&plane, sigma))).collect();
     let grey = image.grey();
-    let levels = BANDS.map(|sigma| blur(&grey, sigma));
-    let mut energy = |values: Vec<f32>, sigma: f32| {
-        let squares: Vec<f32> = values.iter().map(|v| v * v).collect();
-        planes.push(blur(&squares, sigma).into_iter().map(|v| (v + FLOOR).ln()).collect());
-    };
-    for (pair, sigma) in levels.windows(2).zip(ENERGIES) {
-        energy(pair[0].iter().zip(&pair[1]).map(|(fine, coarse)| fine - coarse).collect(), sigma);
-    }
+    let levels: Vec<Vec<f32>> = BANDS.par_iter().map(|&sigma| blur(&grey, sigma)).collect();
     let smooth = &levels[1];
     let between = |low: usize, high: usize| 0.5 * (smooth[high] - smooth[low]);
     let down = |i: usize| {
@@ -174,9 +176,21 @@ fn describe(image: &Image) -> Vec<Vec<f32>> {
         let x = i % width;
         between(i - usize::from(x > 0), i + usize::from(x + 1 < width))
     };
-    energy((0..smooth.len()).map(down).collect(), SLOPES);
-    energy((0..smooth.len()).map(across).collect(), SLOPES);
-    planes
+    let energy = |values: Vec<f32>, sigma: f32| -> Vec<f32> {
+        let squares: Vec<f32> = values.iter().map(|v| v * v).collect();
+        blur(&squares, sigma).into_iter().map(|v| (v + FLOOR).ln()).collect()
+    };
+    let means = channels * MEANS.len();
+    let plane = |at: usize| match at.checked_sub(means) {
+        None => blur(&channel(at / MEANS.len()), MEANS[at % MEANS.len()]),
+        Some(band) if band < ENERGIES.len() => {
+            let [fine, coarse] = [&levels[band], &levels[band + 1]];
+            energy(fine.iter().zip(coarse).map(|(fine, coarse)| fine - coarse).collect(), ENERGIES[band])
+        }
+        Some(slope) if slope == ENERGIES.len() => energy((0..smooth.len()).map(down).collect(), SLOPES),
+        Some(_) => energy((0..smooth.len()).map(across).collect(), SLOPES),
+    };
+    (0..features(channels)).into_par_iter().map(plane).collect()
 }
 
 /// The inverse of the lower triangle `L` of `covariance = L Lᵀ` (Cholesky).

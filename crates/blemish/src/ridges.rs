@@ -71,12 +71,10 @@ impl Ridges {
     /// The same for dark lines and for bright ones.
     pub fn maps(&self, image: &Image) -> [Vec<f32>; 2] {
         strength(image).map(|mut map| {
-            for ((v, mean), spread) in map.iter_mut().zip(&self.mean).zip(&self.spread) {
-                *v = (*v - mean) / spread;
-            }
-            if let Some(rarity) = &self.rarity {
-                map.iter_mut().for_each(|v| *v = rarity.of(*v));
-            }
+            map.par_iter_mut().zip(&self.mean).zip(&self.spread).for_each(|((v, mean), spread)| {
+                let stands_out = (*v - mean) / spread;
+                *v = self.rarity.as_ref().map_or(stands_out, |rarity| rarity.of(stands_out));
+            });
             map
         })
     }
@@ -107,38 +105,46 @@ fn strength(image: &Image) -> [Vec<f32>; 2] {
 /// on this picture: of dark lines, and of bright ones.
 fn strongest(image: &Image) -> [Vec<f32>; 2] {
     let size @ [height, width] = [image.height, image.width];
-    let mut signs = [1.0, -1.0].map(|sign| (sign, vec![0.0f32; height * width]));
+    let pixels = height * width;
+    let mut signs = [1.0, -1.0].map(|sign| (sign, vec![0.0f32; pixels]));
     let curvature = Curvature::of(image);
-    let mut answers: Vec<Vec<f32>> =
-        (0..ANGLES).into_par_iter().map(|angle| curvature.across(angle)).collect();
-    let mut longer = answers.clone();
-    for stage in 0..ALONG.len() {
-        lengthen(stage, size, &answers, &mut longer);
-        std::mem::swap(&mut answers, &mut longer);
-        if stage < SHORTEST {
-            continue;
+    scratch::with(2 * ANGLES * pixels, |buffer| {
+        let (mut answers, mut longer) = buffer.split_at_mut(ANGLES * pixels);
+        answers.par_chunks_mut(pixels).enumerate().for_each(|(angle, out)| curvature.across(angle, out));
+        for stage in 0..ALONG.len() {
+            lengthen(stage, size, answers, longer);
+            std::mem::swap(&mut answers, &mut longer);
+            if stage < SHORTEST {
+                continue;
+            }
+            let spreads: Vec<f32> = answers.par_chunks(pixels).map(spread).collect();
+            for (sign, strongest) in &mut signs {
+                strongest.par_chunks_mut(CHUNK).enumerate().for_each(|(i, strongest)| {
+                    for (answer, spread) in answers.chunks_exact(pixels).zip(&spreads) {
+                        let (scale, answer) = (*sign / spread, &answer[i * CHUNK..][..strongest.len()]);
+                        run(
+                            #[inline(always)]
+                            || {
+                                strongest
+                                    .iter_mut()
+                                    .zip(answer)
+                                    .for_each(|(most, v)| *most = most.max(scale * v));
+                            },
+                        );
+                    }
+                });
+            }
         }
-        let spreads: Vec<f32> = answers.par_iter().map(|answer| spread(answer)).collect();
-        for (sign, strongest) in &mut signs {
-            strongest.par_chunks_mut(CHUNK).enumerate().for_each(|(i, strongest)| {
-                for (answer, spread) in answers.iter().zip(&spreads) {
-                    let (scale, answer) = (*sign / spread, &answer[i * CHUNK..][..strongest.len()]);
-                    run(
-                        #[inline(always)]
-                        || strongest.iter_mut().zip(answer).for_each(|(most, v)| *most = most.max(scale * v)),
-                    );
-                }
-            });
-        }
-    }
+    });
     signs.map(|(_, strongest)| strongest)
 }
 
-/// Applies [`ALONG`]'s `stage` to the answers of every angle, maps of `size`.
-fn lengthen(stage: usize, size: [usize; 2], answers: &[Vec<f32>], longer: &mut [Vec<f32>]) {
-    longer.par_iter_mut().enumerate().for_each(|(angle, out)| {
+/// Applies [`ALONG`]'s `stage` to the answers of every angle, maps of `size` one after the other.
+fn lengthen(stage: usize, size @ [height, width]: [usize; 2], answers: &[f32], longer: &mut [f32]) {
+    let pixels = height * width;
+    longer.par_chunks_mut(pixels).enumerate().for_each(|(angle, out)| {
         // In a mirror, a line runs at the opposite angle.
-        let sides = [angle, (ANGLES - angle) % ANGLES].map(|angle| &answers[angle][..]);
+        let sides = [angle, (ANGLES - angle) % ANGLES].map(|angle| &answers[angle * pixels..][..pixels]);
         Taps::new(angle, stage).apply(size, sides, out);
     });
 }
@@ -162,34 +168,38 @@ impl Curvature {
     fn of(image: &Image) -> Self {
         let [height, width] = [image.height, image.width];
         let smooth = blur_same_reflect(&image.pixels, height, width, ACROSS);
-        let [mut yy, mut xx, mut xy] = [const { Vec::new() }; 3];
-        for y in 0..height {
+        let [mut yy, mut xx, mut xy] = [(); 3].map(|()| vec![0.0; height * width]);
+        let rows = yy.par_chunks_mut(width).zip(xx.par_chunks_mut(width)).zip(xy.par_chunks_mut(width));
+        rows.enumerate().for_each(|(y, ((yy, xx), xy))| {
             let row = |y: usize| &smooth[y.min(height - 1) * width..][..width];
             let [up, middle, down] = [row(y.saturating_sub(1)), row(y), row(y + 1)];
-            for x in 0..width {
-                let (left, right) = (x.saturating_sub(1), (x + 1).min(width - 1));
-                yy.push(up[x] + down[x] - 2.0 * middle[x]);
-                xx.push(middle[left] + middle[right] - 2.0 * middle[x]);
-                xy.push(0.25 * (up[left] + down[right] - up[right] - down[left]));
-            }
-        }
+            run(
+                #[inline(always)]
+                || {
+                    for x in 0..width {
+                        let (left, right) = (x.saturating_sub(1), (x + 1).min(width - 1));
+                        yy[x] = up[x] + down[x] - 2.0 * middle[x];
+                        xx[x] = middle[left] + middle[right] - 2.0 * middle[x];
+                        xy[x] = 0.25 * (up[left] + down[right] - up[right] - down[left]);
+                    }
+                },
+            );
+        });
         Self { yy, xx, xy }
     }
 
     /// The second derivative across lines of `angle`.
-    fn across(&self, angle: usize) -> Vec<f32> {
+    fn across(&self, angle: usize, out: &mut [f32]) {
         let (sin, cos) = direction(angle);
         // Across the line: (x, y) = (-sin, cos).
-        let mut across = vec![0.0; self.yy.len()];
         run(
             #[inline(always)]
             || {
-                for (((out, yy), xx), xy) in across.iter_mut().zip(&self.yy).zip(&self.xx).zip(&self.xy) {
+                for (((out, yy), xx), xy) in out.iter_mut().zip(&self.yy).zip(&self.xx).zip(&self.xy) {
                     *out = cos * cos * yy + sin * sin * xx - 2.0 * sin * cos * xy;
                 }
             },
         );
-        across
     }
 }
 
@@ -330,17 +340,19 @@ mod tests {
             }
             for stages in SHORTEST + 1..=ALONG.len() {
                 let answers = answers(&image, stages);
-                let raw = |angle: usize| answers[angle][40 * 81 + 40].abs();
+                let raw = |angle: usize| answers[(angle * 81 + 40) * 81 + 40].abs();
                 let best = (0..ANGLES).max_by(|&a, &b| raw(a).total_cmp(&raw(b))).unwrap();
                 assert_eq!(best, angle, "{stages}");
             }
         }
     }
 
-    /// What every angle answers after that many stages.
-    fn answers(image: &Image, stages: usize) -> Vec<Vec<f32>> {
+    /// What every angle answers after that many stages, one map after the other.
+    fn answers(image: &Image, stages: usize) -> Vec<f32> {
         let curvature = Curvature::of(image);
-        let mut answers: Vec<Vec<f32>> = (0..ANGLES).map(|angle| curvature.across(angle)).collect();
+        let mut answers = vec![0.0; ANGLES * image.pixels.len()];
+        let maps = answers.chunks_exact_mut(image.pixels.len()).enumerate();
+        maps.for_each(|(angle, out)| curvature.across(angle, out));
         for stage in 0..stages {
             let before = answers.clone();
             lengthen(stage, [image.height, image.width], &before, &mut answers);
@@ -377,7 +389,8 @@ mod tests {
             let (y, x) = (i / 256, i % 256);
             *v = quarter.pixels[y.min(191 - y) * 128 + x.min(255 - x)];
         }
-        for (part, whole) in answers(&quarter, 3).iter().zip(&answers(&whole, 3)) {
+        let (part, whole) = (answers(&quarter, 3), answers(&whole, 3));
+        for (part, whole) in part.chunks_exact(96 * 128).zip(whole.chunks_exact(192 * 256)) {
             let largest = whole.iter().fold(0.0f32, |most, v| most.max(v.abs()));
             for (i, a) in part.iter().enumerate() {
                 let b = whole[i / 128 * 256 + i % 128];

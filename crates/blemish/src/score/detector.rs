@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::Device;
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::anomaly_map::{anomaly_maps, image_score};
@@ -157,21 +158,21 @@ impl Detector {
         let Normal { memory, ridges, grain, .. } = &self.normal;
         let [network, remembered, lines, neighbourhoods] = self.normal.looked_at(&self.config.score);
         let mut maps = if network { self.network_maps(&images) } else { vec![Vec::new(); images.len()] };
-        for (map, image) in maps.iter_mut().zip(&images) {
-            let mut others: Vec<Vec<f32>> = Vec::new();
-            others.extend(memory.as_ref().filter(|_| remembered).map(|memory| memory.map(image)));
-            others
-                .extend(ridges.as_ref().filter(|_| lines).into_iter().flat_map(|ridges| ridges.maps(image)));
-            others.extend(grain.as_ref().filter(|_| neighbourhoods).map(|grain| grain.map(image)));
+        maps.par_iter_mut().zip(&images).for_each(|(map, image)| {
+            let (lines, neighbourhoods) = rayon::join(
+                || ridges.as_ref().filter(|_| lines).map(|ridges| ridges.maps(image)),
+                || grain.as_ref().filter(|_| neighbourhoods).map(|grain| grain.map(image)),
+            );
+            let remembered = memory.as_ref().filter(|_| remembered).map(|memory| memory.map(image));
+            let mut others: Vec<Vec<f32>> =
+                lines.into_iter().flatten().chain(neighbourhoods).chain(remembered).collect();
             // Each by itself: what lies beside a stain is no crack, and what lies beside a dark line no bright one.
+            others.par_iter_mut().for_each(|other| heed_neighbours(other, image.width));
             if network && !others.is_empty() {
                 heed_neighbours(map, image.width);
             }
-            for mut other in others {
-                heed_neighbours(&mut other, image.width);
-                keep_larger(map, other);
-            }
-        }
+            others.into_iter().for_each(|other| keep_larger(map, other));
+        });
         maps
     }
 

@@ -32,12 +32,14 @@ pub fn heed_neighbours(map: &mut [f32], width: usize) {
         let mut before = vec![0.0; width];
         for (y, row) in near.chunks_exact_mut(width).enumerate() {
             let [straight, diagonal] = [&straight, &diagonal].map(|left| &left[y * width..][..width]);
-            for (x, v) in row.iter_mut().enumerate() {
-                let beside = [x.checked_sub(1), (x + 1 < width).then_some(x + 1)].into_iter().flatten();
-                let most = beside
-                    .fold(straight[x] * before[x], |most, beside| larger(most, diagonal[x] * before[beside]));
-                *v = larger(*v, most);
-            }
+            run(
+                #[inline(always)]
+                || {
+                    step(row, straight, &before);
+                    step(&mut row[1..], &diagonal[1..], &before);
+                    step(row, diagonal, &before[1..]);
+                },
+            );
             for x in 1..width {
                 row[x] = larger(row[x], straight[x] * row[x - 1]);
             }
@@ -54,6 +56,14 @@ pub fn heed_neighbours(map: &mut [f32], width: usize) {
         if *v > 0.0 && near > *v {
             *v = (*v * near).sqrt();
         }
+    }
+}
+
+/// Steps from pixels `before` into those of `row`, with what they leave.
+#[inline(always)]
+fn step(row: &mut [f32], leaves: &[f32], before: &[f32]) {
+    for ((v, leaves), before) in row.iter_mut().zip(leaves).zip(before) {
+        *v = larger(*v, leaves * before);
     }
 }
 
@@ -114,7 +124,7 @@ mod tests {
         let (height, width) = (17, 23);
         let rng = &mut ChaCha8Rng::seed_from_u64(1);
         let map: Vec<f32> = (0..height * width).map(|_| rng.random_range(0.01f32..1.0).powi(3)).collect();
-        let step = |p: usize, q: usize| {
+        let left = |p: usize, q: usize| {
             let length = if p % width == q % width || p / width == q / width { 1.0 } else { 2f32.sqrt() };
             (-length / (64.0 * map[p].min(0.35))).exp()
         };
@@ -125,7 +135,7 @@ mod tests {
             for p in 0..map.len() {
                 for q in 0..map.len() {
                     let beside = (p / width).abs_diff(q / width).max((p % width).abs_diff(q % width)) == 1;
-                    near[p] = near[p].max(if beside { before[q] * step(p, q) } else { 0.0 });
+                    near[p] = near[p].max(if beside { before[q] * left(p, q) } else { 0.0 });
                 }
             }
             if near == before {
