@@ -132,10 +132,10 @@ mod tests {
         let mut near = map.clone();
         loop {
             let before = near.clone();
-            for p in 0..map.len() {
-                for q in 0..map.len() {
+            for (p, near) in near.iter_mut().enumerate() {
+                for (q, before) in before.iter().enumerate() {
                     let beside = (p / width).abs_diff(q / width).max((p % width).abs_diff(q % width)) == 1;
-                    near[p] = near[p].max(if beside { before[q] * left(p, q) } else { 0.0 });
+                    *near = near.max(if beside { before * left(p, q) } else { 0.0 });
                 }
             }
             if near == before {
