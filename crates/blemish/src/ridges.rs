@@ -49,7 +49,7 @@ impl Ridges {
         let count = images.len() as f32;
         // A few at a time: a map is as large as its picture.
         for some in images.chunks(8) {
-            for map in some.par_iter().map(|image| stronger(strength(image))).collect::<Vec<_>>() {
+            for map in some.par_iter().map(strength).collect::<Vec<_>>() {
                 for ((mean, square), v) in mean.iter_mut().zip(&mut square).zip(&map) {
                     *mean += v / count;
                     *square += v * v / count;
@@ -65,29 +65,18 @@ impl Ridges {
     /// How far `image`, of the size that was learnt, stands out at each pixel, `[H, W]`: in standard deviations of good
     /// pictures, or by their [`Rarity`].
     pub fn map(&self, image: &Image) -> Vec<f32> {
-        stronger(self.maps(image))
-    }
-
-    /// The same for dark lines and for bright ones.
-    pub fn maps(&self, image: &Image) -> [Vec<f32>; 2] {
-        strength(image).map(|mut map| {
-            map.par_iter_mut().zip(&self.mean).zip(&self.spread).for_each(|((v, mean), spread)| {
-                let stands_out = (*v - mean) / spread;
-                *v = self.rarity.as_ref().map_or(stands_out, |rarity| rarity.of(stands_out));
-            });
-            map
-        })
+        let mut map = strength(image);
+        map.par_iter_mut().zip(&self.mean).zip(&self.spread).for_each(|((v, mean), spread)| {
+            let stands_out = (*v - mean) / spread;
+            *v = self.rarity.as_ref().map_or(stands_out, |rarity| rarity.of(stands_out));
+        });
+        map
     }
 }
 
-/// The larger value at each pixel.
-fn stronger([dark, bright]: [Vec<f32>; 2]) -> Vec<f32> {
-    dark.into_iter().zip(bright).map(|(dark, bright)| dark.max(bright)).collect()
-}
-
-/// The strongest dark line through each pixel, `[H, W]`, and the strongest bright one. A line has one sign at every level, so
-/// each is averaged over the levels by itself.
-fn strength(image: &Image) -> [Vec<f32>; 2] {
+/// The strongest line through each pixel, `[H, W]`. A line is dark or bright at every level alike, so each sign is averaged
+/// over the levels by itself before the stronger one is taken.
+fn strength(image: &Image) -> Vec<f32> {
     let Image { height, width, .. } = *image;
     let grey = Image { height, width, channels: 1, pixels: image.grey() };
     let mut signs = [vec![0.0; height * width], vec![0.0; height * width]];
@@ -98,7 +87,8 @@ fn strength(image: &Image) -> [Vec<f32>; 2] {
             strongest.iter().zip(out).for_each(|(v, out)| *out += v / LEVELS.len() as f32);
         }
     }
-    signs
+    let [dark, bright] = signs;
+    dark.into_iter().zip(bright).map(|(dark, bright)| dark.max(bright)).collect()
 }
 
 /// The largest answer at each pixel over the filters of every angle and length, in units of the spread of that filter's answers
@@ -419,7 +409,7 @@ mod tests {
     /// Without mirroring, the border's single pixels answer like lines.
     #[test]
     fn the_border_of_a_surface_is_no_stronger_than_its_middle() {
-        let strengths: Vec<Vec<f32>> = (1..7).map(|seed| stronger(strength(&surface(seed, 0.3)))).collect();
+        let strengths: Vec<Vec<f32>> = (1..7).map(|seed| strength(&surface(seed, 0.3))).collect();
         let mean = |inside: fn(usize) -> bool| {
             let at = || (0..96 * 128).filter(|i| inside(i % 128));
             let sum: f32 = strengths.iter().map(|map| at().map(|i| map[i]).sum::<f32>()).sum();

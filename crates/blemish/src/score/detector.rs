@@ -160,18 +160,16 @@ impl Detector {
         let mut maps = if network { self.network_maps(&images) } else { vec![Vec::new(); images.len()] };
         maps.par_iter_mut().zip(&images).for_each(|(map, image)| {
             let (lines, neighbourhoods) = rayon::join(
-                || ridges.as_ref().filter(|_| lines).map(|ridges| ridges.maps(image)),
+                || ridges.as_ref().filter(|_| lines).map(|ridges| ridges.map(image)),
                 || grain.as_ref().filter(|_| neighbourhoods).map(|grain| grain.map(image)),
             );
             let remembered = memory.as_ref().filter(|_| remembered).map(|memory| memory.map(image));
-            let mut others: Vec<Vec<f32>> =
-                lines.into_iter().flatten().chain(neighbourhoods).chain(remembered).collect();
-            // Each by itself: what lies beside a stain is no crack, and what lies beside a dark line no bright one.
-            others.par_iter_mut().for_each(|other| heed_neighbours(other, image.width));
-            if network && !others.is_empty() {
+            let others = [lines, neighbourhoods, remembered];
+            let alone = others.iter().all(Option::is_none);
+            others.into_iter().flatten().for_each(|other| keep_larger(map, other));
+            if !alone {
                 heed_neighbours(map, image.width);
             }
-            others.into_iter().for_each(|other| keep_larger(map, other));
         });
         maps
     }

@@ -3,30 +3,32 @@
 use crate::kernels::math::exp;
 use crate::kernels::simd::run;
 
-/// The distance in which the share of a neighbour falls to 1 / e where a map is 1, pixels; elsewhere in proportion.
-const FADING: f32 = 64.0;
-/// Values from here on fade like this one: around what is very strange a map is strange beyond its outline.
-const ENOUGH: f32 = 0.35;
+/// What counts as strange: the most that is usual on good pictures. What is stranger spreads no further.
+const STRANGE: f32 = 1.0;
+/// The distance in which the share of a neighbour falls to 1 / e where a map is 1, pixels; below that in proportion.
+const FADING: f32 = 256.0;
+/// How much of a value, in the logarithm, is that of its neighbours.
+const SHARE: f32 = 0.75;
 
-/// Raises every value of a part's map `[H, W]` to its geometric mean with the largest value near it, `max over q and ways from p
-/// to q of map(q) exp(-length of the way)`, where a step of a way counts one pixel over `64 min(map, 0.35)`. So cracks are followed
-/// through where they fade, as Canny's hysteresis does (1986) but without thresholds; outlines reach as far as a person draws
-/// them, and specks that stand alone stay what they are.
+/// Raises values of a map `[H, W]` towards the largest one near them: `map(p)^(1/4) near(p)^(3/4)`, where `near(p)` is `max over q and
+/// ways from p to q of min(map(q), 1) exp(-length of the way)` and a step of a way counts one pixel over `256 min(map, 1)`. So
+/// cracks are followed through where they fade, as Canny's hysteresis does (1986) but without thresholds; stains are filled, and
+/// specks that stand alone stay what they are.
 ///
-/// Steps go to the eight neighbours (Borgefors 1986), along ways that two passes find. The largest value stays what it is, so no
-/// score and no threshold changes; what is not above 0, or no number, is left alone.
+/// Steps go to the eight neighbours (Borgefors 1986), along ways that two passes find. Nothing is raised beyond 1, so no score, no
+/// threshold, and no outline at one of more than 1 changes; what is not above 0, or no number, is left alone.
 pub fn heed_neighbours(map: &mut [f32], width: usize) {
     // What a step into each pixel leaves of a share.
     let leaves = |step: f32| {
         let mut left = map.to_vec();
         run(
             #[inline(always)]
-            || left.iter_mut().for_each(|v| *v = exp(-step / (FADING * v.clamp(0.0, ENOUGH)))),
+            || left.iter_mut().for_each(|v| *v = exp(-step / (FADING * v.clamp(0.0, STRANGE)))),
         );
         left
     };
     let (mut straight, mut diagonal) = (leaves(1.0), leaves(std::f32::consts::SQRT_2));
-    let mut near = map.to_vec();
+    let mut near: Vec<f32> = map.iter().map(|v| v.clamp(0.0, STRANGE)).collect();
     // Down, along every row to the right and back; then up.
     for _ in 0..2 {
         let mut before = vec![0.0; width];
@@ -54,7 +56,7 @@ pub fn heed_neighbours(map: &mut [f32], width: usize) {
     }
     for (v, near) in map.iter_mut().zip(near) {
         if *v > 0.0 && near > *v {
-            *v = (*v * near).sqrt();
+            *v *= (near / *v).powf(SHARE);
         }
     }
 }
@@ -78,55 +80,62 @@ mod tests {
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
+    fn raised(value: f32, near: f32) -> f32 {
+        value.powf(0.25) * near.powf(0.75)
+    }
+
     #[test]
     fn one_peak_by_hand() {
-        let (height, width) = (21, 31);
-        let mut map = vec![0.125; height * width];
+        let (height, width) = (21, 51);
+        let mut map = vec![1.0 / 32.0; height * width];
         map[10 * width + 12] = 1.0;
         heed_neighbours(&mut map, width);
         assert_eq!(map[10 * width + 12], 1.0);
         let root2 = std::f32::consts::SQRT_2;
         for (y, x, steps) in [(10, 15, 3.0), (6, 12, 4.0), (13, 15, 3.0 * root2), (8, 7, 3.0 + 2.0 * root2)] {
-            // 64 / 8 pixels to 1 / e.
-            let expected = (0.125 * (-steps / 8.0f32).exp()).sqrt().max(0.125);
+            // 256 / 32 pixels to 1 / e.
+            let expected = raised(1.0 / 32.0, (-steps / 8.0f32).exp());
             assert!((map[y * width + x] - expected).abs() < 1e-5, "{y} {x}");
         }
-        // Beyond 16 pixels it is no longer above what is there.
-        assert_eq!(map[10 * width + 30], 0.125);
+        // Beyond 28 pixels it is no longer above what is there.
+        assert_eq!(map[10 * width + 41], 1.0 / 32.0);
     }
 
     #[test]
     fn a_crack_is_followed_through_where_it_fades() {
         let (height, width) = (9, 60);
-        let mut map = vec![0.05; height * width];
-        map[4 * width..][..50].fill(0.25);
+        let (ground, crack) = (0.0125, 0.0625);
+        let mut map = vec![ground; height * width];
+        map[4 * width..][..50].fill(crack);
         map[4 * width + 10] = 2.0;
-        let along = |steps: f32, fading: f32| 2.0 * (-steps / fading).exp();
-        let before = map.clone();
         heed_neighbours(&mut map, width);
-        // Along the crack it fades in 16 pixels, beside it in 3.2.
+        // Along the crack it fades in 16 pixels, beside it in 3.2; what is 2 spreads as 1 does.
         for (x, steps) in [(0, 10.0), (30, 20.0), (42, 32.0)] {
-            let expected = (0.25 * along(steps, 16.0)).sqrt();
+            let expected = raised(crack, (-steps / 16.0f32).exp());
             assert!((map[4 * width + x] - expected).abs() < 1e-5, "{x}: {} {expected}", map[4 * width + x]);
         }
-        let beside = (0.05 * along(3.0, 3.2)).sqrt();
+        let beside = raised(ground, (-3.0 / 3.2f32).exp());
         assert!((map[width + 10] - beside).abs() < 1e-5, "{} {beside}", map[width + 10]);
-        assert_eq!(map[8 * width + 59], before[8 * width + 59]);
-        // What is very strange fades in 22 pixels, no slower.
-        let mut strong = vec![1.0; 40];
-        strong[0] = 9.0;
-        heed_neighbours(&mut strong, 40);
-        assert!((strong[16] - (9.0 * (-16.0 / 22.4f32).exp()).sqrt()).abs() < 1e-5);
+        assert_eq!((map[4 * width + 10], map[8 * width + 59]), (2.0, ground));
+    }
+
+    #[test]
+    fn nothing_is_raised_beyond_what_is_usual() {
+        let mut map = [9.0, 0.9, 1.0, 1.5, 0.5, 0.0];
+        heed_neighbours(&mut map, 6);
+        assert_eq!((map[0], map[2], map[3], map[5]), (9.0, 1.0, 1.5, 0.0));
+        assert!(map[1] > 0.9 && map[1] < 1.0 && map[4] > 0.5 && map[4] < 1.0, "{map:?}");
     }
 
     #[test]
     fn every_direction_is_looked_into_and_the_most_stays() {
         let (height, width) = (17, 23);
         let rng = &mut ChaCha8Rng::seed_from_u64(1);
-        let map: Vec<f32> = (0..height * width).map(|_| rng.random_range(0.01f32..1.0).powi(3)).collect();
+        let map: Vec<f32> =
+            (0..height * width).map(|_| rng.random_range(0.01f32..1.0).powi(3) / 8.0).collect();
         let left = |p: usize, q: usize| {
             let length = if p % width == q % width || p / width == q / width { 1.0 } else { 2f32.sqrt() };
-            (-length / (64.0 * map[p].min(0.35))).exp()
+            (-length / (256.0 * map[p])).exp()
         };
         // All ways there are, until nothing grows.
         let mut near = map.clone();
@@ -144,7 +153,7 @@ mod tests {
         }
         let mut heeding = map.clone();
         heed_neighbours(&mut heeding, width);
-        let exact: Vec<f32> = map.iter().zip(&near).map(|(v, near)| (v * near).sqrt()).collect();
+        let exact: Vec<f32> = map.iter().zip(&near).map(|(v, near)| raised(*v, *near)).collect();
         for ((v, heeding), exact) in map.iter().zip(&heeding).zip(&exact) {
             assert!(heeding >= v && *heeding < exact * (1.0 + 1e-5));
         }
