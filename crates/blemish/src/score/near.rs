@@ -7,8 +7,6 @@ use crate::kernels::simd::run;
 const STRANGE: f32 = 1.0;
 /// The distance in which the share of a neighbour falls to 1 / e where a map is 1, pixels; below that in proportion.
 const FADING: f32 = 256.0;
-/// How much of a value, in the logarithm, is that of its neighbours.
-const SHARE: f32 = 0.75;
 
 /// Raises values of a map `[H, W]` towards the largest one near them: `map(p)^(1/4) near(p)^(3/4)`, where `near(p)` is `max over q and
 /// ways from p to q of min(map(q), 1) exp(-length of the way)` and a step of a way counts one pixel over `256 min(map, 1)`. So
@@ -54,11 +52,15 @@ pub fn heed_neighbours(map: &mut [f32], width: usize) {
             values.reverse();
         }
     }
-    for (v, near) in map.iter_mut().zip(near) {
-        if *v > 0.0 && near > *v {
-            *v *= (near / *v).powf(SHARE);
-        }
-    }
+    run(
+        #[inline(always)]
+        || {
+            for (v, near) in map.iter_mut().zip(&near) {
+                let raised = (near * (*v * near).sqrt()).sqrt();
+                *v = if *v > 0.0 && near > v { raised } else { *v };
+            }
+        },
+    );
 }
 
 /// Steps from pixels `before` into those of `row`, with what they leave.
