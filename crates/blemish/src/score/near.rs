@@ -13,8 +13,9 @@ const FADING: f32 = 256.0;
 /// cracks are followed through where they fade, as Canny's hysteresis does (1986) but without thresholds; stains are filled, and
 /// specks that stand alone stay what they are.
 ///
-/// Steps go to the eight neighbours (Borgefors 1986), along ways that two passes find. Nothing is raised beyond 1, so no score, no
-/// threshold, and no outline at one of more than 1 changes; what is not above 0, or no number, is left alone.
+/// Steps go to the eight neighbours (Borgefors 1986), along ways that two passes find. Nothing is raised beyond 1, nor
+/// beyond the largest value, so no score that is that value, and no outline at more than 1, changes; what is not above 0, or no
+/// number, is left alone.
 pub fn heed_neighbours(map: &mut [f32], width: usize) {
     // What a step into each pixel leaves of a share.
     let leaves = |step: f32| {
