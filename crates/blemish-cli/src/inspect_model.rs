@@ -9,7 +9,7 @@ use blemish::config::{MapKind, RunConfig};
 use blemish::data::{ByteImage, Picture, View};
 use blemish::format::Provenance;
 use blemish::report::significant;
-use blemish::score::{Detector, Threshold};
+use blemish::score::{Detector, Threshold, Tiles};
 use serde::Serialize;
 
 use crate::device::DeviceName;
@@ -25,7 +25,7 @@ struct Summary<'a> {
     model: String,
     bytes: u64,
     parameters: usize,
-    /// Floating-point operations of the network's pass; absent where the network is not looked at.
+    /// Floating-point operations of the network's passes, over all tiles; absent where the network is not looked at.
     flops: Option<u64>,
     input: [usize; 3],
     milliseconds_per_image: Option<f64>,
@@ -45,13 +45,14 @@ struct Summary<'a> {
 pub fn run(path: &Path, output: &Output) -> Result<()> {
     let detector = Detector::load(path, &DeviceName::Cpu.open()?)?;
     let config = detector.config();
-    let [h, w] = detector.model().image_size();
+    let [h, w] = config.view_size();
     let [network, ..] = detector.normal().looked_at(&config.score);
+    let tiles = Tiles::new([h, w], config.input_size()).corners().count();
     let summary = Summary {
         model: path.display().to_string(),
         bytes: fs::metadata(path).map_err(|e| Error::io(path, e))?.len(),
         parameters: detector.model().parameter_count(),
-        flops: network.then(|| detector.model().flops()),
+        flops: network.then(|| detector.model().flops() * tiles as u64),
         input: [h, w, detector.model().channels()],
         milliseconds_per_image: time(&detector)?,
         threshold_rule: config.score.threshold.name(),
@@ -72,7 +73,7 @@ fn time(detector: &Detector) -> Result<Option<f64>> {
     if detector.threshold().is_err() {
         return Ok(None);
     }
-    let ([height, width], channels) = (detector.model().image_size(), detector.model().channels());
+    let ([height, width], channels) = (detector.config().view_size(), detector.model().channels());
     let pixels = (0..height * width * channels).map(|i| (i * 97 % 251) as u8).collect();
     let image = ByteImage { height, width, channels, pixels };
     let original_size = [height, width];
@@ -98,9 +99,16 @@ fn text(summary: &Summary) -> String {
         config.preset.name(),
         colours(channels)
     );
-    let work = match summary.flops {
-        Some(flops) => format!("{} GFLOP of the network", significant(Some(flops as f64 / 1e9))),
-        None => "no network".to_owned(),
+    let work = match (summary.flops, config.input_size()) {
+        (Some(flops), tile) => {
+            let tiles = if tile == [h, w] {
+                String::new()
+            } else {
+                format!(", in tiles of {} x {}", tile[0], tile[1])
+            };
+            format!("{} GFLOP of the network{tiles}", significant(Some(flops as f64 / 1e9)))
+        }
+        (None, _) => "no network".to_owned(),
     };
     let time = summary.milliseconds_per_image.map_or_else(String::new, |time| format!(", {time:.1} ms here"));
     text += &format!("one image    {work}{time}\n\n");

@@ -131,13 +131,17 @@ impl Session {
         config.resolve(config.data.channels.unwrap_or(3), &profile);
         config.validate()?;
         let turns = config.train.geometric.rotation_degrees;
-        let [h, w] = config.input_size();
+        let [h, w] = config.view_size();
         tracing::info!(
             "preset {}, {h} x {w} pixels{}, {}; augmentation turns images by up to {turns} degrees",
             config.preset.name(),
             if config.view().product.is_some() { " of the turned product" } else { "" },
             colours(config.data.channels.unwrap_or(3))
         );
+        if config.data.tiles > 1 && config.score.hears_network() {
+            let [h, w] = config.input_size();
+            tracing::info!("the network sees tiles of {h} x {w} pixels, which overlap by half");
+        }
         Ok(profile)
     }
 

@@ -27,6 +27,10 @@ pub struct Settings {
     /// The same seed gives the same model
     #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: Option<u64>,
+    /// Look this many times as closely, for small defects: pictures of so many times the pixels along each side, which a network
+    /// sees in overlapping tiles. Takes N x N times the time, or more
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    tile: Option<u8>,
     /// Choose the number of epochs so that training takes about this long
     #[arg(long, value_name = "MINUTES", value_parser = positive)]
     pub budget: Option<f64>,
@@ -57,6 +61,9 @@ impl Settings {
         }
         if let Some(seed) = self.seed {
             config.seed = seed;
+        }
+        if let Some(times) = self.tile {
+            config.data = config.data.closer(usize::from(times));
         }
         Ok(config)
     }

@@ -165,6 +165,7 @@ impl Evaluated {
                 mask: masks[i].clone().filter(|m| m.count() > 0),
             })
             .collect();
+        let map_threshold = detector.map_threshold()?;
         let origin = detector.provenance();
         let mut provenance = Vec::new();
         if !origin.data.is_empty() {
@@ -178,8 +179,8 @@ impl Evaluated {
             history: detector.history(),
             curves,
             gallery,
-            map_threshold: threshold as f32,
-            map_scale_max: 2.0 * threshold as f32,
+            map_threshold,
+            map_scale_max: 2.0 * map_threshold,
             provenance,
             config: detector.config().to_toml()?,
         })

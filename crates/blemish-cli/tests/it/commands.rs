@@ -118,6 +118,31 @@ fn inspect_shows_models_and_data() {
     assert!(blemish(["inspect", data.to_str().unwrap()]).ok().stdout().contains("train/good"));
 }
 
+#[test]
+fn tiles_look_closer() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, maps) = (folder.path().join("run"), folder.path().join("maps"));
+    let network = ["--tile", "2", "--set", "score.map=defect"];
+    let said = train(&shared().data(), &run, &network).ok().stderr();
+    assert!(said.contains("64 x 64 pixels") && said.contains("tiles of 32 x 32"), "{said}");
+    let json = blemish(["inspect", run.to_str().unwrap(), "--json"]).ok().json();
+    assert_eq!(json["input"], serde_json::json!([64, 64, 1]));
+    // Three by three tiles of what is one pass without them.
+    let whole = folder.path().join("whole");
+    train(&shared().data(), &whole, &network[2..]).ok();
+    let one = blemish(["inspect", whole.to_str().unwrap(), "--json"]).ok().json();
+    assert_eq!(json["flops"].as_u64().unwrap(), 9 * one["flops"].as_u64().unwrap());
+    assert!(blemish(["inspect", run.to_str().unwrap()]).ok().stdout().contains("in tiles of 32 x 32"));
+    let image = shared().data().join("test/good/000.png");
+    let predict = ["predict", run.to_str().unwrap(), image.to_str().unwrap()];
+    blemish(predict.iter().chain(&["--heatmaps", maps.to_str().unwrap()])).ok();
+    let picture = dimensions(&maps.join("000.png")).unwrap();
+    assert!(picture[0] == 64 && picture[1] > 128, "{picture:?}");
+    train(&shared().data(), &whole, &["--tile", "0", "--overwrite"]).fails(2, &["--tile"]);
+    train(&shared().data(), &whole, &["--tile", "16", "--set", "data.image_size=[512, 512]", "--overwrite"])
+        .fails(5, &["data.image_size"]);
+}
+
 /// Every choice that the configuration offers, from training to verdict.
 #[test]
 fn every_choice_trains_and_predicts() {
@@ -131,6 +156,7 @@ fn every_choice_trains_and_predicts() {
         &["model.norm=layer_norm", "mask.strategy=random", "score.map=fused", "score.threshold=val"][..],
         &[
             "data.image_size=[32, 64]",
+            "data.tiles=2",
             "data.channels=3",
             "score.reduce=top_fraction",
             "score.threshold=sigma",

@@ -11,6 +11,10 @@ use crate::error::Result;
 pub struct DataConfig {
     /// Height and width of anomaly maps, and of what the model sees unless `view` says otherwise, pixels.
     pub image_size: [usize; 2],
+    /// How many times larger, along each side, the view is than what the network takes in at once; above 1 it looks at
+    /// overlapping tiles, and maps are joined without seams. 1 to 16.
+    #[serde(default = "one")]
+    pub tiles: usize,
     /// What becomes of images that are not of that shape, and of products that lie anyhow.
     pub fit: Fit,
     /// What the model looks at; absent: the whole image at `image_size`. With `fit = "auto"` found from the training images.
@@ -25,6 +29,11 @@ pub struct DataConfig {
     pub normalize: Normalize,
     /// Images with more pixels than this are refused before they are decoded.
     pub max_pixels: u64,
+}
+
+/// What models of before there were tiles did.
+fn one() -> usize {
+    1
 }
 
 /// How an image is fitted to the model.
@@ -51,9 +60,22 @@ pub enum Align {
 }
 
 impl DataConfig {
+    /// Looks so many times as closely: at pictures of so many times the pixels along each side, in tiles of what was the
+    /// whole before.
+    #[must_use]
+    pub fn closer(mut self, times: usize) -> Self {
+        self.image_size = self.image_size.map(|side| side * times);
+        if let Some(view) = &mut self.view {
+            view.size = view.size.map(|side| side * times);
+        }
+        self.tiles *= times;
+        self
+    }
+
     pub(super) fn validate(&self, model: &ModelConfig) -> Result<()> {
         let p = model.patch_size;
         require(p > 0, "model.patch_size", "must be at least 1")?;
+        require((1..=16).contains(&self.tiles), "data.tiles", "must be 1 to 16")?;
         let view = self.view.iter().flat_map(|view| view.size).map(|side| ("data.view.size", side));
         for (field, side) in self.image_size.map(|side| ("data.image_size", side)).into_iter().chain(view) {
             let ok = side >= p && side.is_multiple_of(p) && side <= 4096;

@@ -173,6 +173,10 @@ impl RunConfig {
                 *part = if profile.is_texture() { Keep::Always } else { Keep::Never };
             }
         }
+        if self.score.reduce == Reduce::Auto {
+            let surface = self.score.map == MapKind::Fused && self.score.grain == Keep::Always;
+            self.score.reduce = if surface { Reduce::TopFraction } else { Reduce::Max };
+        }
         if self.score.network == Keep::Auto {
             let ScoreConfig { memory, ridges, grain, .. } = &self.score;
             let others = [memory.keep, *ridges, *grain].contains(&Keep::Always);
@@ -181,8 +185,11 @@ impl RunConfig {
         self.score.precision.get_or_insert_with(Arithmetic::fastest);
         self.train.precision.get_or_insert_with(Precision::fastest);
         if self.score.memory.scales.is_empty() {
-            let [height, width] = self.input_size();
-            self.score.memory.scales = vec![MemoryConfig::scale_for(((height * width) as f64).sqrt())];
+            let scale =
+                |[height, width]: [usize; 2]| MemoryConfig::scale_for(((height * width) as f64).sqrt());
+            let mut scales = vec![scale(self.input_size()), scale(self.view_size())];
+            scales.dedup();
+            self.score.memory.scales = scales;
         }
         let heard = self.score.hears_network();
         let train = &mut self.train;
@@ -228,9 +235,15 @@ impl RunConfig {
         self.data.view.clone().unwrap_or_else(whole)
     }
 
-    /// Height and width of the model's input, pixels.
-    pub fn input_size(&self) -> [usize; 2] {
+    /// Height and width of views and of their maps, pixels.
+    pub fn view_size(&self) -> [usize; 2] {
         self.view().size
+    }
+
+    /// Height and width of what the network takes in at once, pixels: the view, or one of its tiles.
+    pub fn input_size(&self) -> [usize; 2] {
+        let patch = self.model.patch_size;
+        self.view_size().map(|side| side.div_ceil(self.data.tiles).next_multiple_of(patch))
     }
 
     /// Rows and columns of the token grid.

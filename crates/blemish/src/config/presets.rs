@@ -16,6 +16,7 @@ impl RunConfig {
             seed: 0,
             data: DataConfig {
                 image_size: [256, 256],
+                tiles: 1,
                 fit: Fit::Auto,
                 view: None,
                 align: Align::Auto,
@@ -94,8 +95,8 @@ impl RunConfig {
                 passes: 1,
                 precision: None,
                 smooth_sigma: 2.0,
-                reduce: Reduce::Max,
-                top_fraction: 0.001,
+                reduce: Reduce::Auto,
+                top_fraction: 0.003,
                 calibration: Calibration::Auto,
                 network: Keep::Auto,
                 memory: MemoryConfig {
@@ -167,6 +168,7 @@ impl RunConfig {
         config.score = ScoreConfig {
             map: MapKind::Squared,
             smooth_sigma: 0.0,
+            reduce: Reduce::Max,
             calibration: Calibration::None,
             ridges: Keep::Never,
             grain: Keep::Never,

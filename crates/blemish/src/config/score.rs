@@ -86,6 +86,8 @@ pub enum Reduce {
     Max,
     /// The mean of the largest `score.top_fraction` of the values.
     TopFraction,
+    /// `TopFraction` where the grain of a surface is looked at, whose stains may be faint but wide, otherwise `Max`.
+    Auto,
 }
 
 /// Calibration of maps against good images.

@@ -130,6 +130,23 @@ fn resolving_follows_the_images() {
     config.train.pretrain.epochs = Some(0);
     config.train.finetune.epochs = Some(0);
     assert!(config.validate().is_err());
+    // The network sees tiles as large as the view was; the memory looks at patches of both sizes.
+    let mut config = light();
+    config.data = config.data.closer(2);
+    config.resolve(1, &turned);
+    assert_eq!((config.view_size(), config.input_size()), ([256, 1024], [128, 512]));
+    assert_eq!(config.score.memory.scales, [2, 4]);
+    config.data.tiles = 3;
+    assert_eq!(config.input_size(), [96, 352]);
+    assert!(config.set("data.tiles=17").unwrap().validate().is_err());
+    // A surface's stains may be wider than strange.
+    let surface = Profile { product_share: 1.0, ..anyhow.clone() };
+    for (profile, reduce) in [(&surface, Reduce::TopFraction), (&anyhow, Reduce::Max), (&turned, Reduce::Max)]
+    {
+        let mut config = light();
+        config.resolve(1, profile);
+        assert_eq!(config.score.reduce, reduce);
+    }
     // What the user has set stays.
     let config = light().set("data.fit=stretch").unwrap().set("train.pose=free").unwrap();
     let mut config = config.set("score.network=always").unwrap();

@@ -51,6 +51,14 @@ impl Image {
         Self { height, width, channels, pixels: vec![value; height * width * channels] }
     }
 
+    /// Its part of `size` (height, width) whose upper left pixel is `corner` (row, column), within the picture.
+    pub fn part(&self, [top, left]: [usize; 2], [height, width]: [usize; 2]) -> Self {
+        let [left, long] = [left, width].map(|pixels| pixels * self.channels);
+        let rows = self.pixels.chunks_exact(self.width * self.channels).skip(top).take(height);
+        let pixels = rows.flat_map(|row| &row[left..][..long]).copied().collect();
+        Self { height, width, channels: self.channels, pixels }
+    }
+
     /// The same picture in 8 bits, clamped to [0, 1] and rounded.
     pub fn to_bytes(&self) -> ByteImage {
         let pixels = self.pixels.iter().map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8).collect();
@@ -111,6 +119,12 @@ impl PixelMask {
         Self { height, width, pixels: vec![0; height * width] }
     }
 
+    /// Its part of `size` (height, width) whose upper left pixel is `corner` (row, column), within the mask.
+    pub fn part(&self, [top, left]: [usize; 2], [height, width]: [usize; 2]) -> Self {
+        let rows = self.pixels.chunks_exact(self.width).skip(top).take(height);
+        Self { height, width, pixels: rows.flat_map(|row| &row[left..][..width]).copied().collect() }
+    }
+
     /// How many pixels are defective.
     pub fn count(&self) -> usize {
         self.pixels.iter().filter(|&&v| v != 0).count()
@@ -127,6 +141,16 @@ mod tests {
         let image = Image { height: 2, width: 5, channels: 1, pixels };
         let half = image.averaged(2);
         assert_eq!((half.height, half.width, half.pixels), (1, 2, vec![2.5, 6.5]));
+    }
+
+    #[test]
+    fn a_part_keeps_its_channels_together() {
+        let image = Image { height: 3, width: 3, channels: 2, pixels: (0..18u8).map(f32::from).collect() };
+        let part = image.part([1, 1], [2, 2]);
+        assert_eq!((part.height, part.width, part.channels), (2, 2, 2));
+        assert_eq!(part.pixels, [8.0, 9.0, 10.0, 11.0, 14.0, 15.0, 16.0, 17.0]);
+        let mask = PixelMask { height: 2, width: 3, pixels: vec![0, 0, 1, 0, 1, 0] };
+        assert_eq!(mask.part([0, 1], [2, 2]).pixels, [0, 1, 1, 0]);
     }
 
     #[test]

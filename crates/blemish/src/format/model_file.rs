@@ -96,7 +96,7 @@ impl ModelFile {
             history: self.history.clone(),
         };
         let mut tensors = self.weights.clone();
-        tensors.extend(self.normal.to_tensors(self.config.input_size()));
+        tensors.extend(self.normal.to_tensors(self.config.view_size()));
         write_tensors(path, &header, &tensors)
     }
 

@@ -21,7 +21,7 @@ pub struct MemoryConfig {
     /// Whether there is one.
     pub keep: Keep,
     /// Patches are 8 x 8 cells of `scale` x `scale` averaged pixels; one memory for each scale, 1, 2, 4 or 8.
-    /// Empty: the one whose patches are about a sixteenth of the view wide.
+    /// Empty: the one whose patches are about a sixteenth of the view wide, and, where there are tiles, of a tile.
     pub scales: Vec<usize>,
     /// Principal components that describe a patch.
     pub components: usize,

@@ -3,6 +3,7 @@
 use burn::tensor::{Tensor, TensorData};
 
 use super::scorer::Scorer;
+use super::tiles::Tiles;
 use crate::config::{MapKind, Reduce, ScoreConfig};
 use crate::data::Image;
 use crate::kernels::blur::blur_same_reflect;
@@ -11,14 +12,16 @@ use crate::model::Complementary;
 
 /// One map per image, `[H, W]`, smoothed, not calibrated.
 ///
-/// `images` are normalised and of the model's size. With `score.passes` above 1, every patch is judged while it
-/// is hidden: the map compares the image with what complementary masks have left of it, put together.
+/// `images` are normalised, of the model's size, or larger: then the model sees them in tiles. With `score.passes` above 1,
+/// every patch is judged while it is hidden: the map compares the image with what complementary masks have left of it, put
+/// together.
 pub fn anomaly_maps(model: &Scorer, images: &[Image], score: &ScoreConfig) -> Vec<Vec<f32>> {
-    let [h, w] = model.image_size();
-    let mut maps = if score.passes == 1 {
-        unmasked(model, images, score.map)
+    let Some([h, w]) = images.first().map(|image| [image.height, image.width]) else { return Vec::new() };
+    let mut maps = if [h, w] == model.image_size() {
+        of_its_size(model, images, score)
     } else {
-        images.iter().flat_map(|image| complementary(model, image, score)).collect()
+        let tiles = Tiles::new([h, w], model.image_size());
+        images.iter().map(|image| tiles.join(&of_its_size(model, &tiles.cut(image), score))).collect()
     };
     if score.smooth_sigma > 0.0 {
         for map in &mut maps {
@@ -26,6 +29,15 @@ pub fn anomaly_maps(model: &Scorer, images: &[Image], score: &ScoreConfig) -> Ve
         }
     }
     maps
+}
+
+/// Maps of images, or of tiles, of the model's size.
+fn of_its_size(model: &Scorer, images: &[Image], score: &ScoreConfig) -> Vec<Vec<f32>> {
+    if score.passes == 1 {
+        unmasked(model, images, score.map)
+    } else {
+        images.iter().flat_map(|image| complementary(model, image, score)).collect()
+    }
 }
 
 fn unmasked(model: &Scorer, images: &[Image], kind: MapKind) -> Vec<Vec<f32>> {
@@ -94,10 +106,11 @@ fn split(maps: Tensor<3>) -> Vec<Vec<f32>> {
     values.chunks_exact(h * w).map(<[f32]>::to_vec).collect()
 }
 
-/// The image's score: the largest value, or the mean of the largest `top_fraction` (at least one).
+/// The image's score: the largest value (also where `reduce` is not settled), or the mean of the largest `top_fraction` (at
+/// least one).
 pub fn image_score(map: &[f32], score: &ScoreConfig) -> f32 {
     match score.reduce {
-        Reduce::Max => map.iter().copied().fold(f32::MIN, f32::max),
+        Reduce::Max | Reduce::Auto => map.iter().copied().fold(f32::MIN, f32::max),
         Reduce::TopFraction => {
             let count = ((map.len() as f64 * score.top_fraction).round() as usize).clamp(1, map.len());
             let mut values = map.to_vec();

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::anomaly_map::{anomaly_maps, image_score};
 use super::calibrate::Threshold;
-use super::near::heed_neighbours;
+use super::near::{STRANGE, heed_neighbours};
 use super::normal::Normal;
 use super::scorer::Scorer;
 use crate::config::{MapKind, RunConfig, ThresholdRule};
@@ -40,7 +40,10 @@ pub struct Prediction {
     pub threshold: f32,
     /// Good or defective.
     pub verdict: Verdict,
-    /// Connected regions of the map at or above the threshold, in pixels of the original image.
+    /// What values of the map are compared with: as [`Detector::map_threshold`], less where a defective image's score or map
+    /// does not reach that.
+    pub map_threshold: f32,
+    /// Connected regions of a defective image's map at or above that, in pixels of the original image.
     pub regions: Vec<Region>,
     /// The calibrated anomaly map of the whole image, `[H, W]` at `data.image_size`.
     pub map: Vec<f32>,
@@ -216,7 +219,7 @@ impl Detector {
     /// # Errors
     /// The view has another size or channel count than the model, the model has no threshold, or gives no numbers.
     pub fn predict(&self, picture: &Picture) -> Result<Prediction> {
-        let ([h, w], channels) = (self.model.image_size(), self.model.channels());
+        let ([h, w], channels) = (self.config.view_size(), self.model.channels());
         let view = &picture.view.image;
         if [view.height, view.width, view.channels] != [h, w, channels] {
             let reason = format!("the view must be {h} x {w} with {channels} channels");
@@ -232,16 +235,17 @@ impl Detector {
         let original = picture.original_size;
         let verdict = if score >= threshold { Verdict::Defective } else { Verdict::Good };
         let scale = [original[0] as f32 / h as f32, original[1] as f32 / w as f32];
-        let regions = match verdict {
-            Verdict::Good => Vec::new(),
-            // A top-fraction score can exceed what any single pixel is compared with: show the peak at least.
+        let (map_threshold, regions) = match verdict {
+            Verdict::Good => (self.map_threshold()?, Vec::new()),
             Verdict::Defective => {
+                // Brought back to the frame, the map may have lost its peak.
                 let peak = map.iter().copied().fold(f32::MIN, f32::max);
-                let found = regions(&map, h, w, f64::from(threshold.min(peak)))?;
-                found.into_iter().map(|r| r.scaled(scale)).collect()
+                let least = self.map_threshold()?.min(score).min(peak);
+                let found = regions(&map, h, w, f64::from(least))?;
+                (least, found.into_iter().map(|r| r.scaled(scale)).collect())
             }
         };
-        Ok(Prediction { score, threshold, verdict, regions, map })
+        Ok(Prediction { score, threshold, verdict, map_threshold, regions, map })
     }
 
     /// The threshold that decides: that of `score.threshold`, for `far` at the rate `score.far`.
@@ -255,6 +259,17 @@ impl Detector {
             .iter()
             .find(|t| t.rule == score.threshold && (rate.is_none() || t.stated_rate == rate))
             .ok_or_else(|| self.unusable(&self.without_threshold()))
+    }
+
+    /// From which value on a pixel of the map is taken for a part of a defect: the threshold, but nothing that is usual on
+    /// good pictures where neighbours are heeded, since they are raised to that.
+    ///
+    /// # Errors
+    /// As [`threshold`](Self::threshold).
+    pub fn map_threshold(&self) -> Result<f32> {
+        let threshold = self.threshold()?.value as f32;
+        let [_, others @ ..] = self.normal.looked_at(&self.config.score);
+        Ok(if others.contains(&true) { threshold.max(STRANGE) } else { threshold })
     }
 
     /// What to say where the threshold that should decide is missing.

@@ -6,8 +6,10 @@ mod detector;
 mod near;
 mod normal;
 mod scorer;
+mod tiles;
 
 pub use calibrate::{PositionMap, Threshold, thresholds};
 pub use detector::{Detector, Prediction, Verdict};
 pub use normal::{Normal, PARTS};
 pub use scorer::Scorer;
+pub use tiles::Tiles;

@@ -4,7 +4,7 @@ use crate::kernels::math::exp;
 use crate::kernels::simd::run;
 
 /// What counts as strange: the most that is usual on good pictures. What is stranger spreads no further.
-const STRANGE: f32 = 1.0;
+pub const STRANGE: f32 = 1.0;
 /// The distance in which the share of a neighbour falls to 1 / e where a map is 1, pixels; below that in proportion.
 const FADING: f32 = 256.0;
 

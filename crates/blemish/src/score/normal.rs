@@ -69,32 +69,32 @@ impl Normal {
         parts.filter_map(|(part, looked)| looked.then_some(part)).collect::<Vec<_>>().join(", ")
     }
 
-    /// As named tensors. `input_size` is the model's.
-    pub fn to_tensors(&self, input_size: [usize; 2]) -> Weights {
+    /// As named tensors. `size` is the view's.
+    pub fn to_tensors(&self, size: [usize; 2]) -> Weights {
         let mut tensors = Weights::new();
         let mut put = |name: String, shape: &[usize], values: &[f32]| {
             tensors.insert(name, Array { shape: shape.to_vec(), values: values.to_vec() });
         };
         if let Some(position) = &self.position {
-            put(POSITION.to_owned(), &input_size, &position.mean);
+            put(POSITION.to_owned(), &size, &position.mean);
         }
         if let Some(unit) = self.unit {
             put(UNIT.to_owned(), &[1], &[unit]);
         }
         if let Some(template) = &self.template {
-            put(TEMPLATE.to_owned(), &input_size, template.pixels());
+            put(TEMPLATE.to_owned(), &size, template.pixels());
         }
         if let Some(ridges) = &self.ridges {
-            put("ridges.mean".to_owned(), &input_size, &ridges.mean);
-            put("ridges.spread".to_owned(), &input_size, &ridges.spread);
+            put("ridges.mean".to_owned(), &size, &ridges.mean);
+            put("ridges.spread".to_owned(), &size, &ridges.spread);
             if let Some(rarity) = &ridges.rarity {
                 put("ridges.rarity".to_owned(), &[Rarity::KNOTS], rarity.knots());
             }
         }
         if let Some(grain) = &self.grain {
-            let count = grain.mean.len() / (input_size[0] * input_size[1]);
-            put("grain.mean".to_owned(), &[count, input_size[0], input_size[1]], &grain.mean);
-            put("grain.usual".to_owned(), &input_size, &grain.usual);
+            let count = grain.mean.len() / (size[0] * size[1]);
+            put("grain.mean".to_owned(), &[count, size[0], size[1]], &grain.mean);
+            put("grain.usual".to_owned(), &size, &grain.usual);
             put("grain.whitening".to_owned(), &[count, count], &grain.whitening);
             put("grain.medians".to_owned(), &[2], &grain.medians);
             if let Some(rarity) = &grain.rarity {
@@ -118,7 +118,7 @@ impl Normal {
     /// # Errors
     /// A sentence on what does not fit.
     pub fn take_from(tensors: &mut Weights, config: &RunConfig) -> Result<Self, String> {
-        let size = config.input_size();
+        let size = config.view_size();
         let position = tensors.remove(POSITION);
         if position.as_ref().is_some_and(|p| p.shape != size || p.values.iter().any(|&v| v <= 0.0)) {
             return Err("its position map has the wrong shape, or values that are not positive".to_owned());
@@ -210,7 +210,7 @@ mod tests {
     fn tensors_give_it_back() {
         let mut config = RunConfig::preset(Preset::Light);
         config.data.channels = Some(3);
-        let [height, width] = config.input_size();
+        let [height, width] = config.view_size();
         let count = grain::features(3);
         let normal = Normal {
             unit: Some(0.5),

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::augment::{corrupt, foreground};
 use crate::config::{RunConfig, StageConfig, Task};
-use crate::data::{ByteImage, Image};
+use crate::data::{ByteImage, Image, PixelMask};
 use crate::history::Stage;
 
 /// What one step learns from; all channels-last, flattened.
@@ -33,7 +33,20 @@ pub struct Example {
     /// What it should give.
     pub target: Image,
     /// Where a synthetic defect is.
-    pub defect: Option<Vec<u8>>,
+    pub defect: Option<PixelMask>,
+}
+
+impl Example {
+    /// A part of it, of `size` pixels (height, width), anywhere.
+    fn part(self, size: [usize; 2], rng: &mut ChaCha8Rng) -> Self {
+        let view = [self.target.height, self.target.width];
+        let corner = [0, 1].map(|side| rng.random_range(0..=view[side] - size[side]));
+        Self {
+            input: self.input.part(corner, size),
+            target: self.target.part(corner, size),
+            defect: self.defect.map(|mask| mask.part(corner, size)),
+        }
+    }
 }
 
 /// The generator of one place in a run: the same place always draws the same numbers, whatever ran before.
@@ -83,7 +96,10 @@ pub fn prepare(
                 .enumerate()
                 .map(|(k, &index)| {
                     let mut rng = generator(config.seed, stage, epoch, first + k);
-                    example(&config, stage_config(&config, stage), epoch, &images, index, &mut rng)
+                    let whole =
+                        example(&config, stage_config(&config, stage), epoch, &images, index, &mut rng);
+                    // The view, or a tile of it.
+                    whole.part(config.input_size(), &mut rng)
                 })
                 .collect();
             // The receiver is gone when training stopped: nothing is left to do.
@@ -108,7 +124,7 @@ fn collate(examples: Vec<Example>) -> Batch {
     for example in examples {
         batch.input.extend(example.input.pixels);
         batch.target.extend(example.target.pixels);
-        batch.defect.extend(example.defect.into_iter().flatten().map(f32::from));
+        batch.defect.extend(example.defect.into_iter().flat_map(|mask| mask.pixels).map(f32::from));
     }
     batch
 }
@@ -146,7 +162,7 @@ fn example(
             *t += n;
         }
     }
-    Example { input, target, defect: Some(defective.mask.pixels) }
+    Example { input, target, defect: Some(defective.mask) }
 }
 
 fn noisy(image: &Image, sigma: f32, rng: &mut ChaCha8Rng) -> Option<Image> {

@@ -85,7 +85,7 @@ pub fn remember(detector: &Detector, data: &TrainingData, folds: &[Fold]) -> Nor
 /// How rare values of ridges and of grain are on good pictures, each judged by what others teach.
 fn rarities(config: &RunConfig, judged: &[(&Normal, &Vec<&ByteImage>)]) -> [Rarity; 2] {
     let images: usize = judged.iter().map(|(_, images)| images.len()).sum();
-    let step = (config.input_size().iter().product::<usize>() * images).div_ceil(SAMPLES).max(1);
+    let step = (config.view_size().iter().product::<usize>() * images).div_ceil(SAMPLES).max(1);
     let mut seen = [(); 2].map(|()| (Vec::new(), Vec::new()));
     for (normal, images) in judged {
         let both = |image: &Image| {
@@ -132,40 +132,53 @@ pub fn good_scores(detector: &Detector, data: &TrainingData, folds: &[Fold]) -> 
 ///
 /// `config` must be valid, with `data.channels` set.
 pub fn estimate_remembering(config: &RunConfig, data: &TrainingData) -> (f64, Option<f64>) {
-    const PROBED: usize = 8;
+    const PROBED: [usize; 2] = [8, 64];
     let channels = config.data.channels.unwrap_or(3);
     let rng = &mut ChaCha8Rng::seed_from_u64(0);
     let model = Mae::new(&config.model, config.input_size(), channels, rng, &Device::flex());
     let detector = Detector::new(config.clone(), model);
-    let some: Vec<&ByteImage> = data.train.iter().take(PROBED).collect();
-    let start = Instant::now();
-    let learnt = learn(config, &some);
-    let learning = start.elapsed();
-    let start = Instant::now();
-    maps(&detector.with_calibration(learnt, Vec::new()), &some);
-    let looking = start.elapsed();
+    // How many were looked at, and seconds to learn each and to look at it.
+    let probe = |images: usize| {
+        let some: Vec<&ByteImage> = data.train.iter().take(images).collect();
+        let each = |start: Instant| start.elapsed().as_secs_f64() / some.len() as f64;
+        let start = Instant::now();
+        let learnt = learn(config, &some);
+        let learning = each(start);
+        let detector = detector.clone().with_calibration(learnt, Vec::new());
+        let start = Instant::now();
+        maps(&detector, &some);
+        (some.len() as f64, learning, each(start))
+    };
+    let (few, _, looking_few) = probe(PROBED[0]);
+    // Before more are probed, which takes memory that `bytes_to_remember` counts.
+    let peak = peak_memory_mib();
+    let (many, learning, looking_many) = probe(PROBED[1]);
+    // A look takes longer the more is remembered.
+    let growth = ((looking_many - looking_few) / (many - few).max(1.0)).max(0.0);
+    let remembered = data.train.len().min(config.score.memory.prototypes) as f64;
+    let looking = looking_many + growth * (remembered - many).max(0.0);
     // Every image is learnt once, then by all folds but its own, and looked at by that one, on surfaces twice: for their
     // scales and for thresholds.
     let [_, ridges, grain] = kept(config);
     let looks = 1 + usize::from(ridges || grain);
     let learnt = data.train.len() * FOLDS;
     let looked_at = data.train.len() * looks + data.holdout.len() + data.validation.len();
-    let seconds = (learning * learnt as u32 + looking * looked_at as u32).as_secs_f64() / some.len() as f64;
+    let seconds = learning * learnt as f64 + looking * looked_at as f64;
     let more = bytes_to_remember(config, data.train.len()) as f64 / f64::from(1 << 20);
-    (seconds, peak_memory_mib().map(|mib| mib + more))
+    (seconds, peak.map(|mib| mib + more))
 }
 
 /// What the large buffers take while `images` pictures are learnt, beyond what a few need, bytes.
 fn bytes_to_remember(config: &RunConfig, images: usize) -> usize {
     const FLOAT: usize = size_of::<f32>();
     let ([memory, ridges, grain], channels) = (kept(config), config.data.channels.unwrap_or(3));
-    let pixels: usize = config.input_size().iter().product();
+    let pixels: usize = config.view_size().iter().product();
     let pictures = if memory { images } else { images.min(SURFACES) };
     let mut bytes = FLOAT * pixels * channels * pictures;
     if memory {
         let shape = &config.score.memory;
         for &scale in &shape.scales {
-            let numbers = Grid::new(scale, config.input_size(), channels).places() * shape.components;
+            let numbers = Grid::new(scale, config.view_size(), channels).places() * shape.components;
             // All pictures' patches in bf16; prototypes in rows and packed, in the detector and in the copy that is written,
             // and as the file has them.
             bytes += numbers * (2 * images + (5 * FLOAT + 2) * shape.prototypes.min(images));
