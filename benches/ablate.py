@@ -32,6 +32,9 @@ VARIANTS = {
     "network alone": ["score.map=defect"],
     "network alone, no masked pre-training": ["score.map=defect", "train.pretrain.epochs=0"],
     "network alone, half of the epochs masked": ["score.map=defect", "train.pretrain.epochs=15", "train.finetune.epochs=15"],
+    "network alone, noise that stays in the target": ["score.map=defect", "train.pretrain.epochs=0", "train.noise=0.1"],
+    "network alone, moving average of the weights": ["score.map=defect", "train.pretrain.epochs=0", "train.ema_decay=0.99"],
+    "network alone, in tiles (2 x 2, overlapping)": ["score.map=defect", "train.pretrain.epochs=0", "data.image_size=[512, 512]", "data.tiles=2"],
     "network alone, squared correction": ["score.map=squared"],
     "network alone, in f32": ["score.map=defect", "train.precision=f32"],
 }

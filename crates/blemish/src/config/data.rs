@@ -64,11 +64,11 @@ impl DataConfig {
     /// whole before.
     #[must_use]
     pub fn closer(mut self, times: usize) -> Self {
-        self.image_size = self.image_size.map(|side| side * times);
+        self.image_size = self.image_size.map(|side| side.saturating_mul(times));
         if let Some(view) = &mut self.view {
-            view.size = view.size.map(|side| side * times);
+            view.size = view.size.map(|side| side.saturating_mul(times));
         }
-        self.tiles *= times;
+        self.tiles = self.tiles.saturating_mul(times);
         self
     }
 

@@ -139,7 +139,7 @@ fn resolving_follows_the_images() {
     config.data.tiles = 3;
     assert_eq!(config.input_size(), [96, 352]);
     assert!(config.set("data.tiles=17").unwrap().validate().is_err());
-    // A surface's stains may be wider than strange.
+    // A surface's stains may be faint but wide.
     let surface = Profile { product_share: 1.0, ..anyhow.clone() };
     for (profile, reduce) in [(&surface, Reduce::TopFraction), (&anyhow, Reduce::Max), (&turned, Reduce::Max)]
     {

@@ -11,6 +11,8 @@ const TERMS: usize = 6;
 const ROUNDS: usize = 6;
 /// Least difference from the ground, in grey levels, that counts as product.
 const VISIBLE: f64 = 12.0;
+/// By how much more it is asked to differ, where what differs less is no single thing: a shadow may tie it to the border.
+const CLEARER: [f64; 4] = [1.0, 1.5, 2.0, 3.0];
 /// Share of the image that one product may cover.
 const SHARE: std::ops::RangeInclusive<f64> = 0.01..=0.6;
 /// Largest share of the image's border that the product may touch.
@@ -39,22 +41,26 @@ pub fn find_product(image: &ByteImage) -> Option<Product> {
     let [height, width] = size;
     let levels: Vec<f64> = grey.iter().map(|&v| f64::from(v) * 255.0).collect();
 
-    let product = largest_component(&stands_out(&levels, size)?, size);
-    let count = product.iter().filter(|&&p| p).count();
-    let share = count as f64 / product.len() as f64;
+    let differs = differences(&levels, size)?;
     let on_border = |i: usize| {
         let (y, x) = (i / width, i % width);
         y == 0 || x == 0 || y + 1 == height || x + 1 == width
     };
-    let touching = (0..product.len()).filter(|&i| product[i] && on_border(i)).count();
-    if !SHARE.contains(&share) || touching as f64 > TOUCH * (2 * (height + width)) as f64 {
-        return None;
-    }
+    let single = |least: f64| {
+        let set: Vec<bool> = differs.iter().map(|&d| d > least).collect();
+        let product = largest_component(&set, size);
+        let count = product.iter().filter(|&&p| p).count();
+        let share = count as f64 / product.len() as f64;
+        let touching = (0..product.len()).filter(|&i| product[i] && on_border(i)).count();
+        let lies_within = touching as f64 <= TOUCH * (2 * (height + width)) as f64;
+        (SHARE.contains(&share) && lies_within).then_some(product)
+    };
+    let product = CLEARER.into_iter().find_map(single)?;
     Some(moments(&product, width, 1.0 / SIDE as f64))
 }
 
-/// Which pixels differ from the ground by more than its noise allows; `None` where no surface fits.
-fn stands_out(levels: &[f64], [height, width]: [usize; 2]) -> Option<Vec<bool>> {
+/// How far pixels are from the ground, in units of the least that its noise, and our eyes, allow; `None` where no surface fits.
+fn differences(levels: &[f64], [height, width]: [usize; 2]) -> Option<Vec<f64>> {
     let terms = |i: usize| -> [f64; TERMS] {
         let y = (i / width) as f64 / height as f64 - 0.5;
         let x = (i % width) as f64 / width as f64 - 0.5;
@@ -92,7 +98,7 @@ fn stands_out(levels: &[f64], [height, width]: [usize; 2]) -> Option<Vec<bool>> 
         }
     }
     let least = (6.0 * noise).max(VISIBLE);
-    Some(residuals.iter().map(|&r| r > least).collect())
+    Some(residuals.iter().map(|r| r / least).collect())
 }
 
 /// The largest 8-connected set of true pixels.
@@ -192,6 +198,22 @@ mod tests {
             let middle = [120.0 + 10.0 * sin, 130.0 + 10.0 * cos].map(|v| v / 256.0);
             assert!((0..2).all(|k| (product.centre[k] - middle[k]).abs() < 0.01), "{step}: {product:?}");
         }
+    }
+
+    #[test]
+    fn a_shadow_does_not_tie_a_product_to_the_border() {
+        let plain = wedge([256, 256], [120.0, 130.0], 0.3);
+        let mut shaded = plain.clone();
+        for (i, v) in shaded.pixels.iter_mut().enumerate() {
+            // Below and beside the product, down to a fifth of the border.
+            let (y, x) = (i / 256, i % 256);
+            if *v > 100 && y > 110 && (60..240).contains(&x) {
+                *v -= 40;
+            }
+        }
+        let [plain, shaded] = [plain, shaded].map(|image| find_product(&image).expect("a product"));
+        assert!(plain.axis[0] * shaded.axis[0] + plain.axis[1] * shaded.axis[1] > 0.99, "{shaded:?}");
+        assert!((0..2).all(|k| (plain.centre[k] - shaded.centre[k]).abs() < 0.02), "{plain:?} {shaded:?}");
     }
 
     #[test]

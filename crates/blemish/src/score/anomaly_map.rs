@@ -33,11 +33,11 @@ pub fn anomaly_maps(model: &Scorer, images: &[Image], score: &ScoreConfig) -> Ve
 
 /// Maps of images, or of tiles, of the model's size.
 fn of_its_size(model: &Scorer, images: &[Image], score: &ScoreConfig) -> Vec<Vec<f32>> {
-    if score.passes == 1 {
-        unmasked(model, images, score.map)
-    } else {
-        images.iter().flat_map(|image| complementary(model, image, score)).collect()
+    if score.passes > 1 {
+        return images.iter().flat_map(|image| complementary(model, image, score)).collect();
     }
+    // A few at a time: enough to fill the machine, little enough to keep memory small.
+    images.chunks(8).flat_map(|some| unmasked(model, some, score.map)).collect()
 }
 
 fn unmasked(model: &Scorer, images: &[Image], kind: MapKind) -> Vec<Vec<f32>> {

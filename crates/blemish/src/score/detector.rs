@@ -179,11 +179,7 @@ impl Detector {
 
     /// The network's part, in its unit where it has one and other parts may stand beside it.
     fn network_maps(&self, images: &[Image]) -> Vec<Vec<f32>> {
-        // A few at a time: enough to fill the machine, little enough to keep memory small.
-        let mut maps: Vec<Vec<f32>> = images
-            .chunks(8)
-            .flat_map(|images| anomaly_maps(&self.model, images, &self.config.score))
-            .collect();
+        let mut maps = anomaly_maps(&self.model, images, &self.config.score);
         if let Some(position) = &self.normal.position {
             maps.iter_mut().for_each(|map| position.apply(map));
         }
