@@ -205,10 +205,10 @@ mod tests {
         let plain = wedge([256, 256], [120.0, 130.0], 0.3);
         let mut shaded = plain.clone();
         for (i, v) in shaded.pixels.iter_mut().enumerate() {
-            // Below and beside the product, down to a fifth of the border.
+            // From the product down to the border, of which it darkens a twelfth.
             let (y, x) = (i / 256, i % 256);
-            if *v > 100 && y > 110 && (60..240).contains(&x) {
-                *v -= 40;
+            if *v > 100 && y > 120 && (100..185).contains(&x) {
+                *v -= 25;
             }
         }
         let [plain, shaded] = [plain, shaded].map(|image| find_product(&image).expect("a product"));
