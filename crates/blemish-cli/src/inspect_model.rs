@@ -99,16 +99,13 @@ fn text(summary: &Summary) -> String {
         config.preset.name(),
         colours(channels)
     );
-    let work = match (summary.flops, config.input_size()) {
-        (Some(flops), tile) => {
-            let tiles = if tile == [h, w] {
-                String::new()
-            } else {
-                format!(", in tiles of {} x {}", tile[0], tile[1])
-            };
-            format!("{} GFLOP of the network{tiles}", significant(Some(flops as f64 / 1e9)))
-        }
-        (None, _) => "no network".to_owned(),
+    let tiles = match config.input_size() {
+        [height, width] if [height, width] != [h, w] => format!(", in tiles of {height} x {width}"),
+        _ => String::new(),
+    };
+    let work = match summary.flops {
+        Some(flops) => format!("{} GFLOP of the network{tiles}", significant(Some(flops as f64 / 1e9))),
+        None => "no network".to_owned(),
     };
     let time = summary.milliseconds_per_image.map_or_else(String::new, |time| format!(", {time:.1} ms here"));
     text += &format!("one image    {work}{time}\n\n");

@@ -53,9 +53,8 @@ impl Image {
 
     /// Its part of `size` (height, width) whose upper left pixel is `corner` (row, column), within the picture.
     pub fn part(&self, [top, left]: [usize; 2], [height, width]: [usize; 2]) -> Self {
-        let [left, long] = [left, width].map(|pixels| pixels * self.channels);
-        let rows = self.pixels.chunks_exact(self.width * self.channels).skip(top).take(height);
-        let pixels = rows.flat_map(|row| &row[left..][..long]).copied().collect();
+        let [line, left, long] = [self.width, left, width].map(|pixels| pixels * self.channels);
+        let pixels = part(&self.pixels, line, [top, left], [height, long]);
         Self { height, width, channels: self.channels, pixels }
     }
 
@@ -120,15 +119,21 @@ impl PixelMask {
     }
 
     /// Its part of `size` (height, width) whose upper left pixel is `corner` (row, column), within the mask.
-    pub fn part(&self, [top, left]: [usize; 2], [height, width]: [usize; 2]) -> Self {
-        let rows = self.pixels.chunks_exact(self.width).skip(top).take(height);
-        Self { height, width, pixels: rows.flat_map(|row| &row[left..][..width]).copied().collect() }
+    pub fn part(&self, corner: [usize; 2], size: [usize; 2]) -> Self {
+        let [height, width] = size;
+        Self { height, width, pixels: part(&self.pixels, self.width, corner, size) }
     }
 
     /// How many pixels are defective.
     pub fn count(&self) -> usize {
         self.pixels.iter().filter(|&&v| v != 0).count()
     }
+}
+
+/// Of values in lines of `line`, those of `height` lines from `top` on, each `long` from `left` on.
+fn part<T: Copy>(values: &[T], line: usize, [top, left]: [usize; 2], [height, long]: [usize; 2]) -> Vec<T> {
+    let lines = values.chunks_exact(line).skip(top).take(height);
+    lines.flat_map(|line| &line[left..][..long]).copied().collect()
 }
 
 #[cfg(test)]

@@ -35,11 +35,11 @@ impl Tiles {
 
     /// One map, `[H, W]` of the view, from those of all tiles.
     pub fn join(&self, maps: &[Vec<f32>]) -> Vec<f32> {
-        let ([height, width], [tile_height, tile_width]) = (self.view, self.tile);
+        let ([height, width], [_, tile_width]) = (self.view, self.tile);
         let [down, across] = self.tile.map(hill);
         let (mut sum, mut weight) = (vec![0.0; height * width], vec![0.0; height * width]);
         for ([top, left], map) in self.corners().zip(maps) {
-            for (y, row) in map.chunks_exact(tile_width).enumerate().take(tile_height) {
+            for (y, row) in map.chunks_exact(tile_width).enumerate() {
                 let at = (top + y) * width + left;
                 let (sum, weight) = (&mut sum[at..][..tile_width], &mut weight[at..][..tile_width]);
                 for (((sum, weight), value), across) in sum.iter_mut().zip(weight).zip(row).zip(&across) {

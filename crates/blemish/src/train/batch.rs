@@ -37,9 +37,12 @@ pub struct Example {
 }
 
 impl Example {
-    /// A part of it, of `size` pixels (height, width), anywhere.
+    /// A part of it, of `size` pixels (height, width), anywhere; itself where it is no larger.
     fn part(self, size: [usize; 2], rng: &mut ChaCha8Rng) -> Self {
         let view = [self.target.height, self.target.width];
+        if view == size {
+            return self;
+        }
         let corner = [0, 1].map(|side| rng.random_range(0..=view[side] - size[side]));
         Self {
             input: self.input.part(corner, size),

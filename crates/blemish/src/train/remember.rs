@@ -149,17 +149,17 @@ pub fn estimate_remembering(config: &RunConfig, data: &TrainingData) -> (f64, Op
         maps(&detector, &some);
         (some.len() as f64, learning, each(start))
     };
-    let (few, _, looking_few) = probe(PROBED[0]);
+    let [memory, ridges, grain] = kept(config);
+    let first @ (few, _, looking_few) = probe(PROBED[0]);
     // Before more are probed, which takes memory that `bytes_to_remember` counts.
     let peak = peak_memory_mib();
-    let (many, learning, looking_many) = probe(PROBED[1]);
-    // A look takes longer the more is remembered.
+    // A look takes longer the more a memory remembers; without one, a few images say it all.
+    let (many, learning, looking_many) = if memory { probe(PROBED[1]) } else { first };
     let growth = ((looking_many - looking_few) / (many - few).max(1.0)).max(0.0);
     let remembered = data.train.len().min(config.score.memory.prototypes) as f64;
     let looking = looking_many + growth * (remembered - many).max(0.0);
     // Every image is learnt once, then by all folds but its own, and looked at by that one, on surfaces twice: for their
     // scales and for thresholds.
-    let [_, ridges, grain] = kept(config);
     let looks = 1 + usize::from(ridges || grain);
     let learnt = data.train.len() * FOLDS;
     let looked_at = data.train.len() * looks + data.holdout.len() + data.validation.len();

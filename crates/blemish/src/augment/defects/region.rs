@@ -98,7 +98,7 @@ impl Region {
 
     /// The pixels of `image` under the box, `[height, width, C]`.
     pub(super) fn crop(&self, image: &Image) -> Vec<f32> {
-        self.rows(image).flat_map(|row| &image.pixels[row]).copied().collect()
+        image.part([self.top, self.left], [self.height, self.width]).pixels
     }
 
     /// Writes `pixels` back under the box.
