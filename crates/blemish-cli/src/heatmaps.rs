@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use blemish::data::{ByteImage, PixelMask};
 use blemish::report::{heat, overlay, panel, save_png};
-use blemish::score::{Prediction, Verdict};
+use blemish::score::Prediction;
 
 use crate::failure::Result;
 use crate::folder::Folder;
@@ -36,11 +36,10 @@ impl HeatMaps {
         let name = self.free_name(path);
         let target = self.folder.join(format!("{name}.png"));
         self.names.insert(name);
-        let Prediction { map, map_threshold, .. } = prediction;
+        let Prediction { map, map_threshold, outlined_from, .. } = prediction;
         // Twice the threshold is the hottest colour, as in the report.
         let scale = 2.0 * map_threshold;
-        let least = if prediction.verdict == Verdict::Good { f32::INFINITY } else { *map_threshold };
-        let regions = overlay(image, map, least, scale, truth);
+        let regions = overlay(image, map, *outlined_from, scale, truth);
         save_png(&panel(&[regions, heat(map, image.height, image.width, scale)]), &target)?;
         Ok(target)
     }

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::device::DeviceName;
 use crate::failure::Result;
-use crate::output::{Output, colours};
+use crate::output::{Output, colours, strange};
 use crate::progress::duration;
 
 /// Images that are timed; the median counts.
@@ -142,5 +142,8 @@ fn text(summary: &Summary) -> String {
         text += &format!("training     {} epochs in {}\n", summary.epochs, duration(provenance.seconds));
     }
     provenance.profile.iter().for_each(|fact| text += &format!("images       {fact}\n"));
+    for image in &provenance.strangest {
+        text += &format!("strangest    {}\n", strange(image));
+    }
     text
 }

@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
+use blemish::format::StrangeImage;
+use blemish::report::significant;
 use clap::Args;
 use serde::Serialize;
 use tracing::Level;
@@ -93,6 +95,12 @@ pub fn error(error: &impl Display) {
 fn visible(text: &str) -> String {
     let shown = |c: char| if c.is_control() && !"\n\t".contains(c) { '\u{fffd}' } else { c };
     text.chars().map(shown).collect()
+}
+
+/// A strange good image in a line: its score, its file, and whether it was left out.
+pub fn strange(image: &StrangeImage) -> String {
+    let left_out = if image.left_out { " (left out)" } else { "" };
+    format!("{}  {}{left_out}", significant(Some(f64::from(image.score))), image.path)
 }
 
 /// One channel or three, in a word.

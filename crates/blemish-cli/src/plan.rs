@@ -16,14 +16,17 @@ pub fn announce(config: &mut RunConfig, data: &TrainingData, budget: Option<f64>
             "no network is trained, since memory, lines or grain look at the pictures (--set score.network=always trains one and \
              hears it too)"
         );
-        tracing::info!("training will take about {}{}", duration(seconds), memory(mib));
+        // That some good images are outliers shows only when all have been judged.
+        let again =
+            if config.train.contamination > 0.0 { ", twice that where there are outliers" } else { "" };
+        tracing::info!("training will take about {}{again}{}", duration(seconds), memory(mib));
         return;
     }
     let images = data.train.len();
     if !config.score.hears_network() {
         tracing::info!("the network is trained but not heard (--set score.network=always hears it too)");
     }
-    let mut estimate = estimate(config, images, device);
+    let mut estimate = estimate(config, &data.train, device);
     tracing::info!("{}", describe(config, &estimate, images));
     if let Some(minutes) = budget {
         let before = config.train.epochs();

@@ -56,7 +56,6 @@ impl Progress {
                 self.line(&format!("{}: stopped early after epoch {epoch}, no better since", stage.name()));
             }
             Event::CheckpointWritten(path) => tracing::debug!("wrote {}", path.display()),
-            Event::Note(text) => self.line(text),
         }
     }
 

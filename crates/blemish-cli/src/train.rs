@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use blemish::data::{self, Problem};
+use blemish::format::StrangeImage;
 use blemish::history::EpochRecord;
 use blemish::report::significant;
 use blemish::score::Threshold;
@@ -12,7 +13,7 @@ use serde::Serialize;
 use crate::args::{Patience, Split};
 use crate::device::DeviceArgs;
 use crate::failure::Result;
-use crate::output::Output;
+use crate::output::{Output, strange};
 use crate::progress::duration;
 use crate::quote::quoted;
 use crate::run_folder::{RunFolder, Source, Start};
@@ -29,7 +30,13 @@ Examples:
 
 DATA is a folder of good images, or a data set in the layout of MVTec AD, BTAD or VisA. The folder of the run gets
 model.safetensors (the model, all in one file), checkpoint.safetensors (for --resume; may be deleted afterwards),
-run.toml (the settings in full), data.json (which images) and metrics.jsonl (a line per epoch).";
+run.toml (the settings in full), data.json (which images) and metrics.jsonl (a line per epoch).
+
+The strangest good images, each judged by what others teach, are named at the end: look at them, and take out what is
+defective or lies wrong. 'blemish inspect MODEL' names 20.";
+
+/// Strange good images that are named when all is done.
+const NAMED_STRANGE: usize = 5;
 
 /// Learn what good products look like
 #[derive(Args)]
@@ -76,6 +83,7 @@ struct Summary<'a> {
     threshold: f64,
     threshold_rule: &'a str,
     thresholds: &'a [Threshold],
+    strangest: &'a [StrangeImage],
     problems: &'a [Problem],
 }
 
@@ -127,6 +135,7 @@ fn summarise(trained: &Trained, args: &TrainArgs, output: &Output) -> Result<()>
         threshold: threshold.value,
         threshold_rule: threshold.rule.name(),
         thresholds: detector.thresholds(),
+        strangest: &detector.provenance().strangest,
         problems: &trained.problems,
     };
     output.result(&summary, || {
@@ -148,6 +157,10 @@ fn summarise(trained: &Trained, args: &TrainArgs, output: &Output) -> Result<()>
         let value = significant(Some(threshold.value));
         text += &format!("threshold:  {value} ({}: {})\n", threshold.rule.name(), threshold.how);
         text += &format!("model:      {}\n", summary.model);
+        for (i, image) in summary.strangest.iter().take(NAMED_STRANGE).enumerate() {
+            let name = if i == 0 { "strangest:" } else { "" };
+            text += &format!("{name:<11} {}\n", strange(image));
+        }
         let run = quoted(&args.out);
         let next = if trained.set.test.is_empty() {
             format!("predict {run} PHOTO..")

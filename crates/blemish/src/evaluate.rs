@@ -155,16 +155,19 @@ impl Evaluated {
         let doubles: Vec<f64> = scores.iter().map(|&s| f64::from(s)).collect();
         let gallery = select_gallery(&doubles, defective, threshold, GALLERY)
             .into_iter()
-            .map(|(group, i)| GalleryItem {
-                group,
-                file: self.images[i].sample.path.display().to_string(),
-                kind: self.images[i].sample.kind.clone(),
-                score: doubles[i],
-                image: self.images[i].picture.image.clone(),
-                map: maps[i].clone(),
-                mask: masks[i].clone().filter(|m| m.count() > 0),
+            .map(|(group, i)| {
+                Ok(GalleryItem {
+                    group,
+                    file: self.images[i].sample.path.display().to_string(),
+                    kind: self.images[i].sample.kind.clone(),
+                    score: doubles[i],
+                    image: self.images[i].picture.image.clone(),
+                    map: maps[i].clone(),
+                    outlined_from: detector.outlined_from(scores[i], &maps[i])?,
+                    mask: masks[i].clone().filter(|m| m.count() > 0),
+                })
             })
-            .collect();
+            .collect::<Result<_>>()?;
         let map_threshold = detector.map_threshold()?;
         let origin = detector.provenance();
         let mut provenance = Vec::new();

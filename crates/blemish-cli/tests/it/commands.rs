@@ -30,6 +30,10 @@ fn train_says_what_it_does_and_reports() {
     assert!(json["split"].as_str().unwrap().contains("diyt"));
     assert!(json["thresholds"].as_array().unwrap().len() >= 4);
     assert_eq!(json["epochs"], 3);
+    // The network has seen the images it learnt from: the held-out ones alone can be strange to it.
+    let strangest = json["strangest"].as_array().unwrap();
+    assert!(!strangest.is_empty());
+    assert!(strangest.iter().all(|image| Path::new(image["path"].as_str().unwrap()).is_file()));
     let quiet = train(&shared().data(), &run, &["--overwrite", "--quiet"]).ok();
     assert_eq!(quiet.stderr(), "");
     assert!(quiet.stdout().contains("next:       blemish evaluate"));

@@ -63,6 +63,7 @@ impl RunConfig {
                 locate_weight: 1.0,
                 noise: 0.0,
                 holdout: 0.1,
+                contamination: 0.1,
                 pretrain: StageConfig {
                     task: Task::Masked,
                     epochs: None,
@@ -93,6 +94,7 @@ impl RunConfig {
             score: ScoreConfig {
                 map: MapKind::Fused,
                 passes: 1,
+                flips: false,
                 precision: None,
                 smooth_sigma: 2.0,
                 reduce: Reduce::Auto,
@@ -146,6 +148,7 @@ impl RunConfig {
         };
         config.train.batch_size = 32;
         config.train.epoch_images = 0;
+        config.train.contamination = 0.0;
         config.train.clip_norm = 0.0;
         config.train.pretrain = StageConfig {
             task: Task::Masked,

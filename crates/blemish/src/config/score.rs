@@ -22,6 +22,9 @@ pub struct ScoreConfig {
     /// other CPUs they are slower, but round alike, so scores do not depend on the machine. Absent: what the machine that
     /// trains does best.
     pub precision: Option<Arithmetic>,
+    /// Whether the network also looks at the image's three mirror images, and the four maps are averaged, turned back.
+    #[serde(default)]
+    pub flips: bool,
     /// Standard deviation of the Gaussian that smooths the map, pixels; 0: none.
     pub smooth_sigma: f64,
     /// How a map becomes a score.
@@ -69,6 +72,8 @@ pub enum MapKind {
     Ssim,
     /// The geometric mean of the squared error and 1 - SSIM.
     SquaredSsim,
+    /// 1 - similarity of the gradients' magnitudes (Xue et al. 2014), per pixel.
+    Gradient,
     /// The head's defect probability.
     Defect,
     /// How far patches are from what good images show at that place, neighbours heeded; needs the memory.

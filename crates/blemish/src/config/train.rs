@@ -38,6 +38,10 @@ pub struct TrainConfig {
     pub noise: f64,
     /// Share of the good training images that is held out for validation and calibration.
     pub holdout: f64,
+    /// Share of the good training images that may not be good, 0 to 0.5: of outliers by what the others teach, no more than
+    /// this are left out of what memory, ridges and grain learn. Thresholds are asked of all images.
+    #[serde(default)]
+    pub contamination: f64,
     /// First stage.
     pub pretrain: StageConfig,
     /// Second stage.
@@ -135,6 +139,7 @@ impl TrainConfig {
         require((0.0..1.0).contains(&self.ema_decay), "train.ema_decay", "must be 0 to below 1")?;
         require((0.0..=1.0).contains(&self.ssim_weight), "train.ssim_weight", "must be 0 to 1")?;
         require((0.0..=0.5).contains(&self.holdout), "train.holdout", "must be 0 to 0.5")?;
+        require((0.0..=0.5).contains(&self.contamination), "train.contamination", "must be 0 to 0.5")?;
         for (stage, name) in [(&self.pretrain, "pretrain"), (&self.finetune, "finetune")] {
             let ok = stage.learning_rate > 0.0 && stage.learning_rate.is_finite();
             require(ok, &format!("train.{name}.learning_rate"), "must be above 0")?;

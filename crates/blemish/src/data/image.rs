@@ -105,6 +105,17 @@ impl Image {
         out
     }
 
+    /// Mirrored, so that the last row comes first, or the last column, or both, as `sides` says for rows and columns.
+    pub fn mirrored(&self, [rows, columns]: [bool; 2]) -> Self {
+        let place = |i: usize, length: usize, mirrored: bool| if mirrored { length - 1 - i } else { i };
+        let pixel = |y: usize, x: usize| {
+            let at = place(y, self.height, rows) * self.width + place(x, self.width, columns);
+            &self.pixels[at * self.channels..][..self.channels]
+        };
+        let places = (0..self.height).flat_map(|y| (0..self.width).map(move |x| (y, x)));
+        Self { pixels: places.flat_map(|(y, x)| pixel(y, x)).copied().collect(), ..*self }
+    }
+
     /// Grey levels `[H, W]`: the mean over the channels.
     pub fn grey(&self) -> Vec<f32> {
         let inverse = 1.0 / self.channels as f32;
@@ -156,6 +167,14 @@ mod tests {
         assert_eq!(part.pixels, [8.0, 9.0, 10.0, 11.0, 14.0, 15.0, 16.0, 17.0]);
         let mask = PixelMask { height: 2, width: 3, pixels: vec![0, 0, 1, 0, 1, 0] };
         assert_eq!(mask.part([0, 1], [2, 2]).pixels, [0, 1, 1, 0]);
+    }
+
+    #[test]
+    fn mirroring_turns_rows_and_columns_and_keeps_channels() {
+        let image = Image { height: 2, width: 2, channels: 2, pixels: (0..8u8).map(f32::from).collect() };
+        assert_eq!(image.mirrored([true, false]).pixels, [4.0, 5.0, 6.0, 7.0, 0.0, 1.0, 2.0, 3.0]);
+        assert_eq!(image.mirrored([false, true]).pixels, [2.0, 3.0, 0.0, 1.0, 6.0, 7.0, 4.0, 5.0]);
+        assert_eq!(image.mirrored([true, true]).mirrored([true, true]), image);
     }
 
     #[test]

@@ -3,5 +3,5 @@
 mod model_file;
 mod pytorch;
 
-pub use model_file::{ModelFile, Provenance, read_tensors, write_tensors};
+pub use model_file::{ModelFile, Provenance, StrangeImage, read_tensors, write_tensors};
 pub use pytorch::{ImportOptions, import_pytorch};

@@ -46,8 +46,23 @@ pub struct Provenance {
     pub spread: f32,
     /// Wall-clock seconds of the training.
     pub seconds: f64,
+    /// The good images that are strangest to what the others teach, the strangest first; none where that is not known.
+    #[serde(default)]
+    pub strangest: Vec<StrangeImage>,
     /// What the training images look like, and what followed from it, in words.
     pub profile: Vec<String>,
+}
+
+/// A good image that is strange to what the others teach.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StrangeImage {
+    /// The file.
+    pub path: String,
+    /// Its score.
+    pub score: f32,
+    /// Whether it taught nothing, being an outlier (`train.contamination`).
+    pub left_out: bool,
 }
 
 /// Everything in a model file.

@@ -1,10 +1,12 @@
 //! What training minimises. All losses are means, so that they do not grow with batch or image size.
 
 mod focal;
+mod gradient;
 mod mse;
 mod ssim;
 
 pub use focal::focal_with_logits;
+pub use gradient::gradient_similarity_map;
 pub use mse::{masked_mse, mse};
 pub use ssim::{ssim, ssim_map};
 
@@ -29,4 +31,10 @@ pub fn reconstruction(
     }
     let structure = (ssim(prediction, target).neg() + 1.0) * ssim_weight;
     squared * (1.0 - ssim_weight) + structure
+}
+
+/// `[B, H, W, C] -> [B * C, H, W]`
+fn planes(x: Tensor<4>) -> Tensor<3> {
+    let [n, h, w, c] = x.dims();
+    x.permute([0, 3, 1, 2]).reshape([n * c, h, w])
 }

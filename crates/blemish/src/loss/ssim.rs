@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 
+use super::planes;
 use crate::ops::blur_valid;
 
 /// Side of the Gaussian window.
@@ -24,10 +25,6 @@ pub fn ssim(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
 /// `[B, H, W, C]`, `[B, H, W, C]` -> `[B * C, H - 10, W - 10]`
 pub fn ssim_map(a: Tensor<4>, b: Tensor<4>) -> Tensor<3> {
     let kernel = window();
-    let planes = |x: Tensor<4>| {
-        let [n, h, w, c] = x.dims();
-        x.permute([0, 3, 1, 2]).reshape([n * c, h, w])
-    };
     let blur = |x: Tensor<3>| blur_valid(x, &kernel);
     let (a, b) = (planes(a), planes(b));
     let (mean_a, mean_b) = (blur(a.clone()), blur(b.clone()));

@@ -90,15 +90,15 @@ impl Report<'_> {
     }
 
     fn item(&self, item: &GalleryItem) -> Result<Item> {
-        let GalleryItem { image, map, mask, .. } = item;
-        let (threshold, scale_max) = (self.map_threshold, self.map_scale_max);
+        let GalleryItem { image, map, outlined_from, mask, .. } = item;
+        let scale_max = self.map_scale_max;
         Ok(Item {
             file: item.file.clone(),
             kind: item.kind.clone(),
             score: item.score,
             picture: data_uri(image)?,
             heat: data_uri(&heat(map, image.height, image.width, scale_max))?,
-            regions: data_uri(&overlay(image, map, threshold, scale_max, mask.as_ref()))?,
+            regions: data_uri(&overlay(image, map, *outlined_from, scale_max, mask.as_ref()))?,
         })
     }
 }
@@ -227,6 +227,7 @@ mod tests {
             score: f64::NAN,
             image: ByteImage { height: 2, width: 2, channels: 1, pixels: vec![0; 4] },
             map: vec![f32::NAN; 4],
+            outlined_from: 1.0,
             mask: Some(PixelMask::empty(2, 2)),
         }];
         report.provenance = vec![(hostile.clone(), hostile.clone())];
@@ -249,6 +250,7 @@ mod tests {
             score: 1.0,
             image: ByteImage { height: 9, width: 9, channels: 3, pixels: vec![0; 4] },
             map: vec![1.0; 81],
+            outlined_from: 1.0,
             mask: None,
         }];
         assert!(report.to_html().is_err());

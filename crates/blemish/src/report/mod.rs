@@ -26,7 +26,7 @@ pub struct Report<'a> {
     pub curves: Curves,
     /// Images to look at; [`select_gallery`] chooses them.
     pub gallery: Vec<GalleryItem>,
-    /// Map value from which a pixel counts as part of a found region.
+    /// Map value from which a pixel counts as part of a found region, on pictures that are judged defective.
     pub map_threshold: f32,
     /// Map value shown in the hottest colour, the same for all pictures; twice the threshold shows both sides.
     pub map_scale_max: f32,
@@ -77,6 +77,8 @@ pub struct GalleryItem {
     pub image: ByteImage,
     /// Anomaly map `[H, W]` of the picture's size.
     pub map: Vec<f32>,
+    /// Map value from which a pixel is outlined as found.
+    pub outlined_from: f32,
     /// Ground truth of the picture's size, where there is one.
     pub mask: Option<PixelMask>,
 }

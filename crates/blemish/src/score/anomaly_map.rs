@@ -17,18 +17,33 @@ use crate::model::Complementary;
 /// together.
 pub fn anomaly_maps(model: &Scorer, images: &[Image], score: &ScoreConfig) -> Vec<Vec<f32>> {
     let Some([h, w]) = images.first().map(|image| [image.height, image.width]) else { return Vec::new() };
-    let mut maps = if [h, w] == model.image_size() {
-        of_its_size(model, images, score)
-    } else {
-        let tiles = Tiles::new([h, w], model.image_size());
-        images.iter().map(|image| tiles.join(&of_its_size(model, &tiles.cut(image), score))).collect()
-    };
+    let mut maps = of_any_size(model, images, score);
+    if score.flips {
+        for sides in [[true, false], [false, true], [true, true]] {
+            let mirrored: Vec<Image> = images.iter().map(|image| image.mirrored(sides)).collect();
+            for (map, other) in maps.iter_mut().zip(of_any_size(model, &mirrored, score)) {
+                let other = Image { height: h, width: w, channels: 1, pixels: other }.mirrored(sides);
+                map.iter_mut().zip(other.pixels).for_each(|(sum, v)| *sum += v);
+            }
+        }
+        maps.iter_mut().flatten().for_each(|v| *v /= 4.0);
+    }
     if score.smooth_sigma > 0.0 {
         for map in &mut maps {
             *map = blur_same_reflect(map, h, w, score.smooth_sigma as f32);
         }
     }
     maps
+}
+
+/// Maps of images of the model's size, or larger.
+fn of_any_size(model: &Scorer, images: &[Image], score: &ScoreConfig) -> Vec<Vec<f32>> {
+    let Some(view) = images.first().map(|image| [image.height, image.width]) else { return Vec::new() };
+    if view == model.image_size() {
+        return of_its_size(model, images, score);
+    }
+    let tiles = Tiles::new(view, model.image_size());
+    images.iter().map(|image| tiles.join(&of_its_size(model, &tiles.cut(image), score))).collect()
 }
 
 /// Maps of images, or of tiles, of the model's size.
@@ -65,10 +80,12 @@ fn map_of(kind: MapKind, prediction: Tensor<4>, logit: Option<Tensor<4>>, target
     let probability = || logit.map(|z| burn::tensor::activation::sigmoid(z).squeeze_dim::<3>(3));
     match kind {
         MapKind::Squared => squared(prediction, target),
-        MapKind::Ssim => dissimilarity(prediction, target),
+        MapKind::Ssim => dissimilarity(loss::ssim_map, prediction, target),
         MapKind::SquaredSsim => {
-            (squared(prediction.clone(), target.clone()) * dissimilarity(prediction, target)).sqrt()
+            let structure = dissimilarity(loss::ssim_map, prediction.clone(), target.clone());
+            (squared(prediction, target) * structure).sqrt()
         }
+        MapKind::Gradient => dissimilarity(loss::gradient_similarity_map, prediction, target),
         // The memory is no part of the network: its owner joins it.
         MapKind::Defect | MapKind::Memory | MapKind::Fused => {
             probability().unwrap_or_else(|| squared(prediction, target))
@@ -81,14 +98,18 @@ fn squared(prediction: Tensor<4>, target: Tensor<4>) -> Tensor<3> {
     (difference.clone() * difference).mean_dim(3).squeeze_dim(3)
 }
 
-/// `1 - SSIM` per pixel, averaged over channels; the border that no window covers repeats its neighbour.
-fn dissimilarity(prediction: Tensor<4>, target: Tensor<4>) -> Tensor<3> {
+/// 1 - `similarity` per pixel, averaged over channels; the border that no window covers repeats its neighbour.
+fn dissimilarity(
+    similarity: impl Fn(Tensor<4>, Tensor<4>) -> Tensor<3>,
+    prediction: Tensor<4>,
+    target: Tensor<4>,
+) -> Tensor<3> {
     let [b, h, w, c] = prediction.dims();
-    let map = loss::ssim_map(prediction, target);
+    let map = similarity(prediction, target);
     let [_, inner_h, inner_w] = map.dims();
     let map = map.reshape([b, c, inner_h, inner_w]).mean_dim(1).squeeze_dim::<3>(1);
     let map = repeat_border(repeat_border(map, 1, h), 2, w);
-    // Rounding can take SSIM above 1, and the root of what would follow is no number.
+    // Rounding can take it above 1, and the root of what would follow is no number.
     (map.neg() + 1.0).clamp_min(0.0)
 }
 

@@ -40,10 +40,11 @@ pub struct Prediction {
     pub threshold: f32,
     /// Good or defective.
     pub verdict: Verdict,
-    /// What values of the map are compared with: as [`Detector::map_threshold`], less where a defective image's score or map
-    /// does not reach that.
+    /// [`Detector::map_threshold`].
     pub map_threshold: f32,
-    /// Connected regions of a defective image's map at or above that, in pixels of the original image.
+    /// [`Detector::outlined_from`].
+    pub outlined_from: f32,
+    /// Connected regions of the map at or above that, in pixels of the original image; none on a good image.
     pub regions: Vec<Region>,
     /// The calibrated anomaly map of the whole image, `[H, W]` at `data.image_size`.
     pub map: Vec<f32>,
@@ -231,17 +232,14 @@ impl Detector {
         let original = picture.original_size;
         let verdict = if score >= threshold { Verdict::Defective } else { Verdict::Good };
         let scale = [original[0] as f32 / h as f32, original[1] as f32 / w as f32];
-        let (map_threshold, regions) = match verdict {
-            Verdict::Good => (self.map_threshold()?, Vec::new()),
-            Verdict::Defective => {
-                // Brought back to the frame, the map may have lost its peak.
-                let peak = map.iter().copied().fold(f32::MIN, f32::max);
-                let least = self.map_threshold()?.min(score).min(peak);
-                let found = regions(&map, h, w, f64::from(least))?;
-                (least, found.into_iter().map(|r| r.scaled(scale)).collect())
-            }
+        let map_threshold = self.map_threshold()?;
+        let outlined_from = self.outlined_from(score, &map)?;
+        let found = match verdict {
+            Verdict::Good => Vec::new(),
+            Verdict::Defective => regions(&map, h, w, f64::from(outlined_from))?,
         };
-        Ok(Prediction { score, threshold, verdict, map_threshold, regions, map })
+        let regions = found.into_iter().map(|region| region.scaled(scale)).collect();
+        Ok(Prediction { score, threshold, verdict, map_threshold, outlined_from, regions, map })
     }
 
     /// The threshold that decides: that of `score.threshold`, for `far` at the rate `score.far`.
@@ -266,6 +264,20 @@ impl Detector {
         let threshold = self.threshold()?.value as f32;
         let [_, others @ ..] = self.normal.looked_at(&self.config.score);
         Ok(if others.contains(&true) { threshold.max(STRANGE) } else { threshold })
+    }
+
+    /// From which value on a pixel of `map`, an image's in its frame, is outlined where the image has this score: the map
+    /// threshold, less where a defective image's score or map does not reach that; no value is on a good image.
+    ///
+    /// # Errors
+    /// As [`threshold`](Self::threshold).
+    pub fn outlined_from(&self, score: f32, map: &[f32]) -> Result<f32> {
+        if score < self.threshold()?.value as f32 {
+            return Ok(f32::INFINITY);
+        }
+        // Brought back to the frame, the map may have lost its peak.
+        let peak = map.iter().copied().fold(f32::MIN, f32::max);
+        Ok(self.map_threshold()?.min(score).min(peak))
     }
 
     /// What to say where the threshold that should decide is missing.
@@ -350,5 +362,55 @@ fn keep_larger(map: &mut Vec<f32>, other: Vec<f32>) {
         if other > *v || other.is_nan() {
             *v = other;
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::config::Preset;
+
+    /// A small network with random weights, and its thresholds.
+    fn detector(flips: bool) -> Detector {
+        let mut config = RunConfig::preset(Preset::Light);
+        (config.model.depth, config.model.embed_dim, config.data.channels) = (1, 48, Some(1));
+        (config.data.image_size, config.score.map, config.score.flips) = ([64, 64], MapKind::Defect, flips);
+        let rng = &mut ChaCha8Rng::seed_from_u64(3);
+        let model = Mae::new(&config.model, [64, 64], 1, rng, &Device::flex());
+        let model =
+            model.update(|_, values| values.iter_mut().for_each(|v| *v += rng.random_range(-0.1..0.1)));
+        let thresholds = super::super::thresholds(&[0.1, 0.2, 0.3], None, &config.score);
+        Detector::new(config, model).with_calibration(Normal::default(), thresholds)
+    }
+
+    #[test]
+    fn nothing_is_outlined_on_what_is_judged_good() {
+        let detector = detector(false);
+        let threshold = detector.threshold().unwrap().value as f32;
+        let (below, above) = (threshold * 0.9, threshold * 1.1);
+        assert_eq!(detector.outlined_from(below, &[2.0]).unwrap(), f32::INFINITY);
+        assert_eq!(detector.outlined_from(above, &[0.0, 2.0]).unwrap(), threshold);
+        assert_eq!(detector.outlined_from(above, &[0.0, below]).unwrap(), below);
+    }
+
+    #[test]
+    fn with_flips_a_mirrored_image_has_the_mirrored_map() {
+        let rng = &mut ChaCha8Rng::seed_from_u64(4);
+        let pixels = (0..64 * 64).map(|_| rng.random()).collect();
+        let image = Image { height: 64, width: 64, channels: 1, pixels };
+        let sides = [false, true];
+        let difference = |flips| {
+            let detector = detector(flips);
+            let maps = detector.anomaly_maps(&[image.clone(), image.mirrored(sides)]);
+            let mirrored = Image { pixels: maps[0].clone(), ..image }.mirrored(sides);
+            let pairs = mirrored.pixels.iter().zip(&maps[1]);
+            pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+        };
+        assert!(difference(false) > 1e-3);
+        assert!(difference(true) < 1e-5);
     }
 }

@@ -94,24 +94,30 @@ pub fn prepare(
         let order = order(&config, stage, epoch, images.len());
         for (i, chunk) in order.chunks(config.train.batch_size).enumerate() {
             let first = i * config.train.batch_size;
-            let examples: Vec<Example> = chunk
-                .par_iter()
-                .enumerate()
-                .map(|(k, &index)| {
-                    let mut rng = generator(config.seed, stage, epoch, first + k);
-                    let whole =
-                        example(&config, stage_config(&config, stage), epoch, &images, index, &mut rng);
-                    // The view, or a tile of it.
-                    whole.part(config.input_size(), &mut rng)
-                })
-                .collect();
             // The receiver is gone when training stopped: nothing is left to do.
-            if sender.send(collate(examples)).is_err() {
+            if sender.send(batch(&config, stage, (epoch, first), &images, chunk)).is_err() {
                 return;
             }
         }
     });
     receiver
+}
+
+/// Examples of the `chosen` ones among `images`, the first of which is item `first` of its epoch.
+pub fn batch(
+    config: &RunConfig,
+    stage: Stage,
+    (epoch, first): (usize, usize),
+    images: &[ByteImage],
+    chosen: &[usize],
+) -> Batch {
+    let drawn = chosen.par_iter().enumerate().map(|(k, &index)| {
+        let mut rng = generator(config.seed, stage, epoch, first + k);
+        let whole = example(config, stage_config(config, stage), epoch, images, index, &mut rng);
+        // The view, or a tile of it.
+        whole.part(config.input_size(), &mut rng)
+    });
+    collate(drawn.collect())
 }
 
 /// The settings of a stage.
@@ -149,7 +155,8 @@ fn example(
         return Example { input, target, defect: None };
     }
     let other = images[rng.random_range(0..images.len())].to_image();
-    let difficulty = epoch as f32 / (stage.epochs().max(2) - 1) as f32;
+    let reached = epoch as f32 / (stage.epochs().max(2) - 1) as f32;
+    let difficulty = if train.defects.curriculum { reached } else { 1.0 };
     let centres = foreground(&clean);
     let defective = corrupt(&clean, &other, Some(&centres), &train.defects, difficulty, rng);
     // The clean picture is normalised as its defective twin is: that is what the model will see.

@@ -6,16 +6,18 @@ use burn::tensor::Device;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::batch::{Batch, epoch_images};
+use super::batch::{batch, epoch_images, stage_config};
 use super::objective::loss;
 use super::optimizer::{AdamW, StepSettings};
-use crate::config::{RunConfig, Task};
+use crate::config::RunConfig;
+use crate::data::ByteImage;
+use crate::history::Stage;
 use crate::model::Mae;
 
 /// Time and memory of a training.
 #[derive(Clone, Copy, Debug)]
 pub struct Estimate {
-    /// Images a second of the second stage's steps.
+    /// Images a second of the second stage's steps, their making included.
     pub images_per_second: f64,
     /// Minutes of the whole training at that speed, early stopping and validation aside.
     pub minutes: f64,
@@ -26,42 +28,37 @@ pub struct Estimate {
 /// Share of a budget that steps may use; the rest is for validation, checkpoints and calibration.
 const FOR_STEPS: f64 = 0.92;
 
-/// Times three steps of the last stage that has epochs, on random weights and grey images.
+/// Times three steps of the last stage that has epochs, on random weights. Their examples are made beforehand here and
+/// beside the steps in training, but by the same cores.
 ///
-/// `config.data.channels` absent counts as 3.
-pub fn estimate(config: &RunConfig, training_images: usize, device: &Device) -> Estimate {
+/// `config.data.channels` absent counts as 3; `images` are the training images, at least one.
+pub fn estimate(config: &RunConfig, images: &[ByteImage], device: &Device) -> Estimate {
     let channels = config.data.channels.unwrap_or(3);
     let rng = &mut ChaCha8Rng::seed_from_u64(0);
     let device = device.clone().autodiff();
     let mut model = Mae::new(&config.model, config.input_size(), channels, rng, &device);
     let mut optimizer = AdamW::default();
-    let stage =
-        if config.train.finetune.epochs() > 0 { &config.train.finetune } else { &config.train.pretrain };
+    let stage = if config.train.finetune.epochs() > 0 { Stage::Finetune } else { Stage::Pretrain };
+    let task = stage_config(config, stage).task;
     let settings = StepSettings { learning_rate: 0.0, weight_decay: 0.0, clip_norm: 0.0 };
+    let chosen: Vec<usize> = (0..config.train.batch_size).map(|i| i % images.len()).collect();
     let mut fastest = f64::INFINITY;
-    for _ in 0..3 {
-        let batch = grey_batch(config, channels, stage.task);
+    for first in [0, 1, 2].map(|step| step * chosen.len()) {
         let start = Instant::now();
-        let gradients = loss(config, stage.task, &model, batch, rng).backward();
+        let batch = batch(config, stage, (0, first), images, &chosen);
+        let gradients = loss(config, task, &model, batch, rng).backward();
         let gradients = model.gradients(gradients);
         (model, _) = optimizer.step(model, gradients, settings);
         fastest = fastest.min(start.elapsed().as_secs_f64());
     }
     let images_per_second = config.train.batch_size as f64 / fastest;
     let epochs = config.train.epochs();
-    let images = epochs * epoch_images(config, training_images);
+    let looked_at = epochs * epoch_images(config, images.len());
     Estimate {
         images_per_second,
-        minutes: images as f64 / images_per_second / 60.0 / FOR_STEPS,
+        minutes: looked_at as f64 / images_per_second / 60.0 / FOR_STEPS,
         memory_mib: peak_memory_mib(),
     }
-}
-
-fn grey_batch(config: &RunConfig, channels: usize, task: Task) -> Batch {
-    let size = config.train.batch_size;
-    let pixels = size * config.input_size().iter().product::<usize>();
-    let defect = if task == Task::Repair { vec![0.0; pixels] } else { Vec::new() };
-    Batch { size, input: vec![0.5; pixels * channels], target: vec![0.5; pixels * channels], defect }
 }
 
 /// Scales both stages' epochs, in their proportion, to what fits into `minutes`. At least one epoch remains.

@@ -36,6 +36,4 @@ pub enum Event {
     },
     /// A checkpoint is on disk.
     CheckpointWritten(PathBuf),
-    /// Something that a person should know.
-    Note(String),
 }

@@ -33,10 +33,15 @@ pub struct Fold<'a> {
     unseen: Vec<&'a ByteImage>,
 }
 
+/// Whether so many training images are enough to be judged by each other.
+pub fn can_be_folded(images: usize) -> bool {
+    images >= 2 * FOLDS
+}
+
 /// Every training image is in one of five folds, and is judged by what the others teach. None where training images are
 /// few.
 pub fn folds<'a>(config: &RunConfig, data: &'a TrainingData) -> Vec<Fold<'a>> {
-    let count = if data.train.len() >= 2 * FOLDS { FOLDS } else { 0 };
+    let count = if can_be_folded(data.train.len()) { FOLDS } else { 0 };
     let fold = |i| {
         let (seen, unseen) = split(&data.train, i);
         Fold { surface: learn_surface(config, &seen), seen, unseen }
@@ -106,25 +111,28 @@ fn rarities(config: &RunConfig, judged: &[(&Normal, &Vec<&ByteImage>)]) -> [Rari
     seen.map(|(pixels, largest)| Rarity::new(pixels, largest))
 }
 
-/// Scores of good images that nothing was learnt from. These are the held-out ones and, where the network, which has seen
-/// all training images, is not heard, also every training image, scored by what the other folds teach (cross-conformal
-/// prediction, Vovk 2015): a share of false alarms cannot be read off a dozen scores. Where there are neither, the
-/// training images must do.
+/// Scores of good images by what others teach, as `data.files` lists them. Known are those of the held-out ones and, where
+/// the network, which has seen all training images, is not heard, also of every training image, scored by what the other
+/// folds teach (cross-conformal prediction, Vovk 2015): a share of false alarms cannot be read off a dozen scores.
 ///
 /// # Errors
 /// A map is not finite.
-pub fn good_scores(detector: &Detector, data: &TrainingData, folds: &[Fold]) -> Result<Vec<f32>> {
+pub fn good_scores(detector: &Detector, data: &TrainingData, folds: &[Fold]) -> Result<Vec<Option<f32>>> {
     let (config, normal) = (detector.config(), detector.normal());
     let [network, ..] = normal.looked_at(&config.score);
-    let mut scores = scored(detector, &data.holdout.iter().collect::<Vec<_>>())?;
-    for Fold { seen, surface, unseen } in folds.iter().filter(|_| !network) {
+    let held_out = scored(detector, &data.holdout.iter().collect::<Vec<_>>())?;
+    let mut scores: Vec<Option<f32>> = held_out.into_iter().map(Some).collect();
+    scores.resize(scores.len() + data.train.len(), None);
+    for (i, Fold { seen, surface, unseen }) in folds.iter().enumerate().filter(|_| !network) {
         // One memory at a time: it is large. In the final units, so that scores can be compared.
         let memory = learn_memory(config, seen);
         let learnt = Normal { memory, ..surface.clone() }.measured_as(normal);
         let fold = Detector::new(config.clone(), detector.model().clone());
-        scores.extend(scored(&fold.with_calibration(learnt, Vec::new()), unseen)?);
+        let judged = scored(&fold.with_calibration(learnt, Vec::new()), unseen)?;
+        let places = scores[data.holdout.len()..].iter_mut().skip(i).step_by(FOLDS);
+        places.zip(judged).for_each(|(place, score)| *place = Some(score));
     }
-    if scores.is_empty() { scored(detector, &data.train.iter().collect::<Vec<_>>()) } else { Ok(scores) }
+    Ok(scores)
 }
 
 /// Seconds that a training without epochs will take, of which memory, ridges and grain are all, measured on a few of the
@@ -174,7 +182,9 @@ fn bytes_to_remember(config: &RunConfig, images: usize) -> usize {
     let ([memory, ridges, grain], channels) = (kept(config), config.data.channels.unwrap_or(3));
     let pixels: usize = config.view_size().iter().product();
     let pictures = if memory { images } else { images.min(SURFACES) };
-    let mut bytes = FLOAT * pixels * channels * pictures;
+    // Without outliers the images are copied.
+    let copied = if config.train.contamination > 0.0 { images } else { 0 };
+    let mut bytes = pixels * channels * (FLOAT * pictures + copied);
     if memory {
         let shape = &config.score.memory;
         for &scale in &shape.scales {
@@ -224,7 +234,7 @@ fn learn_surface(config: &RunConfig, images: &[&ByteImage]) -> Normal {
     Normal { ridges, grain, ..Normal::default() }
 }
 
-/// All images but those of fold `i`, and those.
+/// All images but those of fold `i`, which are every [`FOLDS`]th, and those.
 fn split(images: &[ByteImage], i: usize) -> (Vec<&ByteImage>, Vec<&ByteImage>) {
     let (of_it, others): (Vec<_>, Vec<_>) = images.iter().enumerate().partition(|(at, _)| at % FOLDS == i);
     let images = |some: Vec<(usize, _)>| some.into_iter().map(|(_, image)| image).collect();
@@ -235,7 +245,11 @@ fn normalised(config: &RunConfig, images: &[&ByteImage]) -> Vec<Image> {
     images.iter().map(|image| config.data.normalize.apply(&image.to_image())).collect()
 }
 
-fn scored(detector: &Detector, images: &[&ByteImage]) -> Result<Vec<f32>> {
+/// The detector's scores of training images.
+///
+/// # Errors
+/// A map is not finite.
+pub fn scored(detector: &Detector, images: &[&ByteImage]) -> Result<Vec<f32>> {
     let maps = maps(detector, images);
     if maps.iter().flatten().any(|value| !value.is_finite()) {
         return Err(Error::Training("a good image's anomaly map is not finite".to_owned()));
@@ -251,14 +265,14 @@ pub fn maps(detector: &Detector, images: &[&ByteImage]) -> Vec<Vec<f32>> {
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
-mod tests {
+pub mod tests {
     use super::super::split::Light;
     use super::*;
     use crate::config::Preset;
     use rand::Rng;
 
-    /// Surfaces of 64 x 64 pixels, 12 to learn from and 2 held out, and a detector that remembers them.
-    fn remembered(network: Keep) -> (Detector, TrainingData) {
+    /// Surfaces of 64 x 64 pixels, 12 to learn from and 2 held out.
+    pub fn surfaces() -> TrainingData {
         let rng = &mut ChaCha8Rng::seed_from_u64(5);
         let mut image = || ByteImage {
             height: 64,
@@ -266,20 +280,32 @@ mod tests {
             channels: 1,
             pixels: (0..64 * 64).map(|i| (i % 64) as u8 + rng.random_range(60..120)).collect(),
         };
-        let data = TrainingData {
+        let named = |name: &'static str, count| (0..count).map(move |i| format!("{name} {i}").into());
+        TrainingData {
             train: (0..12).map(|_| image()).collect(),
             holdout: (0..2).map(|_| image()).collect(),
+            files: named("holdout", 2).chain(named("train", 12)).collect(),
             validation: Vec::new(),
             template: None,
             problems: Vec::new(),
             light: Light { median: 0.5, spread: 0.1 },
-        };
+        }
+    }
+
+    /// A configuration for them that keeps a memory, and a network.
+    pub fn small(network: Keep) -> (RunConfig, Mae) {
         let mut config = RunConfig::preset(Preset::Light);
         (config.data.channels, config.data.image_size) = (Some(1), [64, 64]);
         (config.score.memory.keep, config.score.network) = (Keep::Always, network);
         config.score.memory.scales = vec![1];
         let rng = &mut ChaCha8Rng::seed_from_u64(6);
         let model = Mae::new(&config.model, [64, 64], 1, rng, &Device::flex());
+        (config, model)
+    }
+
+    /// Those surfaces, and a detector that remembers them.
+    fn remembered(network: Keep) -> (Detector, TrainingData) {
+        let (data, (config, model)) = (surfaces(), small(network));
         let detector = Detector::new(config, model);
         let normal = remember(&detector, &data, &folds(detector.config(), &data));
         (detector.with_calibration(normal, Vec::new()), data)
@@ -289,6 +315,7 @@ mod tests {
     fn training_images_are_scored_by_what_the_others_teach() {
         let (detector, data) = remembered(Keep::Never);
         let scores = good_scores(&detector, &data, &folds(detector.config(), &data)).unwrap();
+        let scores: Vec<f32> = scores.into_iter().map(Option::unwrap).collect();
         assert_eq!(scores.len(), 14);
         assert_eq!(scores[..2], scored(&detector, &data.holdout.iter().collect::<Vec<_>>()).unwrap());
         // It knows them by heart: their own scores would say nothing.
@@ -301,6 +328,7 @@ mod tests {
     fn a_network_that_is_heard_has_seen_the_training_images() {
         let (detector, data) = remembered(Keep::Always);
         let folds = folds(detector.config(), &data);
-        assert_eq!(good_scores(&detector, &data, &folds).unwrap().len(), 2);
+        let scores = good_scores(&detector, &data, &folds).unwrap();
+        assert!(scores.len() == 14 && scores[..2].iter().all(Option::is_some) && scores[2..] == [None; 12]);
     }
 }

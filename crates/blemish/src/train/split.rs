@@ -1,6 +1,6 @@
 //! Which images train, which validate: decided by seed, named in every report.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -61,6 +61,8 @@ pub struct TrainingData {
     pub train: Vec<ByteImage>,
     /// Good images that are not learnt from: thresholds come from them.
     pub holdout: Vec<ByteImage>,
+    /// Files of `holdout`, then of `train`, in their order.
+    pub files: Vec<PathBuf>,
     /// Labelled images that choose the checkpoint and the dynamic threshold.
     pub validation: Vec<Labelled>,
     /// What every view was laid upon, where views are aligned.
@@ -108,11 +110,12 @@ impl TrainingData {
             return Err(Error::data(&set.root, "no good training image could be used"));
         }
         let light = Light::of(loaded.images.iter().map(|l| &l.picture.image));
-        let mut images: Vec<ByteImage> = loaded.images.into_iter().map(|l| l.picture.view.image).collect();
-        images.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
-        let held = held_out(images.len(), config.train.holdout);
-        let mut train = images.split_off(held);
-        let mut holdout = images;
+        let mut loaded = loaded.images;
+        loaded.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
+        let held = held_out(loaded.len(), config.train.holdout);
+        let (files, mut holdout): (Vec<PathBuf>, Vec<ByteImage>) =
+            loaded.into_iter().map(|l| (l.sample.path, l.picture.view.image)).unzip();
+        let mut train = holdout.split_off(held);
         let template =
             (config.data.align == Align::Always).then(|| align(&mut train, &mut holdout)).flatten();
         let validation = match protocol {
@@ -130,7 +133,31 @@ impl TrainingData {
                 labelled(&labelled_samples(path)?, &options, template.as_ref(), &mut problems)?
             }
         };
-        Ok(Self { train, holdout, validation, template, problems, light })
+        Ok(Self { train, holdout, files, validation, template, problems, light })
+    }
+}
+
+impl TrainingData {
+    /// The data without the images that are left out, as [`files`](Self::files) lists them, and without those to validate
+    /// with; and the images that are left out.
+    pub fn divided(&self, left_out: &[bool]) -> (Self, Vec<&ByteImage>) {
+        fn kept<T: Clone>(all: &[T], left_out: &[bool]) -> Vec<T> {
+            let pairs = all.iter().zip(left_out).filter(|(_, left_out)| !**left_out);
+            pairs.map(|(one, _)| one.clone()).collect()
+        }
+        let (of_holdout, of_train) = left_out.split_at(self.holdout.len());
+        let images = self.holdout.iter().chain(&self.train).zip(left_out);
+        let others = images.filter(|(_, left_out)| **left_out).map(|(image, _)| image).collect();
+        let data = Self {
+            train: kept(&self.train, of_train),
+            holdout: kept(&self.holdout, of_holdout),
+            files: kept(&self.files, left_out),
+            validation: Vec::new(),
+            template: self.template.clone(),
+            problems: Vec::new(),
+            light: self.light,
+        };
+        (data, others)
     }
 }
 

@@ -20,6 +20,9 @@ pub struct DefectConfig {
     pub opacity: [f32; 2],
     /// Share of the defects that are centred on the product, where it is known; the others lie anywhere.
     pub foreground_bias: f32,
+    /// Whether defects are large and opaque in the first epoch, and as small and faint as `area` and `opacity` allow from the
+    /// last one on; else they are that from the start.
+    pub curriculum: bool,
     /// Change of a value that counts as visible, above 0 up to 0.5: the mask holds the pixels that change by more.
     pub visibility: f32,
     /// How often each shape is drawn; one that is not named is never drawn.
@@ -38,6 +41,7 @@ impl Default for DefectConfig {
             area: [0.0008, 0.05],
             opacity: [0.35, 1.0],
             foreground_bias: 0.8,
+            curriculum: true,
             visibility: 0.04,
             shapes: [
                 (Shape::Blob, 3.0),
