@@ -3,15 +3,16 @@
 use blemish::Device;
 use blemish::config::RunConfig;
 use blemish::train::batch::epoch_images;
-use blemish::train::{Estimate, TrainingData, estimate, estimate_remembering, scale_to_budget};
+use blemish::train::{Estimate, TrainingData, estimate, estimate_remembering, remembers, scale_to_budget};
 
 use crate::progress::duration;
 
-/// Measures the training's speed and says what it will take; with a budget of minutes, scales the epochs to it first. Where
-/// no network is trained there is nothing to scale.
+/// Measures the training's speed and says what it will take; with a budget of minutes, scales the epochs to what memory, lines
+/// and grain leave of it first. Where no network is trained there is nothing to scale.
 pub fn announce(config: &mut RunConfig, data: &TrainingData, budget: Option<f64>, device: &Device) {
+    let remembering = remembers(config).then(|| estimate_remembering(config, data));
+    let (seconds, mib) = remembering.unwrap_or_default();
     if config.train.epochs() == 0 {
-        let (seconds, mib) = estimate_remembering(config, data);
         tracing::info!(
             "no network is trained, since memory, lines or grain look at the pictures (--set score.network=always trains one and \
              hears it too)"
@@ -27,12 +28,17 @@ pub fn announce(config: &mut RunConfig, data: &TrainingData, budget: Option<f64>
         tracing::info!("the network is trained but not heard (--set score.network=always hears it too)");
     }
     let mut estimate = estimate(config, &data.train, device);
-    tracing::info!("{}", describe(config, &estimate, images));
+    let whole = |network: Estimate| Estimate {
+        minutes: network.minutes + seconds / 60.0,
+        memory_mib: network.memory_mib.map(|most| most.max(mib.unwrap_or(0.0))),
+        ..network
+    };
+    tracing::info!("{}", describe(config, &whole(estimate), images));
     if let Some(minutes) = budget {
         let before = config.train.epochs();
-        scale_to_budget(config, &estimate, minutes);
+        scale_to_budget(config, &estimate, (minutes - seconds / 60.0).max(0.0));
         estimate.minutes *= config.train.epochs() as f64 / before as f64;
-        tracing::info!("with --budget {minutes}: {}", describe(config, &estimate, images));
+        tracing::info!("with --budget {minutes}: {}", describe(config, &whole(estimate), images));
     }
 }
 

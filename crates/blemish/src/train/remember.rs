@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::estimate::peak_memory_mib;
 use super::split::TrainingData;
-use crate::config::{Keep, RunConfig};
+use crate::config::{Keep, MapKind, RunConfig};
 use crate::data::{ByteImage, Image};
 use crate::error::{Error, Result};
 use crate::grain::{self, Grain};
@@ -41,7 +41,7 @@ pub fn can_be_folded(images: usize) -> bool {
 /// Every training image is in one of five folds, and is judged by what the others teach. None where training images are
 /// few.
 pub fn folds<'a>(config: &RunConfig, data: &'a TrainingData) -> Vec<Fold<'a>> {
-    let count = if can_be_folded(data.train.len()) { FOLDS } else { 0 };
+    let count = if remembers(config) && can_be_folded(data.train.len()) { FOLDS } else { 0 };
     let fold = |i| {
         let (seen, unseen) = split(&data.train, i);
         Fold { surface: learn_surface(config, &seen), seen, unseen }
@@ -53,7 +53,7 @@ pub fn folds<'a>(config: &RunConfig, data: &'a TrainingData) -> Vec<Fold<'a>> {
 /// network.
 pub fn remember(detector: &Detector, data: &TrainingData, folds: &[Fold]) -> Normal {
     let (config, normal) = (detector.config(), detector.normal().clone());
-    if kept(config) == [false; 3] {
+    if !remembers(config) {
         return normal;
     }
     // Units come from images that are not remembered: the held-out ones, else a fold.
@@ -135,8 +135,8 @@ pub fn good_scores(detector: &Detector, data: &TrainingData, folds: &[Fold]) -> 
     Ok(scores)
 }
 
-/// Seconds that a training without epochs will take, of which memory, ridges and grain are all, measured on a few of the
-/// images; and the process's peak memory in MiB, where the system tells what it was so far.
+/// Seconds that memory, ridges and grain will take, all that a training without epochs does, measured on a few of the images;
+/// and the process's peak memory in MiB, where the system tells what it was so far.
 ///
 /// `config` must be valid, with `data.channels` set.
 pub fn estimate_remembering(config: &RunConfig, data: &TrainingData) -> (f64, Option<f64>) {
@@ -203,10 +203,21 @@ fn bytes_to_remember(config: &RunConfig, images: usize) -> usize {
     bytes
 }
 
-/// Whether the configuration keeps memory, ridges and grain.
+/// Whether the configuration keeps memory, ridges and grain, of which no more is kept than the scored map looks at.
 fn kept(config: &RunConfig) -> [bool; 3] {
     let score = &config.score;
-    [score.memory.keep, score.ridges, score.grain].map(|keep| keep == Keep::Always)
+    let [memory, ridges, grain] =
+        [score.memory.keep, score.ridges, score.grain].map(|keep| keep == Keep::Always);
+    match score.map {
+        MapKind::Fused => [memory, ridges, grain],
+        MapKind::Memory => [memory, false, false],
+        _ => [false; 3],
+    }
+}
+
+/// Whether good images teach anything beside the network.
+pub fn remembers(config: &RunConfig) -> bool {
+    kept(config).contains(&true)
 }
 
 /// What `images` teach the parts that are kept, in units of 1.
@@ -322,6 +333,15 @@ pub mod tests {
         let known = scored(&detector, &data.train.iter().collect::<Vec<_>>()).unwrap();
         assert!(known.iter().all(|&score| score < 0.1), "{known:?}");
         assert!(scores.iter().all(|&score| (0.5..2.0).contains(&score)), "{scores:?}");
+    }
+
+    #[test]
+    fn what_the_scored_map_does_not_look_at_is_not_learnt() {
+        let (data, (mut config, model)) = (surfaces(), small(Keep::Always));
+        config.score.map = MapKind::Defect;
+        assert!(!remembers(&config) && folds(&config, &data).is_empty());
+        let detector = Detector::new(config, model);
+        assert_eq!(remember(&detector, &data, &[]), Normal::default());
     }
 
     #[test]
