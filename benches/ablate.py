@@ -17,6 +17,7 @@ import time
 SHAPES = ["blob", "noise", "scratch", "rectangle", "scar", "dots"]
 FILLS = ["flat", "grain", "lighting", "foreign", "misplaced", "blended", "erase", "warp", "smear"]
 REPAIR = ["score.map=defect", "train.pretrain.epochs=0"]
+MASKED = ["score.map=squared", "model.defect_logit=false", "train.pretrain.epochs=6", "train.finetune.epochs=0"]
 
 
 def only(what, kept):
@@ -58,6 +59,9 @@ VARIANTS = {
     "network alone, pasted patches alone (CutPaste)": [*REPAIR, only("fills", "misplaced")],
     "network alone, flat colours alone": [*REPAIR, only("fills", "flat")],
     "network alone, squared correction": [*REPAIR, "score.map=squared"],
+    "network alone, squared correction, not relative to the place": [*REPAIR, "score.map=squared", "score.calibration=none"],
+    "network alone, masked alone, 4 complementary masks": [*MASKED, "score.passes=4"],
+    "network alone, masked alone, nothing hidden in scoring": MASKED,
     "network alone, SSIM of the correction": [*REPAIR, "score.map=ssim"],
     "network alone, squared correction and SSIM": [*REPAIR, "score.map=squared_ssim"],
     "network alone, gradients of the correction": [*REPAIR, "score.map=gradient"],
