@@ -17,7 +17,7 @@ import time
 SHAPES = ["blob", "noise", "scratch", "rectangle", "scar", "dots"]
 FILLS = ["flat", "grain", "lighting", "foreign", "misplaced", "blended", "erase", "warp", "smear"]
 REPAIR = ["score.map=defect", "train.pretrain.epochs=0"]
-MASKED = ["score.map=squared", "model.defect_logit=false", "train.pretrain.epochs=6", "train.finetune.epochs=0"]
+MASKED = ["score.map=squared", "model.defect_logit=false", "train.pretrain.epochs=EPOCHS", "train.finetune.epochs=0"]
 
 
 def only(what, kept):
@@ -50,7 +50,7 @@ VARIANTS = {
     "network alone, in tiles (2 x 2, overlapping)": [*REPAIR, "data.image_size=[512, 512]", "data.tiles=2"],
     "network alone, defects anywhere, not mostly on the product": [*REPAIR, "train.defects.foreground_bias=0"],
     "network alone, no defect below 0.5 %": [*REPAIR, "train.defects.area=[0.005, 0.05]"],
-    "network alone, fewer large defects": [*REPAIR, "train.defects.area=[0.0004, 0.01]"],
+    "network alone, no defect above 1 %": [*REPAIR, "train.defects.area=[0.0004, 0.01]"],
     "network alone, blobs alone": [*REPAIR, only("shapes", "blob")],
     "network alone, noise above a threshold alone (DRAEM)": [*REPAIR, only("shapes", "noise")],
     "network alone, scars alone (CutPaste)": [*REPAIR, only("shapes", "scar")],
@@ -86,7 +86,7 @@ def trained(args, data, seed, settings):
         length = ["--budget", args.budget]
         if args.epochs:
             length, settings = [], ["train.pretrain.epochs=0", f"train.finetune.epochs={args.epochs}", *settings]
-        settings = [part for setting in settings for part in ("--set", setting)]
+        settings = [part.replace("EPOCHS", str(args.epochs or 30)) for setting in settings for part in ("--set", setting)]
         start = time.time()
         out = run(args.blemish, "train", data, "--out", folder + "/run", "--json", *length, "--seed", seed, *settings)
         minutes = (time.time() - start) / 60

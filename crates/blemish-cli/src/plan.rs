@@ -3,14 +3,15 @@
 use blemish::Device;
 use blemish::config::RunConfig;
 use blemish::train::batch::epoch_images;
-use blemish::train::{Estimate, TrainingData, estimate, estimate_remembering, remembers, scale_to_budget};
+use blemish::train::{Estimate, TrainingData, estimate, estimate_remembering, scale_to_budget};
 
 use crate::progress::duration;
 
 /// Measures the training's speed and says what it will take; with a budget of minutes, scales the epochs to what memory, lines
 /// and grain leave of it first. Where no network is trained there is nothing to scale.
 pub fn announce(config: &mut RunConfig, data: &TrainingData, budget: Option<f64>, device: &Device) {
-    let remembering = remembers(config).then(|| estimate_remembering(config, data));
+    let beside = config.score.learns_beside_network();
+    let remembering = beside.then(|| estimate_remembering(config, data));
     let (seconds, mib) = remembering.unwrap_or_default();
     if config.train.epochs() == 0 {
         tracing::info!(

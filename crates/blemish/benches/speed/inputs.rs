@@ -8,7 +8,7 @@ use blemish::config::{Preset, RunConfig, ThresholdRule};
 use blemish::data::synthetic::{DefectKind, product_image};
 use blemish::data::{ByteImage, PixelMask};
 use blemish::model::Mae;
-use blemish::score::{Detector, Normal, Threshold};
+use blemish::score::{Detector, Threshold};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 use rand::{Rng, SeedableRng};
@@ -33,7 +33,7 @@ pub fn detector(preset: Preset, channels: usize, image_size: Option<[usize; 2]>)
     let model = model.update(|_, values| values.iter_mut().for_each(|v| *v += rng.random_range(-0.03..0.03)));
     let how = "made up for the benchmark".to_owned();
     let threshold = Threshold { rule: ThresholdRule::Val, value: 0.9, how, stated_rate: None };
-    Detector::new(config, model).with_calibration(Normal::default(), vec![threshold])
+    Detector::new(config, model).with_thresholds(vec![threshold])
 }
 
 /// Writes a model and a batch of smooth pictures, some spoilt.

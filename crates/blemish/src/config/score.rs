@@ -143,6 +143,22 @@ impl ScoreConfig {
         }
     }
 
+    /// Whether memory, ridges and grain are learnt, of which no more is than the scored map looks at.
+    pub fn learns(&self) -> [bool; 3] {
+        let [memory, ridges, grain] =
+            [self.memory.keep, self.ridges, self.grain].map(|keep| keep == Keep::Always);
+        match self.map {
+            MapKind::Fused => [memory, ridges, grain],
+            MapKind::Memory => [memory, false, false],
+            _ => [false; 3],
+        }
+    }
+
+    /// Whether good images teach anything beside the network.
+    pub fn learns_beside_network(&self) -> bool {
+        self.learns().contains(&true)
+    }
+
     pub(super) fn validate(&self, model: &ModelConfig) -> Result<()> {
         require((1..=64).contains(&self.passes), "score.passes", "must be 1 to 64")?;
         require((0.0..=64.0).contains(&self.smooth_sigma), "score.smooth_sigma", "must be 0 to 64")?;

@@ -20,13 +20,9 @@ pub fn gradient_similarity_map(a: Tensor<4>, b: Tensor<4>) -> Tensor<3> {
 /// Sum of the squares of Prewitt's two derivatives, `[N, H, W] -> [N, H - 2, W - 2]`.
 fn squared_magnitude(x: Tensor<3>) -> Tensor<3> {
     let derivative = |along: usize, across: usize| {
-        let inner = |x: &Tensor<3>, dim: usize, first: usize| {
-            let length = x.dims()[dim] - 2;
-            x.clone().narrow(dim, first, length)
-        };
-        let difference = inner(&x, along, 2) - inner(&x, along, 0);
-        let sum = [0, 1, 2].map(|first| inner(&difference, across, first));
-        let [first, second, third] = sum;
+        let shifted = |x: &Tensor<3>, dim: usize, by: usize| x.clone().narrow(dim, by, x.dims()[dim] - 2);
+        let difference = shifted(&x, along, 2) - shifted(&x, along, 0);
+        let [first, second, third] = [0, 1, 2].map(|by| shifted(&difference, across, by));
         (first + second + third) / 3.0
     };
     let [down, across] = [derivative(1, 2), derivative(2, 1)];

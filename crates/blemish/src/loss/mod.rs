@@ -1,4 +1,5 @@
-//! What training minimises. All losses are means, so that they do not grow with batch or image size.
+//! What training minimises, and the likenesses that scoring shares with it or has beside it. All losses are means, so that they
+//! do not grow with batch or image size.
 
 mod focal;
 mod gradient;

@@ -17,11 +17,18 @@ use crate::model::Complementary;
 /// together.
 pub fn anomaly_maps(model: &Scorer, images: &[Image], score: &ScoreConfig) -> Vec<Vec<f32>> {
     let Some([h, w]) = images.first().map(|image| [image.height, image.width]) else { return Vec::new() };
-    let mut maps = of_any_size(model, images, score);
+    let tiles = ([h, w] != model.image_size()).then(|| Tiles::new([h, w], model.image_size()));
+    let look = |images: &[Image]| match &tiles {
+        None => of_its_size(model, images, score),
+        Some(tiles) => {
+            images.iter().map(|image| tiles.join(&of_its_size(model, &tiles.cut(image), score))).collect()
+        }
+    };
+    let mut maps = look(images);
     if score.flips {
         for sides in [[true, false], [false, true], [true, true]] {
             let mirrored: Vec<Image> = images.iter().map(|image| image.mirrored(sides)).collect();
-            for (map, other) in maps.iter_mut().zip(of_any_size(model, &mirrored, score)) {
+            for (map, other) in maps.iter_mut().zip(look(&mirrored)) {
                 let other = Image { height: h, width: w, channels: 1, pixels: other }.mirrored(sides);
                 map.iter_mut().zip(other.pixels).for_each(|(sum, v)| *sum += v);
             }
@@ -34,16 +41,6 @@ pub fn anomaly_maps(model: &Scorer, images: &[Image], score: &ScoreConfig) -> Ve
         }
     }
     maps
-}
-
-/// Maps of images of the model's size, or larger.
-fn of_any_size(model: &Scorer, images: &[Image], score: &ScoreConfig) -> Vec<Vec<f32>> {
-    let Some(view) = images.first().map(|image| [image.height, image.width]) else { return Vec::new() };
-    if view == model.image_size() {
-        return of_its_size(model, images, score);
-    }
-    let tiles = Tiles::new(view, model.image_size());
-    images.iter().map(|image| tiles.join(&of_its_size(model, &tiles.cut(image), score))).collect()
 }
 
 /// Maps of images, or of tiles, of the model's size.

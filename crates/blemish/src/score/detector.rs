@@ -124,9 +124,15 @@ impl Detector {
         }
     }
 
-    /// The same detector with other parts; how training finishes one.
-    pub fn with_calibration(mut self, normal: Normal, thresholds: Vec<Threshold>) -> Self {
+    /// The same detector with other knowledge of good images, for which its thresholds are void.
+    pub fn with_normal(mut self, normal: Normal) -> Self {
         self.normal = normal;
+        self.thresholds = Vec::new();
+        self
+    }
+
+    /// The same detector with other thresholds.
+    pub fn with_thresholds(mut self, thresholds: Vec<Threshold>) -> Self {
         self.thresholds = thresholds;
         self
     }
@@ -384,7 +390,7 @@ mod tests {
         let model =
             model.update(|_, values| values.iter_mut().for_each(|v| *v += rng.random_range(-0.1..0.1)));
         let thresholds = super::super::thresholds(&[0.1, 0.2, 0.3], None, &config.score);
-        Detector::new(config, model).with_calibration(Normal::default(), thresholds)
+        Detector::new(config, model).with_thresholds(thresholds)
     }
 
     #[test]

@@ -43,10 +43,7 @@ pub fn finish(
         let some: Vec<&ByteImage> = data.train.iter().step_by(step).collect();
         PositionMap::new(&maps(&base, &some))
     });
-    let base = base.with_calibration(
-        Normal { position, template: data.template.clone(), ..Normal::default() },
-        Vec::new(),
-    );
+    let base = base.with_normal(Normal { position, template: data.template.clone(), ..Normal::default() });
     let (mut detector, mut judged) = taught(&base, data)?;
     let mut left_out = outliers(&judged, config.train.contamination);
     let rest = left_out[data.holdout.len()..].iter().filter(|left_out| !**left_out).count();
@@ -70,14 +67,13 @@ pub fn finish(
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let seconds = seconds + started.elapsed().as_secs_f64();
     let provenance = Provenance { version, median, spread, seconds, strangest, ..Provenance::default() };
-    let normal = detector.normal().clone();
-    Ok(detector.with_calibration(normal, thresholds).with_origin(provenance, history))
+    Ok(detector.with_thresholds(thresholds).with_origin(provenance, history))
 }
 
 /// `base` with what the good images teach it, and what they score by what others teach, as `data.files` lists them.
 fn taught(base: &Detector, data: &TrainingData) -> Result<(Detector, Vec<Option<f32>>)> {
     let folds = folds(base.config(), data);
-    let detector = base.clone().with_calibration(remember(base, data, &folds), Vec::new());
+    let detector = base.clone().with_normal(remember(base, data, &folds));
     let scores = good_scores(&detector, data, &folds)?;
     Ok((detector, scores))
 }

@@ -18,7 +18,7 @@ pub use event::Event;
 pub use finish::calibrate;
 pub use objective::loss;
 pub use optimizer::{AdamW, StepSettings};
-pub use remember::{estimate_remembering, remembers};
+pub use remember::estimate_remembering;
 pub use run::{TrainOptions, train};
 pub use schedule::Schedule;
 pub use split::{Labelled, Light, Protocol, TrainingData, diyt_split, load_options};

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::estimate::peak_memory_mib;
 use super::split::TrainingData;
-use crate::config::{Keep, MapKind, RunConfig};
+use crate::config::RunConfig;
 use crate::data::{ByteImage, Image};
 use crate::error::{Error, Result};
 use crate::grain::{self, Grain};
@@ -41,7 +41,8 @@ pub fn can_be_folded(images: usize) -> bool {
 /// Every training image is in one of five folds, and is judged by what the others teach. None where training images are
 /// few.
 pub fn folds<'a>(config: &RunConfig, data: &'a TrainingData) -> Vec<Fold<'a>> {
-    let count = if remembers(config) && can_be_folded(data.train.len()) { FOLDS } else { 0 };
+    let count =
+        if config.score.learns_beside_network() && can_be_folded(data.train.len()) { FOLDS } else { 0 };
     let fold = |i| {
         let (seen, unseen) = split(&data.train, i);
         Fold { surface: learn_surface(config, &seen), seen, unseen }
@@ -53,7 +54,7 @@ pub fn folds<'a>(config: &RunConfig, data: &'a TrainingData) -> Vec<Fold<'a>> {
 /// network.
 pub fn remember(detector: &Detector, data: &TrainingData, folds: &[Fold]) -> Normal {
     let (config, normal) = (detector.config(), detector.normal().clone());
-    if !remembers(config) {
+    if !config.score.learns_beside_network() {
         return normal;
     }
     // Units come from images that are not remembered: the held-out ones, else a fold.
@@ -128,7 +129,7 @@ pub fn good_scores(detector: &Detector, data: &TrainingData, folds: &[Fold]) -> 
         let memory = learn_memory(config, seen);
         let learnt = Normal { memory, ..surface.clone() }.measured_as(normal);
         let fold = Detector::new(config.clone(), detector.model().clone());
-        let judged = scored(&fold.with_calibration(learnt, Vec::new()), unseen)?;
+        let judged = scored(&fold.with_normal(learnt), unseen)?;
         let places = scores[data.holdout.len()..].iter_mut().skip(i).step_by(FOLDS);
         places.zip(judged).for_each(|(place, score)| *place = Some(score));
     }
@@ -152,12 +153,12 @@ pub fn estimate_remembering(config: &RunConfig, data: &TrainingData) -> (f64, Op
         let start = Instant::now();
         let learnt = learn(config, &some);
         let learning = each(start);
-        let detector = detector.clone().with_calibration(learnt, Vec::new());
+        let detector = detector.clone().with_normal(learnt);
         let start = Instant::now();
         maps(&detector, &some);
         (some.len() as f64, learning, each(start))
     };
-    let [memory, ridges, grain] = kept(config);
+    let [memory, ridges, grain] = config.score.learns();
     let first @ (few, _, looking_few) = probe(PROBED[0]);
     // Before more are probed, which takes memory that `bytes_to_remember` counts.
     let peak = peak_memory_mib();
@@ -179,7 +180,7 @@ pub fn estimate_remembering(config: &RunConfig, data: &TrainingData) -> (f64, Op
 /// What the large buffers take while `images` pictures are learnt, beyond what a few need, bytes.
 fn bytes_to_remember(config: &RunConfig, images: usize) -> usize {
     const FLOAT: usize = size_of::<f32>();
-    let ([memory, ridges, grain], channels) = (kept(config), config.data.channels.unwrap_or(3));
+    let ([memory, ridges, grain], channels) = (config.score.learns(), config.data.channels.unwrap_or(3));
     let pixels: usize = config.view_size().iter().product();
     let pictures = if memory { images } else { images.min(SURFACES) };
     // Without outliers the images are copied.
@@ -203,23 +204,6 @@ fn bytes_to_remember(config: &RunConfig, images: usize) -> usize {
     bytes
 }
 
-/// Whether the configuration keeps memory, ridges and grain, of which no more is kept than the scored map looks at.
-fn kept(config: &RunConfig) -> [bool; 3] {
-    let score = &config.score;
-    let [memory, ridges, grain] =
-        [score.memory.keep, score.ridges, score.grain].map(|keep| keep == Keep::Always);
-    match score.map {
-        MapKind::Fused => [memory, ridges, grain],
-        MapKind::Memory => [memory, false, false],
-        _ => [false; 3],
-    }
-}
-
-/// Whether good images teach anything beside the network.
-pub fn remembers(config: &RunConfig) -> bool {
-    kept(config).contains(&true)
-}
-
 /// What `images` teach the parts that are kept, in units of 1.
 fn learn(config: &RunConfig, images: &[&ByteImage]) -> Normal {
     Normal { memory: learn_memory(config, images), ..learn_surface(config, images) }
@@ -227,13 +211,13 @@ fn learn(config: &RunConfig, images: &[&ByteImage]) -> Normal {
 
 /// What `images` teach the memory, if one is kept.
 fn learn_memory(config: &RunConfig, images: &[&ByteImage]) -> Option<Memory> {
-    let [memory, ..] = kept(config);
+    let [memory, ..] = config.score.learns();
     memory.then(|| Memory::fit(&normalised(config, images), &config.score.memory)).flatten()
 }
 
 /// What `images` teach ridges and grain, as far as they are kept.
 fn learn_surface(config: &RunConfig, images: &[&ByteImage]) -> Normal {
-    let [_, ridges, grain] = kept(config);
+    let [_, ridges, grain] = config.score.learns();
     if !ridges && !grain {
         return Normal::default();
     }
@@ -279,7 +263,7 @@ pub fn maps(detector: &Detector, images: &[&ByteImage]) -> Vec<Vec<f32>> {
 pub mod tests {
     use super::super::split::Light;
     use super::*;
-    use crate::config::Preset;
+    use crate::config::{Keep, MapKind, Preset};
     use rand::Rng;
 
     /// Surfaces of 64 x 64 pixels, 12 to learn from and 2 held out.
@@ -319,7 +303,7 @@ pub mod tests {
         let (data, (config, model)) = (surfaces(), small(network));
         let detector = Detector::new(config, model);
         let normal = remember(&detector, &data, &folds(detector.config(), &data));
-        (detector.with_calibration(normal, Vec::new()), data)
+        (detector.with_normal(normal), data)
     }
 
     #[test]
@@ -339,7 +323,7 @@ pub mod tests {
     fn what_the_scored_map_does_not_look_at_is_not_learnt() {
         let (data, (mut config, model)) = (surfaces(), small(Keep::Always));
         config.score.map = MapKind::Defect;
-        assert!(!remembers(&config) && folds(&config, &data).is_empty());
+        assert!(!config.score.learns_beside_network() && folds(&config, &data).is_empty());
         let detector = Detector::new(config, model);
         assert_eq!(remember(&detector, &data, &[]), Normal::default());
     }
