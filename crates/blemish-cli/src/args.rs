@@ -1,8 +1,8 @@
 //! The command line.
 
 use blemish::config::ThresholdRule;
-use blemish::data::OnError;
-use blemish::score::Detector;
+use blemish::dataset::OnError;
+use blemish::detector::Detector;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use blemish::data;
 use blemish::report::{BenchmarkRow, markdown_table};
-use blemish::train::peak_memory_mib;
+use blemish_train::train::peak_memory_mib;
 use blemish::{Device, Error, write_whole};
 use clap::Args;
 use serde::Serialize;

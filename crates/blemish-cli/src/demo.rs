@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use blemish::config::{Preset, RunConfig};
 use blemish::data::synthetic::{SyntheticConfig, generate};
-use blemish::data::{self, Label, decode_mask};
+use blemish::dataset::{self, Label, decode_mask};
 use blemish::evaluation::Evaluation;
 use blemish::report::text_table;
 use blemish::{Error, write_whole};

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use blemish::data::{self, DataSet, OnError};
+use blemish::dataset::{self, DataSet, OnError};
 use blemish::evaluate::{EvaluateOptions, Evaluated, evaluate};
 use blemish::report::text_table;
-use blemish::score::Detector;
-use blemish::train::{Protocol, diyt_split};
+use blemish::detector::Detector;
+use blemish_train::train::{Protocol, diyt_split};
 use blemish::write_whole;
 use clap::Args;
 

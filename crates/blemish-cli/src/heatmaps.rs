@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use blemish::data::{ByteImage, PixelMask};
+use blemish::image::{ByteImage, PixelMask};
 use blemish::report::{heat, overlay, panel, save_png};
-use blemish::score::Prediction;
+use blemish::detector::Prediction;
 
 use crate::failure::Result;
 use crate::folder::Folder;

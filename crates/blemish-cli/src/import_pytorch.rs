@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use blemish::Error;
-use blemish::data::{self, DataSet};
-use blemish::format::{ImportOptions, ModelFile, import_pytorch};
-use blemish::score::Detector;
-use blemish::train::{Protocol, TrainingData, calibrate};
+use blemish::dataset::{self, DataSet};
+use blemish::format::ImportOptions;
+use blemish::model_file::ModelFile;
+use blemish_train::pytorch::import_pytorch;
+use blemish::detector::Detector;
+use blemish_train::train::{Protocol, TrainingData, calibrate};
 use clap::Args;
 use serde::Serialize;
 

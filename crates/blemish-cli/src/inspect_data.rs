@@ -4,15 +4,14 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use blemish::augment::{Statistics, image_statistics};
+use blemish::image::{Statistics, image_statistics};
 use blemish::config::{Preset, RunConfig};
-use blemish::data::{
-    self, DecodeOptions, Label, LoadedImage, OnError, Problem, Sample, detect_channels, load, load_masks,
-};
+use blemish::dataset::{self, Label, LoadedImage, OnError, Problem, Sample, detect_channels, load, load_masks};
+use blemish::image::DecodeOptions;
 use blemish::evaluate::shortcut_audit;
 use blemish::evaluation::ShortcutAudit;
-use blemish::profile::Profile;
-use blemish::train::load_options;
+use blemish::view::Profile;
+use blemish_train::train::load_options;
 use serde::Serialize;
 
 use crate::failure::Result;

@@ -6,10 +6,13 @@ use std::time::Instant;
 
 use blemish::Error;
 use blemish::config::{MapKind, RunConfig};
-use blemish::data::{ByteImage, Picture, View};
-use blemish::format::Provenance;
+use blemish::image::ByteImage;
+use blemish::view::{Picture, View};
+use blemish::model_file::Provenance;
 use blemish::report::significant;
-use blemish::score::{Detector, Threshold, Tiles};
+use blemish::detector::Detector;
+use blemish::calibrate::Threshold;
+use blemish::parts::network::Tiles;
 use serde::Serialize;
 
 use crate::device::DeviceName;

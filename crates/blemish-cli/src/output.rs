@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
-use blemish::format::StrangeImage;
+use blemish::model_file::StrangeImage;
 use blemish::report::significant;
 use clap::Args;
 use serde::Serialize;

@@ -1,9 +1,9 @@
 //! What a training will take, said before it starts.
 
-use blemish::Device;
+use blemish_train::Device;
 use blemish::config::RunConfig;
-use blemish::train::batch::epoch_images;
-use blemish::train::{Estimate, TrainingData, estimate, estimate_remembering, scale_to_budget};
+use blemish_train::train::batch::epoch_images;
+use blemish_train::train::{Estimate, TrainingData, estimate, estimate_remembering, scale_to_budget};
 
 use crate::progress::duration;
 

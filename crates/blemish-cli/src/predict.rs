@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use blemish::Result as BlemishResult;
-use blemish::data::{Picture, images_in};
+use blemish::view::Picture;
+use blemish::dataset::images_in;
 use blemish::metrics::Region;
 use blemish::parallel::in_order;
-use blemish::score::{Detector, Prediction, Verdict};
+use blemish::detector::{Detector, Prediction, Verdict};
 use clap::Args;
 use serde::Serialize;
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use blemish::history::{EpochRecord, Stage};
-use blemish::train::Event;
+use blemish_train::train::Event;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::output::Output;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use blemish::config::{Preset, RunConfig};
 use blemish::history::{EpochRecord, Stage};
-use blemish::train::{Event, Protocol};
+use blemish_train::train::{Event, Protocol};
 use blemish::{Error, write_whole};
 use serde::{Deserialize, Serialize};
 

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use blemish::Device;
+use blemish_train::Device;
 use blemish::config::{MapKind, RunConfig};
-use blemish::data::{DataSet, DecodeOptions, Problem, detect_channels};
-use blemish::format::Provenance;
-use blemish::profile::Profile;
-use blemish::score::Detector;
-use blemish::train::{self, TrainOptions, TrainingData};
+use blemish::dataset::{DataSet, Problem, detect_channels};
+use blemish::image::DecodeOptions;
+use blemish::model_file::Provenance;
+use blemish::view::Profile;
+use blemish::detector::Detector;
+use blemish_train::train::{self, TrainOptions, TrainingData};
 
 use crate::date::today;
 use crate::failure::{Failure, Result};

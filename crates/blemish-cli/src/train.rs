@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use blemish::data::{self, Problem};
-use blemish::format::StrangeImage;
+use blemish::dataset::{self, Problem};
+use blemish::model_file::StrangeImage;
 use blemish::history::EpochRecord;
 use blemish::report::significant;
-use blemish::score::Threshold;
+use blemish::calibrate::Threshold;
 use clap::Args;
 use serde::Serialize;
 

@@ -4,8 +4,10 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use crate::augment::{Statistics, equalising, image_statistics};
-use crate::data::{DataSet, Image, Label, LoadedImage, OnError, PixelMask, Sample, View, load, load_masks};
+use crate::image::{Statistics, equalising, image_statistics};
+use crate::dataset::{DataSet, Label, LoadOptions, LoadedImage, OnError, Sample, load, load_masks};
+use crate::image::{Image, PixelMask};
+use crate::view::View;
 use crate::error::{Error, Result};
 use crate::evaluation::{
     Counts, DataSummary, Evaluation, KindRow, Metrics, ModelSummary, Rate, ShortcutAudit, ThresholdRow,
@@ -14,8 +16,8 @@ use crate::metrics::{
     Confusion, aupro, auroc, f1_all_positive, f1_at, f1_max, pixel_auroc, pro_curve, roc_curve,
 };
 use crate::report::{Curves, GalleryItem, Report, select_gallery};
-use crate::score::{Detector, Threshold};
-use crate::train::load_options;
+use crate::detector::Detector;
+use crate::calibrate::Threshold;
 
 /// AUPRO is integrated up to this false-positive rate (Bergmann et al. 2021).
 pub const FPR_LIMIT: f64 = 0.3;
@@ -63,13 +65,20 @@ pub fn evaluate(
         return Err(Error::data(&set.root, "holds no test image to evaluate on"));
     }
     let started = Instant::now();
-    let loading = load_options(detector.config(), options.on_error);
+    let config = detector.config();
+    let loading = LoadOptions {
+        image_size: config.data.image_size,
+        view: config.view(),
+        channels: detector.channels(),
+        max_pixels: config.data.max_pixels,
+        on_error: options.on_error,
+    };
     let loaded = load(samples, &loading)?;
     if loaded.images.is_empty() {
         return Err(Error::data(&set.root, "no test image could be used"));
     }
-    let views: Vec<View> = loaded.images.par_iter().map(|l| detector.align(l.picture.view.clone())).collect();
-    let pictures: Vec<Image> = views.iter().map(|view| view.image.to_image()).collect();
+    let views: Vec<View> = loaded.images.par_iter().map(|l| detector.register(l.framed.view.clone())).collect();
+    let pictures: Vec<Image> = views.iter().map(|view| view.image.clone()).collect();
     let mut scored = Scored::new(detector, &views, &pictures)?;
     let seconds = started.elapsed().as_secs_f64();
 
@@ -81,7 +90,7 @@ pub fn evaluate(
     let mut notes = scored.notes();
     let origin = detector.provenance();
     let light: Vec<Statistics> =
-        loaded.images.iter().map(|l| image_statistics(&l.picture.image.to_image())).collect();
+        loaded.images.iter().map(|l| image_statistics(&l.framed.image)).collect();
     let equalise = |(mut view, own): (Image, &Statistics)| {
         equalising(own, origin.median, origin.spread).apply(&mut view);
         view.pixels.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
@@ -100,8 +109,8 @@ pub fn evaluate(
         model: ModelSummary {
             path: options.model_path.clone(),
             preset: detector.config().preset.name().to_owned(),
-            parameters: detector.model().parameter_count(),
-            trained: origin.trained.clone(),
+            parts: detector.active_parts(),
+            fitted: origin.fitted.clone(),
             version: origin.version.clone(),
         },
         data: DataSummary {
@@ -124,7 +133,7 @@ pub fn evaluate(
         },
         shortcut_audit: audit(&light, &scored.defective),
         equalised: Some(equalised.metrics(threshold.value)?),
-        thresholds: detector.thresholds().iter().map(|t| scored.threshold_row(t, t == threshold)).collect(),
+        thresholds: detector.thresholds().iter().map(|t| scored.threshold_row(t, *t == threshold)).collect(),
         per_kind: scored.per_kind(&loaded.images, threshold.value)?,
         notes,
         problems: set.problems.iter().chain(&loaded.problems).chain(&bad_masks).cloned().collect(),
@@ -161,7 +170,7 @@ impl Evaluated {
                     file: self.images[i].sample.path.display().to_string(),
                     kind: self.images[i].sample.kind.clone(),
                     score: doubles[i],
-                    image: self.images[i].picture.image.clone(),
+                    image: self.images[i].framed.image.to_bytes(),
                     map: maps[i].clone(),
                     outlined_from: detector.outlined_from(scores[i], &maps[i])?,
                     mask: masks[i].clone().filter(|m| m.count() > 0),
@@ -270,7 +279,7 @@ impl Scored {
             value: threshold.value,
             rule: threshold.how.clone(),
             used,
-            stated_rate: threshold.stated_rate,
+            target_fpr: threshold.target_fpr,
             false_alarms: at(false),
             detections: at(true),
         }
@@ -306,7 +315,7 @@ impl Scored {
 pub fn shortcut_audit(images: &[&LoadedImage]) -> ShortcutAudit {
     let defective: Vec<bool> = images.iter().map(|l| l.sample.label == Label::Defective).collect();
     let statistics: Vec<Statistics> =
-        images.iter().map(|l| image_statistics(&l.picture.image.to_image())).collect();
+        images.iter().map(|l| image_statistics(&l.framed.image)).collect();
     audit(&statistics, &defective)
 }
 

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Problem;
+use crate::dataset::Problem;
 use crate::metrics::{Z95, wilson};
 
 /// AUROC above which (and, mirrored, 1 minus it, below which) a shortcut is warned of.
@@ -165,7 +165,7 @@ pub struct ThresholdRow {
     /// Whether it is the one that decides.
     pub used: bool,
     /// The false-alarm rate that it promises, if it promises one.
-    pub stated_rate: Option<f64>,
+    pub target_fpr: Option<f64>,
     /// Good images that it rejects.
     pub false_alarms: Rate,
     /// Defective images that it finds.
@@ -190,13 +190,13 @@ pub struct KindRow {
 pub struct ModelSummary {
     /// The model file.
     pub path: String,
-    /// The preset that it was trained with.
+    /// The preset that it was fitted with.
     pub preset: String,
-    /// Number of parameters.
-    pub parameters: usize,
+    /// The parts that contribute to the score, in words.
+    pub parts: String,
     /// Date of the training, `YYYY-MM-DD`.
-    pub trained: String,
-    /// Version of blemish that trained it.
+    pub fitted: String,
+    /// Version of blemish that fitted it.
     pub version: String,
 }
 

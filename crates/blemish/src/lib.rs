@@ -1,52 +1,62 @@
-//! blemish learns what a good product looks like from defect-free photos, then finds and locates what is wrong in
-//! the next one. A masked autoencoder, trained from scratch on an ordinary CPU.
-//!
-//! The way of a picture: [`data`] reads it, [`augment`] varies and spoils it for training, [`train`] fits
-//! [`model`] by the measures of [`loss`], [`score`] turns its output into a map, a score and a verdict,
-//! [`evaluate`] measures that with [`metrics`], [`report`] shows it, and [`mod@format`] keeps the model in one file.
+//! blemish learns what a good product looks like from defect-free photos, then finds and locates what is wrong in the next
+//! one.
 //!
 //! ```no_run
-//! use std::path::Path;
-//! use blemish::{Device, score::Detector};
+//! use blemish::{Config, Detector, ImageView};
 //!
 //! # fn main() -> blemish::Result<()> {
-//! let detector = Detector::load(Path::new("run/model.safetensors"), &Device::flex())?;
-//! let picture = detector.read(Path::new("part.png"))?;
-//! let prediction = detector.predict(&picture)?;
-//! println!("{:?}: {:.3} against {:.3}", prediction.verdict, prediction.score, prediction.threshold);
-//! for region in prediction.regions {
-//!     println!("{} x {} pixels at ({}, {})", region.width, region.height, region.x, region.y);
+//! # let (buffer, width, height) = (vec![0; 3], 1, 1);
+//! let images = blemish::images_in("photos/good")?; // a folder or data set; or a Vec of images from a camera
+//! let detector = Detector::fit(&images, &Config::default())?;
+//! detector.save("part.blemish.safetensors")?;
+//!
+//! let detector = Detector::load("part.blemish.safetensors")?;
+//! let prediction = detector.predict(ImageView::rgb8(&buffer, width, height))?;
+//! if prediction.is_defective() {
+//!     println!("{:.2} {:?}", prediction.score, prediction.regions);
 //! }
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! An image is read by [`image`], framed and registered by [`view`], looked at by [`parts`], calibrated by [`calibrate`];
+//! [`Detector`] joins that. [`evaluate`] measures it with [`metrics`], [`report`] shows it.
 
-pub mod augment;
+pub mod calibrate;
 pub mod config;
-pub mod data;
+pub mod dataset;
+pub mod detector;
 pub mod engine;
-pub mod error;
+mod error;
 pub mod evaluate;
 pub mod evaluation;
-pub mod format;
-pub mod grain;
+pub mod fit;
 pub mod history;
+mod hysteresis;
+pub mod image;
+#[doc(hidden)]
 pub mod kernels;
-pub mod loss;
-pub mod memory;
 pub mod metrics;
-pub mod model;
-pub mod ops;
+pub mod model_file;
 pub mod parallel;
-pub mod profile;
-pub mod rarity;
+pub mod parts;
 pub mod report;
-pub mod ridges;
-pub mod score;
-pub mod train;
+pub mod view;
 mod write;
 
-pub use burn::tensor::Device;
+use std::path::Path;
 
-pub use error::{Error, Result};
-pub use write::write_whole;
+pub use crate::config::Config;
+pub use crate::dataset::Images;
+pub use crate::detector::{Detector, Prediction, Verdict};
+pub use crate::error::{Error, Result};
+pub use crate::image::{Image, ImageView};
+pub use crate::write::write_whole;
+
+/// The good images at `path`: those of a data set in any known layout, or all in a folder.
+///
+/// # Errors
+/// [`Error::Io`] if a folder cannot be read, [`Error::Data`] if there is no image.
+pub fn images_in(path: impl AsRef<Path>) -> Result<Images> {
+    Images::at(path.as_ref())
+}

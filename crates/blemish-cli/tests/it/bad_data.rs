@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use blemish::data::ByteImage;
+use blemish::image::ByteImage;
 use blemish::report::save_png;
 
 use crate::{blemish, make_data, names, shared, train};

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use blemish::format::ModelFile;
-use blemish::score::Normal;
+use blemish::model_file::ModelFile;
+use blemish::parts::Normal;
 
 use crate::{blemish, shared};
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use blemish::data::dimensions;
+use blemish::image::dimensions;
 
 use crate::{TINY, blemish, make_data, names, shared, train};
 

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use blemish::format::ModelFile;
+use blemish::model_file::ModelFile;
 
 use crate::{Run, command, names, shared, train_command};
 

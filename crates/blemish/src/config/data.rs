@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ModelConfig, Normalize, ViewConfig, require};
+use super::{Normalize, ViewConfig, require};
 use crate::error::Result;
+use crate::image::DecodeOptions;
 
 /// How images are read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,7 +14,6 @@ pub struct DataConfig {
     pub image_size: [usize; 2],
     /// How many times larger, along each side, the view is than what the network takes in at once; above 1 it looks at
     /// overlapping tiles, and maps are joined without seams. 1 to 16.
-    #[serde(default = "one")]
     pub tiles: usize,
     /// What becomes of images that are not of that shape, and of products that lie anyhow.
     pub fit: Fit,
@@ -31,17 +31,12 @@ pub struct DataConfig {
     pub max_pixels: u64,
 }
 
-/// What models of before there were tiles did.
-fn one() -> usize {
-    1
-}
-
 /// How an image is fitted to the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fit {
     /// Single products that lie anyhow are turned to lie alike; long images keep their shape; see
-    /// [`Profile::view`](crate::profile::Profile::view).
+    /// [`Survey::view`](crate::view::Survey::view).
     Auto,
     /// The whole image is stretched to `image_size`.
     Stretch,
@@ -59,6 +54,21 @@ pub enum Align {
     Never,
 }
 
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            image_size: [256, 256],
+            tiles: 1,
+            fit: Fit::Auto,
+            view: None,
+            align: Align::Auto,
+            channels: None,
+            normalize: Normalize::Robust,
+            max_pixels: 100_000_000,
+        }
+    }
+}
+
 impl DataConfig {
     /// Looks so many times as closely: at pictures of so many times the pixels along each side, in tiles of what was the
     /// whole before.
@@ -72,8 +82,13 @@ impl DataConfig {
         self
     }
 
-    pub(super) fn validate(&self, model: &ModelConfig) -> Result<()> {
-        let p = model.patch_size;
+    /// How files are decoded.
+    pub fn decoding(&self) -> DecodeOptions {
+        DecodeOptions { max_pixels: self.max_pixels, channels: self.channels }
+    }
+
+    pub(super) fn validate(&self, patch_size: usize) -> Result<()> {
+        let p = patch_size;
         require(p > 0, "model.patch_size", "must be at least 1")?;
         require((1..=16).contains(&self.tiles), "data.tiles", "must be 1 to 16")?;
         let view = self.view.iter().flat_map(|view| view.size).map(|side| ("data.view.size", side));

@@ -1,4 +1,4 @@
-//! The network's shape, and what is hidden from it.
+//! The network's shape.
 
 use serde::{Deserialize, Serialize};
 
@@ -109,33 +109,58 @@ pub enum AggregationKeys {
     Scattered,
 }
 
-/// What is hidden while training.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MaskConfig {
-    /// How hidden patches are drawn.
-    pub strategy: MaskStrategy,
-    /// Share of the patches that is hidden, above 0 and below 1.
-    pub mask_ratio: f64,
-    /// Smallest side of a block, patches.
-    pub block_min: usize,
-    /// Largest side of a block, patches; absent: half the grid's shorter side.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub block_max: Option<usize>,
-}
-
-/// How hidden patches are drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MaskStrategy {
-    /// Rectangles, trimmed to the exact count.
-    Block,
-    /// Single patches, uniformly.
-    Random,
-}
-
 impl ModelConfig {
-    pub(super) fn validate(&self) -> Result<()> {
+    /// The default: 2.8 million parameters, for two CPU cores.
+    pub fn light() -> Self {
+        Self {
+            patch_size: 16,
+            patch_embed: PatchEmbed::ConvStem,
+            stem_dims: vec![24, 48, 96],
+            embed_dim: 192,
+            depth: 6,
+            num_heads: 6,
+            mlp_ratio: 2.0,
+            norm: Norm::Dyt,
+            dyt_alpha: 0.5,
+            sinusoid: Sinusoid::TwoD,
+            decoder_embed_dim: 128,
+            decoder_depth: 1,
+            decoder_num_heads: 4,
+            decoder_mlp_ratio: 2.0,
+            decoder_pos_embed: true,
+            aggregation_keys: AggregationKeys::Visible,
+            head: Head::Pyramid,
+            output: Output::Residual,
+            defect_logit: true,
+        }
+    }
+
+    /// The published system: 29,784,360 parameters.
+    pub fn diyt() -> Self {
+        Self {
+            patch_size: 16,
+            patch_embed: PatchEmbed::Linear,
+            stem_dims: Vec::new(),
+            embed_dim: 512,
+            depth: 16,
+            num_heads: 8,
+            mlp_ratio: 1.0,
+            norm: Norm::Dyt,
+            dyt_alpha: 0.1,
+            sinusoid: Sinusoid::Row,
+            decoder_embed_dim: 256,
+            decoder_depth: 2,
+            decoder_num_heads: 8,
+            decoder_mlp_ratio: 2.0,
+            decoder_pos_embed: false,
+            aggregation_keys: AggregationKeys::Scattered,
+            head: Head::Linear,
+            output: Output::Absolute,
+            defect_logit: false,
+        }
+    }
+
+    pub(super) fn validate(&self, input_size: [usize; 2]) -> Result<()> {
         let width = |dim: usize, heads: usize, which: &str| {
             require(heads > 0 && dim > 0, &format!("model.{which}num_heads"), "must be at least 1")?;
             let ok = dim.is_multiple_of(heads) && dim.is_multiple_of(4);
@@ -154,6 +179,15 @@ impl ModelConfig {
         {
             require(ratio > 0.0 && ratio <= 16.0, field, "must be above 0 and at most 16")?;
         }
+        // A ratio may be valid and yet leave nothing of a narrow layer.
+        require(self.mlp_dim() > 0, "model.mlp_ratio", "leaves the MLP no hidden value")?;
+        require(self.decoder_mlp_dim() > 0, "model.decoder_mlp_ratio", "leaves the MLP no hidden value")?;
+        let grid = input_size.map(|side| side / self.patch_size);
+        require(
+            grid[0] * grid[1] >= 2,
+            "data.image_size",
+            format!("holds one patch of {0} x {0} pixels: at least two are needed", self.patch_size),
+        )?;
         let pyramid = self.head == Head::Pyramid;
         let stem = self.patch_embed == PatchEmbed::ConvStem;
         if pyramid || stem {
@@ -183,12 +217,3 @@ impl ModelConfig {
     }
 }
 
-impl MaskConfig {
-    pub(super) fn validate(&self) -> Result<()> {
-        let ok = self.mask_ratio > 0.0 && self.mask_ratio < 1.0;
-        require(ok, "mask.mask_ratio", "must be above 0 and below 1")?;
-        require(self.block_min > 0, "mask.block_min", "must be at least 1")?;
-        let ok = self.block_max.is_none_or(|m| m >= self.block_min);
-        require(ok, "mask.block_max", "must be at least mask.block_min")
-    }
-}

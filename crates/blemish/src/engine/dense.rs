@@ -6,7 +6,7 @@ use crate::kernels::int8::Linear8;
 use crate::kernels::matmul::matmul;
 use crate::kernels::panels::Matrix;
 use crate::kernels::product::Init;
-use crate::model::Weights;
+use crate::engine::Weights;
 
 /// Reads parameters by name.
 #[derive(Clone, Copy)]

@@ -3,7 +3,7 @@
 use super::map::{MapShape, Maps};
 use super::plan::Plan;
 use super::{Engine, Output, embed};
-use crate::model::Complementary;
+use crate::engine::Complementary;
 
 impl Engine {
     /// One image, every patch of it as [`forward`](Self::forward) gives it with the mask that judges it, for little more

@@ -10,29 +10,35 @@
 //! - Where every patch is looked at in one of several masked passes only, each pass computes what those patches ask for.
 //! - Work is cut by shape alone, so no result depends on the number of threads.
 //!
-//! The model that it follows is [`Mae`](crate::model::Mae), to which it is held by test within 1e-5.
+//! The model that it follows is `Mae` of the crate `blemish-train`, to which it is held by test within 1e-5.
 
 mod attention;
 mod blocks;
+mod complementary;
 mod decoder;
 mod dense;
 mod embed;
 mod encoder;
 mod features;
+mod flops;
 mod head;
 mod judged;
 mod linear;
 mod lines;
 mod map;
+mod mask;
 mod plan;
+mod positions;
 mod rows;
 mod task;
+mod weights;
 
 use std::sync::{Mutex, OnceLock};
 
 use rayon::prelude::*;
 
 use self::blocks::Source;
+pub use self::complementary::Complementary;
 use self::decoder::Decoder;
 use self::dense::Reader;
 use self::embed::Embed;
@@ -41,13 +47,14 @@ pub use self::features::{Feature, FeatureMap};
 use self::head::Head;
 use self::linear::Linear;
 use self::map::{MapShape, Maps};
+pub use self::mask::Mask;
 use self::plan::Plan;
+pub use self::positions::sinusoid_values;
 use self::task::{Blocks, alone};
+pub use self::weights::{Array, Weights};
 use crate::config::{self, ModelConfig, PatchEmbed};
 use crate::kernels::aligned::Aligned;
 pub use crate::kernels::precision::{Arithmetic, Precision};
-use crate::model::pos_embed::sinusoid_values;
-use crate::model::{Mask, Weights};
 
 /// What a pass gives.
 #[derive(Clone, Debug, Default)]
@@ -116,7 +123,7 @@ impl Masked {
 }
 
 impl Engine {
-    /// Packs `weights`, named as [`Mae::weights`](crate::model::Mae::weights) names them.
+    /// Packs `weights`, named as `Mae::weights` of `blemish-train` names them.
     ///
     /// # Errors
     /// A sentence that names the first parameter that is missing or of another shape.
@@ -162,7 +169,7 @@ impl Engine {
         })
     }
 
-    /// The pass of [`Mae::forward`](crate::model::Mae::forward), with the features that are `wanted` besides.
+    /// The pass of `Mae::forward` of `blemish-train`, with the features that are `wanted` besides.
     ///
     /// # Shapes
     /// `images`: `[B, H, W, C]`; the mask is of `B` images.

@@ -3,7 +3,7 @@
 use super::lines::Lines;
 use super::map::{MapShape, Maps};
 use crate::config::{Head, ModelConfig, Output, PatchEmbed};
-use crate::model::Complementary;
+use crate::engine::Complementary;
 
 /// The lines of every step.
 #[derive(Debug)]
@@ -104,11 +104,11 @@ fn pyramid<'a>(config: &ModelConfig, maps: &'a [MapShape]) -> &'a [MapShape] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Preset, RunConfig};
+    
 
     #[test]
     fn bands_ask_for_few_lines_twice() {
-        let config = RunConfig::preset(Preset::Light).model;
+        let config = ModelConfig::light();
         let map =
             |i: usize| MapShape { height: 256 >> i, width: 256 >> i, channels: 1, ..MapShape::default() };
         let maps: Vec<_> = (0..4).map(map).collect();

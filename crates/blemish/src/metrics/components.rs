@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::PixelMask;
+use crate::image::PixelMask;
 use crate::error::{Error, Result};
 
 /// The 8-connected components of a mask.

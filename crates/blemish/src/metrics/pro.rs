@@ -7,7 +7,7 @@
 //! rescaled FPR give other numbers.
 
 use super::ranking::Ranking;
-use crate::data::PixelMask;
+use crate::image::PixelMask;
 use crate::error::Result;
 
 /// A kept point of [`pro_curve`] lies at least this share of the range, across or up, from the one before.

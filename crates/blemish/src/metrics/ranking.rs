@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use super::components::connected_components;
-use crate::data::PixelMask;
+use crate::image::PixelMask;
 use crate::error::{Error, Result};
 
 /// Good and defective scores, each sorted from the highest to the lowest.

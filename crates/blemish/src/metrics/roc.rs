@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ranking::{Ranking, Step};
-use crate::data::PixelMask;
+use crate::image::PixelMask;
 use crate::error::Result;
 
 /// What calling `score >= threshold` defective does.

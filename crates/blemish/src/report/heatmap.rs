@@ -4,7 +4,7 @@ use std::path::Path;
 
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 
-use crate::data::{ByteImage, PixelMask};
+use crate::image::{ByteImage, PixelMask};
 use crate::error::{Error, Result};
 use crate::write::write_whole;
 

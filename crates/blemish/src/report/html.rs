@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::heatmap::{colour_map, encode_png, heat, overlay};
 use super::tables::{metric_rows, verdict};
 use super::{GalleryGroup, GalleryItem, Report, number, plots};
-use crate::data::ByteImage;
+use crate::image::ByteImage;
 use crate::error::{Error, Result};
 use crate::evaluation::is_shortcut;
 use crate::write::write_whole;
@@ -169,7 +169,8 @@ fn data_uri(image: &ByteImage) -> Result<String> {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::data::{PixelMask, Problem};
+    use crate::image::PixelMask;
+use crate::dataset::Problem;
     use crate::evaluation::{Evaluation, KindRow, Metrics, Rate, ShortcutAudit, ThresholdRow};
     use crate::history::EpochRecord;
     use crate::report::Curves;

@@ -11,7 +11,7 @@ pub use heatmap::{FOUND_COLOUR, TRUTH_COLOUR, colour_map, encode_png, heat, over
 pub use number::significant;
 pub use tables::{BenchmarkRow, markdown_table, text_table, verdict};
 
-use crate::data::{ByteImage, PixelMask};
+use crate::image::{ByteImage, PixelMask};
 use crate::evaluation::Evaluation;
 use crate::history::EpochRecord;
 

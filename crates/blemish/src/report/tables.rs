@@ -91,7 +91,7 @@ pub fn text_table(evaluation: &Evaluation) -> String {
         vec![
             format!("{}{}", t.name, if t.used { " (used)" } else { "" }),
             significant(Some(t.value)),
-            percent(t.stated_rate),
+            percent(t.target_fpr),
             format!("{} of {}", alarms.count, alarms.total),
             format!("{} ({} to {})", percent(alarms.share), percent(alarms.low), percent(alarms.high)),
             format!("{} of {}", found.count, found.total),
@@ -189,7 +189,7 @@ fn block(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Problem;
+    use crate::dataset::Problem;
     use crate::evaluation::{KindRow, Rate, ShortcutAudit, ThresholdRow};
 
     #[test]

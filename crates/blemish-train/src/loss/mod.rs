@@ -1,0 +1,41 @@
+//! What training minimises, and the likenesses that scoring shares with it or has beside it. All losses are means, so that they
+//! do not grow with batch or image size.
+
+mod focal;
+mod gradient;
+mod mse;
+mod ssim;
+
+pub use focal::focal_with_logits;
+pub use gradient::gradient_similarity_map;
+pub use mse::{masked_mse, mse};
+pub use ssim::{ssim, ssim_map};
+
+use burn::tensor::Tensor;
+
+use blemish::engine::Mask;
+
+/// The pre-training loss, `(1 - w) masked MSE + w (1 - SSIM)`; SSIM of the whole reconstruction.
+///
+/// # Shapes
+/// `prediction, target: [B, H, W, C]` -> `[1]`
+pub fn reconstruction(
+    prediction: Tensor<4>,
+    target: Tensor<4>,
+    mask: &Mask,
+    patch_size: usize,
+    ssim_weight: f64,
+) -> Tensor<1> {
+    let squared = masked_mse(prediction.clone(), target.clone(), mask, patch_size);
+    if ssim_weight == 0.0 {
+        return squared;
+    }
+    let structure = (ssim(prediction, target).neg() + 1.0) * ssim_weight;
+    squared * (1.0 - ssim_weight) + structure
+}
+
+/// `[B, H, W, C] -> [B * C, H, W]`
+fn planes(x: Tensor<4>) -> Tensor<3> {
+    let [n, h, w, c] = x.dims();
+    x.permute([0, 3, 1, 2]).reshape([n * c, h, w])
+}

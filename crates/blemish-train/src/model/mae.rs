@@ -1,0 +1,258 @@
+//! The whole masked autoencoder (He et al. 2022; reference system "DiYT"; pyramid after ConvMAE, Gao et al.
+//! 2022).
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use rand_chacha::ChaCha8Rng;
+
+use super::aggregation::Aggregation;
+use super::decoder::DecoderLayer;
+use super::encoder::EncoderLayer;
+use super::head::{LinearHead, PyramidHead};
+use super::init::Init;
+use super::linear::Linear;
+use super::mask::Mask;
+use super::norm::Norm;
+use super::patch_embed::{LinearEmbed, Stem};
+use super::pos_embed::PosEmbed;
+use blemish::config::{AggregationKeys, Head, ModelConfig, Output, PatchEmbed, Precision};
+use crate::ops;
+
+/// What hidden pixels are set to before the stem: middle grey.
+const BLANK: f32 = 0.5;
+
+/// What the model gives for a batch.
+#[derive(Clone, Debug)]
+pub struct Reconstruction {
+    /// The images as the model thinks they should be, `[B, H, W, C]`.
+    pub image: Tensor<4>,
+    /// Per-pixel defect logit, `[B, H, W, 1]`, where the model has that output.
+    pub logit: Option<Tensor<4>>,
+}
+
+/// Patch embedding or stem, encoder with three taps, aggregation, cross-attending decoder, head.
+#[derive(Module, Debug)]
+pub struct Mae {
+    stem: Option<Stem>,
+    patch_embed: Option<LinearEmbed>,
+    pos_embed: PosEmbed,
+    encoder: Vec<EncoderLayer>,
+    encoder_norm: Norm,
+    aggregation: Aggregation,
+    decoder_embed: Linear,
+    mask_token: Param<Tensor<1>>,
+    decoder_pos_embed: Option<PosEmbed>,
+    decoder: Vec<DecoderLayer>,
+    decoder_norm: Norm,
+    head: Option<LinearHead>,
+    pyramid: Option<PyramidHead>,
+    #[module(skip)]
+    config: ModelConfig,
+    channels: usize,
+    image_size: [usize; 2],
+}
+
+impl Mae {
+    /// A freshly initialised model. `config` must have passed
+    /// [`RunConfig::validate`](blemish::config::RunConfig::validate).
+    pub fn new(
+        config: &ModelConfig,
+        image_size: [usize; 2],
+        channels: usize,
+        rng: &mut ChaCha8Rng,
+        device: &Device,
+    ) -> Self {
+        Self::build(config, image_size, channels, &mut Init::new(rng, device))
+    }
+
+    /// A model whose weights are still to come, from a file.
+    pub fn unset(config: &ModelConfig, image_size: [usize; 2], channels: usize, device: &Device) -> Self {
+        Self::build(config, image_size, channels, &mut Init::zeros(device))
+    }
+
+    fn build(config: &ModelConfig, image_size: [usize; 2], channels: usize, init: &mut Init<'_>) -> Self {
+        let grid = image_size.map(|s| s / config.patch_size);
+        let (dim, decoder_dim) = (config.embed_dim, config.decoder_embed_dim);
+        let stem = config.patch_embed == PatchEmbed::ConvStem;
+        let pyramid = config.head == Head::Pyramid;
+        let outputs = channels + usize::from(config.defect_logit);
+        Self {
+            stem: stem.then(|| Stem::new(channels, &config.stem_dims, dim, init)),
+            patch_embed: (!stem).then(|| LinearEmbed::new(config.patch_size, channels, dim, init)),
+            pos_embed: PosEmbed::new(config.sinusoid, grid, dim, init),
+            encoder: (0..config.depth).map(|_| EncoderLayer::new(config, init)).collect(),
+            encoder_norm: Norm::new(config.norm, dim, 0.5, init),
+            aggregation: Aggregation::new(dim, init),
+            decoder_embed: Linear::new(dim, decoder_dim, init),
+            mask_token: init.truncated_normal([decoder_dim], 0.02),
+            decoder_pos_embed: config
+                .decoder_pos_embed
+                .then(|| PosEmbed::new(config.sinusoid, grid, decoder_dim, init)),
+            decoder: (0..config.decoder_depth).map(|_| DecoderLayer::new(config, init)).collect(),
+            decoder_norm: Norm::new(config.norm, decoder_dim, 0.5, init),
+            head: (!pyramid).then(|| LinearHead::new(decoder_dim, config.patch_size, channels, init)),
+            pyramid: pyramid.then(|| PyramidHead::new(decoder_dim, &config.stem_dims, outputs, stem, init)),
+            config: config.clone(),
+            channels,
+            image_size,
+        }
+    }
+
+    /// Reconstructs `images`; with a mask, from the visible patches only.
+    ///
+    /// # Shapes
+    /// `images: [B, H, W, C]`, values nominally in [0, 1] -> the same, see [`Reconstruction`]
+    pub fn forward(&self, images: Tensor<4>, mask: Option<&Mask>) -> Reconstruction {
+        let images = match mask {
+            Some(mask) => blank(images, mask, self.config.patch_size),
+            None => images,
+        };
+        let (tokens, levels) = self.embed(images.clone());
+        let routes = mask.map(|mask| Routes::new(mask, &images.device()));
+        let (tokens, features) = self.encode(tokens, routes.as_ref());
+        let tokens = self.decode(tokens, features);
+        self.reconstruct(tokens, levels, images)
+    }
+
+    /// [`forward`](Self::forward), the products of linear layers and convolutions and those of their gradients computed
+    /// in `precision` where the model is on the CPU.
+    pub fn forward_in(&self, precision: Precision, images: Tensor<4>, mask: Option<&Mask>) -> Reconstruction {
+        ops::with_precision(precision, || self.forward(images, mask))
+    }
+
+    fn embed(&self, images: Tensor<4>) -> (Tensor<3>, Vec<Tensor<4>>) {
+        let (tokens, levels) = match (&self.stem, &self.patch_embed) {
+            (Some(stem), _) => stem.forward(images),
+            (None, Some(embed)) => (embed.forward(images), Vec::new()),
+            (None, None) => unreachable!("the constructor makes one of them"),
+        };
+        (self.pos_embed.forward(tokens), levels)
+    }
+
+    /// The decoder's tokens in image order, and the aggregated features.
+    fn encode(&self, tokens: Tensor<3>, routes: Option<&Routes>) -> (Tensor<3>, Tensor<3>) {
+        let mut x = match routes {
+            Some(routes) => routes.keep(tokens),
+            None => tokens,
+        };
+        let at = self.config.taps();
+        let mut taps = Vec::with_capacity(at.len());
+        for (i, layer) in self.encoder.iter().enumerate() {
+            x = layer.forward(x);
+            if at.contains(&(i + 1)) {
+                taps.push(x.clone());
+            }
+        }
+        if let (Some(routes), AggregationKeys::Scattered) = (routes, self.config.aggregation_keys) {
+            let zeros = || Tensor::zeros([self.config.embed_dim], &x.device());
+            taps = taps.into_iter().map(|tap| routes.restore(tap, zeros())).collect();
+        }
+        let features = self.aggregation.forward(taps);
+        let tokens = self.decoder_embed.forward(self.encoder_norm.forward(x));
+        let tokens = match routes {
+            Some(routes) => routes.restore(tokens, self.mask_token.val()),
+            None => tokens,
+        };
+        (tokens, features)
+    }
+
+    fn decode(&self, tokens: Tensor<3>, features: Tensor<3>) -> Tensor<3> {
+        let tokens = match &self.decoder_pos_embed {
+            Some(pos_embed) => pos_embed.forward(tokens),
+            None => tokens,
+        };
+        let tokens = self.decoder.iter().fold(tokens, |x, layer| layer.forward(x, features.clone()));
+        self.decoder_norm.forward(tokens)
+    }
+
+    fn reconstruct(&self, tokens: Tensor<3>, levels: Vec<Tensor<4>>, images: Tensor<4>) -> Reconstruction {
+        let output = match (&self.pyramid, &self.head) {
+            (Some(pyramid), _) => {
+                let [b, _, d] = tokens.dims();
+                let [rows, columns] = self.image_size.map(|s| s / self.config.patch_size);
+                pyramid.forward(tokens.reshape([b, rows, columns, d]), levels)
+            }
+            (None, Some(head)) => head.forward(tokens, self.image_size),
+            (None, None) => unreachable!("the constructor makes one of them"),
+        };
+        let (image, logit) = if self.config.defect_logit {
+            let logit = output.clone().narrow(3, self.channels, 1);
+            (output.narrow(3, 0, self.channels), Some(logit))
+        } else {
+            (output, None)
+        };
+        let image = match self.config.output {
+            Output::Absolute => image,
+            Output::Residual => image + images,
+        };
+        Reconstruction { image, logit }
+    }
+
+    /// The configuration that the model was made from.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Height and width of the images it takes.
+    pub fn image_size(&self) -> [usize; 2] {
+        self.image_size
+    }
+
+    /// Floating-point operations of one unmasked forward pass of one image.
+    pub fn flops(&self) -> u64 {
+        self.config.flops(self.image_size, self.channels)
+    }
+
+    /// Where its parameters live.
+    pub fn device(&self) -> Device {
+        self.mask_token.val().device()
+    }
+
+    /// Whether its parameters live on the CPU.
+    pub fn is_on_cpu(&self) -> bool {
+        ops::is_cpu(&self.device())
+    }
+
+    /// Channels of the images it takes.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+}
+
+fn blank(images: Tensor<4>, mask: &Mask, patch_size: usize) -> Tensor<4> {
+    let [b, h, w, _] = images.dims();
+    let hidden = TensorData::new(mask.pixels(patch_size), [b, h, w, 1]);
+    let hidden = Tensor::<4>::from_data(hidden, &images.device());
+    images * (1.0 - hidden.clone()) + hidden * BLANK
+}
+
+/// A mask as index tensors.
+struct Routes {
+    keep: Tensor<1, Int>,
+    restore: Tensor<1, Int>,
+    batch: usize,
+}
+
+impl Routes {
+    fn new(mask: &Mask, device: &Device) -> Self {
+        let indices = |ids: Vec<i64>| Tensor::from_data(TensorData::from(ids.as_slice()), device);
+        Self { keep: indices(mask.ids_keep()), restore: indices(mask.ids_restore()), batch: mask.batch() }
+    }
+
+    /// `[B, N, D]` -> `[B, N_visible, D]`
+    fn keep(&self, tokens: Tensor<3>) -> Tensor<3> {
+        let [b, n, d] = tokens.dims();
+        let kept = tokens.reshape([b * n, d]).select(0, self.keep.clone());
+        let [rows, _] = kept.dims();
+        kept.reshape([b, rows / b, d])
+    }
+
+    /// `[B, N_visible, D]` -> `[B, N, D]`, `filler` (`[D]`) where hidden.
+    fn restore(&self, tokens: Tensor<3>, filler: Tensor<1>) -> Tensor<3> {
+        let [b, visible, d] = tokens.dims();
+        let rows = Tensor::cat(vec![tokens.reshape([b * visible, d]), filler.unsqueeze()], 0);
+        let all = rows.select(0, self.restore.clone());
+        let [total, _] = all.dims();
+        all.reshape([self.batch, total / self.batch, d])
+    }
+}

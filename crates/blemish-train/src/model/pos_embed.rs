@@ -1,0 +1,40 @@
+//! The hybrid positional embedding: a learnable table plus a fixed sinusoid.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use blemish::engine::sinusoid_values;
+
+use super::init::Init;
+use blemish::config::Sinusoid;
+
+/// `tokens + learnable + sinusoid`.
+#[derive(Module, Debug)]
+pub struct PosEmbed {
+    /// `[N, D]`
+    pub learnable: Param<Tensor<2>>,
+    grid: [usize; 2],
+    #[module(skip)]
+    sinusoid: Sinusoid,
+}
+
+impl PosEmbed {
+    /// A table for a grid of tokens of width `dim`, truncated normal with standard deviation 0.02.
+    pub fn new(sinusoid: Sinusoid, grid: [usize; 2], dim: usize, init: &mut Init<'_>) -> Self {
+        Self { learnable: init.truncated_normal([grid[0] * grid[1], dim], 0.02), grid, sinusoid }
+    }
+
+    /// # Shapes
+    /// `[B, N, D]` -> `[B, N, D]`
+    pub fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
+        let [_, dim] = self.learnable.dims();
+        let fixed = sinusoid(self.sinusoid, self.grid, dim, &tokens.device());
+        tokens + (self.learnable.val() + fixed).unsqueeze()
+    }
+}
+
+/// The fixed half, `[N, D]`.
+pub fn sinusoid(kind: Sinusoid, grid: [usize; 2], dim: usize, device: &Device) -> Tensor<2> {
+    let values = sinusoid_values(kind, grid, dim);
+    Tensor::from_data(TensorData::new(values, [grid[0] * grid[1], dim]), device)
+}

@@ -1,0 +1,117 @@
+//! Checkpoints: all that training needs in order to go on as if nothing had happened.
+//!
+//! Generators are not in them: every draw is a function of the seed and its place in the run
+//! ([`super::batch::generator`]).
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::optimizer::AdamW;
+use blemish::config::RunConfig;
+use blemish::error::{Error, Result};
+use blemish::model_file::{read_tensors, write_tensors};
+use blemish::history::{EpochRecord, Stage};
+use blemish::engine::Weights;
+
+/// The state after an epoch.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// What says where in the run this is.
+    pub progress: Progress,
+    /// Parameters.
+    pub weights: Weights,
+    /// The optimiser.
+    pub optimizer: AdamW,
+    /// Moving average of the parameters, where it is kept.
+    pub ema: Option<Weights>,
+    /// Parameters of the best validation so far, in this stage.
+    pub best: Option<Weights>,
+}
+
+/// Where in the run a checkpoint is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Progress {
+    /// The run's configuration: another one cannot go on from here.
+    pub config: RunConfig,
+    /// The stage.
+    pub stage: Stage,
+    /// Epochs of it that are done.
+    pub epoch: usize,
+    /// Whether it stopped early.
+    pub stopped: bool,
+    /// The best loss or AUROC of the stage so far.
+    pub best: Option<f64>,
+    /// Its AUPRO, which decides between equal AUROCs.
+    pub best_aupro: f64,
+    /// The epoch it was reached in.
+    pub best_epoch: usize,
+    /// Optimiser steps of the stage.
+    pub step: usize,
+    /// Every epoch so far.
+    pub history: Vec<EpochRecord>,
+    /// Wall-clock seconds so far.
+    pub seconds: f64,
+}
+
+/// The checkpoint's file in a run's folder.
+pub fn path(folder: &Path) -> PathBuf {
+    folder.join("checkpoint.safetensors")
+}
+
+impl Checkpoint {
+    /// Writes the checkpoint of the run in `folder`, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path.
+    pub fn save(&self, folder: &Path) -> Result<PathBuf> {
+        let mut tensors = Weights::new();
+        let mut put = |prefix: &str, weights: &Weights| {
+            tensors.extend(weights.iter().map(|(name, array)| (format!("{prefix}/{name}"), array.clone())));
+        };
+        put("weights", &self.weights);
+        put("first", &self.optimizer.first);
+        put("second", &self.optimizer.second);
+        self.ema.iter().for_each(|ema| put("ema", ema));
+        self.best.iter().for_each(|best| put("best", best));
+        let path = path(folder);
+        write_tensors(&path, &self.progress, &tensors)?;
+        Ok(path)
+    }
+
+    /// Reads the checkpoint of the run in `folder`; `None` if there is none.
+    ///
+    /// # Errors
+    /// The file is damaged, or belongs to another configuration.
+    pub fn load(folder: &Path, config: &RunConfig) -> Result<Option<Self>> {
+        let path = path(folder);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let (text, tensors) = read_tensors(&path)?;
+        let progress: Progress =
+            serde_json::from_str(&text).map_err(|e| Error::model(&path, format!("not a checkpoint: {e}")))?;
+        if progress.config != *config {
+            return Err(Error::model(
+                &path,
+                "was made with another configuration: it cannot be resumed with this one",
+            ));
+        }
+        let take = |prefix: &str| -> Weights {
+            let start = format!("{prefix}/");
+            let named = |(name, array): (&String, &_)| {
+                Some((name.strip_prefix(&start)?.to_owned(), Clone::clone(array)))
+            };
+            tensors.iter().filter_map(named).collect()
+        };
+        let some = |weights: Weights| (!weights.is_empty()).then_some(weights);
+        Ok(Some(Self {
+            weights: take("weights"),
+            optimizer: AdamW { step: progress.step, first: take("first"), second: take("second") },
+            ema: some(take("ema")),
+            best: some(take("best")),
+            progress,
+        }))
+    }
+}

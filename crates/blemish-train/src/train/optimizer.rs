@@ -1,0 +1,64 @@
+//! AdamW (Loshchilov and Hutter 2019, algorithm 2) on named parameters, with global-norm clipping.
+
+use blemish::kernels::optim::AdamWStep;
+use blemish::kernels::reduce::sum_squares;
+use blemish::engine::{Array, Weights};
+use crate::model::Mae;
+
+/// The optimiser's memory, kept in checkpoints.
+#[derive(Clone, Debug, Default)]
+pub struct AdamW {
+    /// Steps taken.
+    pub step: usize,
+    /// First moments.
+    pub first: Weights,
+    /// Second moments.
+    pub second: Weights,
+}
+
+/// Settings of one step.
+#[derive(Clone, Copy, Debug)]
+pub struct StepSettings {
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Largest global gradient norm; 0: any.
+    pub clip_norm: f64,
+}
+
+impl AdamW {
+    /// One step; returns the changed model and the gradients' norm before clipping.
+    pub fn step(&mut self, model: Mae, gradients: Weights, settings: StepSettings) -> (Mae, f64) {
+        self.step += 1;
+        let norm = gradients.values().map(|g| sum_squares(&g.values)).sum::<f64>().sqrt();
+        let scale = if settings.clip_norm > 0.0 && norm > settings.clip_norm {
+            settings.clip_norm / norm
+        } else {
+            1.0
+        };
+        let model = model.update(|name, values| {
+            let Some(gradient) = gradients.get(name) else { return };
+            let zeros = || Array { shape: gradient.shape.clone(), values: vec![0.0; gradient.values.len()] };
+            let first = self.first.entry(name.to_owned()).or_insert_with(zeros);
+            let second = self.second.entry(name.to_owned()).or_insert_with(zeros);
+            let decay = if decays(name) { settings.weight_decay } else { 0.0 };
+            let update = AdamWStep {
+                learning_rate: settings.learning_rate as f32,
+                beta1: 0.9,
+                beta2: 0.999,
+                eps: 1e-8,
+                weight_decay: decay as f32,
+                gradient_scale: scale as f32,
+                step: self.step as i32,
+            };
+            update.update(values, &gradient.values, &mut first.values, &mut second.values);
+        });
+        (model, norm)
+    }
+}
+
+/// Norms, biases and embeddings are left out of weight decay.
+fn decays(name: &str) -> bool {
+    name.ends_with(".weight")
+}

@@ -1,0 +1,130 @@
+//! Which detector parts are used, and how they are fitted.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Arithmetic, ModelConfig, require};
+use crate::error::Result;
+
+/// Whether a part of the detector is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Use {
+    /// By a rule, which the setting names, from what the training images show.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Use {
+    /// Settles `Auto`.
+    pub(super) fn settle(&mut self, used: bool) {
+        if *self == Self::Auto {
+            *self = if used { Self::Always } else { Self::Never };
+        }
+    }
+}
+
+/// The network as a detector part.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkConfig {
+    /// Whether it contributes to the score; `auto`: where no other part does.
+    #[serde(rename = "use")]
+    pub usage: Use,
+    /// What its map is.
+    pub map: NetworkMap,
+    /// 1: the unmasked pass; K > 1: K passes (at most one per patch), each of which sees a K-th of the patches, in bands of
+    /// about two rows; a patch is scored in one pass, which sees the band beside it and not its own.
+    pub passes: usize,
+    /// What its products are computed in on a CPU: `f32`; `bf16`, faster with AVX512-BF16; or `int8`, the tokens' linear
+    /// maps in 8-bit integers and all else in bf16, fastest with AVX512-VNNI. Other CPUs are slower but round alike.
+    /// Absent: what the fitting machine does best.
+    pub precision: Option<Arithmetic>,
+    /// Standard deviation of the Gaussian that smooths its map, pixels; 0: none.
+    pub smooth_sigma: f64,
+}
+
+/// What the network's map is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NetworkMap {
+    /// The head's defect probability.
+    Defect,
+    /// Squared reconstruction error, averaged over channels.
+    Reconstruction,
+}
+
+impl Default for NetworkConfig {
+    fn default() -> Self {
+        Self { usage: Use::Auto, map: NetworkMap::Defect, passes: 1, precision: None, smooth_sigma: 2.0 }
+    }
+}
+
+impl NetworkConfig {
+    pub(super) fn validate(&self, model: &ModelConfig, grid: [usize; 2]) -> Result<()> {
+        let most = (grid[0] * grid[1]).min(64);
+        require(
+            (1..=most).contains(&self.passes),
+            "network.passes",
+            format!("must be 1 to {most}, at most one pass per patch"),
+        )?;
+        require((0.0..=64.0).contains(&self.smooth_sigma), "network.smooth_sigma", "must be 0 to 64")?;
+        let defect = self.map == NetworkMap::Defect && self.usage != Use::Never;
+        require(!defect || model.defect_logit, "network.map", "defect needs model.defect_logit = true")?;
+        let ok = !(defect && self.passes > 1);
+        require(ok, "network.passes", "the defect probability is read from the unmasked pass: set passes to 1")
+    }
+}
+
+/// The memory of good patches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryConfig {
+    /// Whether there is one; `auto`: where the product's pose is fixed or can be rectified.
+    #[serde(rename = "use")]
+    pub usage: Use,
+    /// Principal components that describe a patch.
+    pub components: usize,
+    /// Patches kept at each place.
+    pub prototypes: usize,
+}
+
+impl Default for MemoryConfig {
+    fn default() -> Self {
+        Self { usage: Use::Auto, components: 32, prototypes: 128 }
+    }
+}
+
+impl MemoryConfig {
+    pub(super) fn validate(&self) -> Result<()> {
+        require((1..=64).contains(&self.components), "memory.components", "must be 1 to 64")?;
+        require((1..=4096).contains(&self.prototypes), "memory.prototypes", "must be 1 to 4096")
+    }
+}
+
+/// How parts are fitted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FitConfig {
+    /// Largest share of the good images that may not be good, 0 to 0.5: of suspected outliers no more than this are left
+    /// out of what the parts are fitted on.
+    pub contamination: f64,
+    /// Share of the good images that a trained network does not see, 0 to 0.5: thresholds come from them.
+    pub holdout: f64,
+}
+
+impl Default for FitConfig {
+    fn default() -> Self {
+        Self { contamination: 0.1, holdout: 0.1 }
+    }
+}
+
+impl FitConfig {
+    pub(super) fn validate(&self) -> Result<()> {
+        require((0.0..=0.5).contains(&self.contamination), "fit.contamination", "must be 0 to 0.5")?;
+        require((0.0..=0.5).contains(&self.holdout), "fit.holdout", "must be 0 to 0.5")
+    }
+}

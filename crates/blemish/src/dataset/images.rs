@@ -1,0 +1,121 @@
+//! Images to fit on: files, or images in memory.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::{DataSet, Sample, image_files, open};
+use crate::error::{Error, Result};
+use crate::image::{DecodeOptions, Image, decode};
+
+/// How many images decide whether a data set is grey.
+const CHANNEL_PROBES: usize = 16;
+
+/// A list of good images: files that are read when they are needed, or images in memory.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Images {
+    sources: Vec<Source>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Source {
+    File(PathBuf),
+    Memory(Image),
+}
+
+impl Images {
+    /// The good images to fit on at `path`: those of a data set in any known layout, or all in a folder.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a folder cannot be read, [`Error::Data`] if there is no image.
+    pub fn at(path: &Path) -> Result<Self> {
+        match open(path, None) {
+            Ok(set) => Ok(Self::from(&set)),
+            Err(error) => image_files(path).map(Self::from).map_err(|_| error),
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.sources.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.sources.is_empty()
+    }
+
+    /// The file of image `i`, or its number.
+    pub fn name(&self, i: usize) -> String {
+        match &self.sources[i] {
+            Source::File(path) => path.display().to_string(),
+            Source::Memory(_) => format!("image {i}"),
+        }
+    }
+
+    /// Image `i`.
+    ///
+    /// # Errors
+    /// Those of [`decode()`].
+    pub fn read(&self, i: usize, options: &DecodeOptions) -> Result<Image> {
+        match &self.sources[i] {
+            Source::File(path) => decode(path, options),
+            Source::Memory(image) => match options.channels {
+                Some(channels) => image.clone().with_channels(channels),
+                None => Ok(image.clone()),
+            },
+        }
+    }
+
+    /// The number of channels that the images need: 1 if the first ones (up to 16) are grey, be it as images of one channel or
+    /// with R = G = B in every pixel; else 3. Images that cannot be decoded, or have more than `max_pixels`, are ignored.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if there is no image; the first image's error if none can be decoded.
+    pub fn detect_channels(&self, max_pixels: u64) -> Result<usize> {
+        let options = DecodeOptions { max_pixels, channels: None };
+        let is_grey = |i: usize| {
+            let image = self.read(i, &options)?;
+            Ok(image.channels == 1 || image.pixels.as_chunks::<3>().0.iter().all(|p| p[0] == p[1] && p[1] == p[2]))
+        };
+        let probes: Vec<Result<bool>> =
+            (0..self.len().min(CHANNEL_PROBES)).into_par_iter().map(is_grey).collect();
+        let (mut grey_seen, mut first_error) = (false, None);
+        for result in probes {
+            match result {
+                Ok(true) => grey_seen = true,
+                Ok(false) => return Ok(3),
+                Err(error) => _ = first_error.get_or_insert(error),
+            }
+        }
+        match first_error {
+            _ if grey_seen => Ok(1),
+            Some(error) => Err(error),
+            None => Err(Error::config("data.channels", "there is no image to tell the number of channels from")),
+        }
+    }
+}
+
+impl From<Vec<PathBuf>> for Images {
+    fn from(files: Vec<PathBuf>) -> Self {
+        Self { sources: files.into_iter().map(Source::File).collect() }
+    }
+}
+
+impl From<Vec<Image>> for Images {
+    fn from(images: Vec<Image>) -> Self {
+        Self { sources: images.into_iter().map(Source::Memory).collect() }
+    }
+}
+
+impl From<&[Sample]> for Images {
+    fn from(samples: &[Sample]) -> Self {
+        Self { sources: samples.iter().map(|sample| Source::File(sample.path.clone())).collect() }
+    }
+}
+
+impl From<&DataSet> for Images {
+    fn from(set: &DataSet) -> Self {
+        Self::from(&set.train[..])
+    }
+}

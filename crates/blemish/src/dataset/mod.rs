@@ -1,0 +1,272 @@
+//! Where images come from: folder layouts, lists of files and buffers, masks.
+//!
+//! [`open`] recognises a folder's layout and lists its samples without reading a pixel; [`load()`] decodes them in
+//! parallel. Every layout is one `Reader` in a file of its own, so a new one is a file and a line in `READERS`.
+
+mod btad;
+mod folder;
+mod images;
+mod listing;
+mod load;
+mod mask;
+mod mvtec;
+mod visa;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize, Serializer};
+
+pub use self::folder::open_folders;
+pub use self::images::Images;
+pub use self::listing::images_in as image_files;
+pub use self::load::{LoadOptions, Loaded, LoadedImage, OnError, load, load_masks};
+pub use self::mask::decode_mask;
+use crate::error::{Error, Result};
+
+/// How many folder levels below the root [`categories`] looks at.
+const CATEGORY_DEPTH: usize = 3;
+
+/// The [`Sample::kind`] of a good image.
+pub const GOOD: &str = "good";
+
+/// Whether a product is as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Label {
+    /// Free of defects.
+    Good,
+    /// Has at least one defect.
+    Defective,
+}
+
+/// One image of a data set: where it lies and what is known about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sample {
+    /// The image file.
+    pub path: PathBuf,
+    /// Good or defective.
+    pub label: Label,
+    /// [`GOOD`], or the name of the folder that the defective image lies in, such as `scratch`.
+    pub kind: String,
+    /// The ground-truth mask of a defective image; `None` for good ones and where the file is missing.
+    pub mask: Option<PathBuf>,
+}
+
+impl Sample {
+    /// A defect-free image.
+    pub fn good(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), label: Label::Good, kind: GOOD.to_owned(), mask: None }
+    }
+
+    /// A defective image of the given kind, with its mask if there is one.
+    pub fn defective(path: impl Into<PathBuf>, kind: impl Into<String>, mask: Option<PathBuf>) -> Self {
+        Self { path: path.into(), label: Label::Defective, kind: kind.into(), mask }
+    }
+}
+
+/// A file that cannot be used in full, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Problem {
+    /// The file or folder.
+    #[serde(serialize_with = "shown")]
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// A path as a person sees it: one that is no Unicode must not make the whole answer fail.
+fn shown<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
+
+impl Problem {
+    /// What is wrong with a file.
+    pub fn new(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
+        Self { path: path.into(), reason: reason.into() }
+    }
+}
+
+/// How a data set's files are arranged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// MVTec AD and all that follow it: VisA after its official conversion, MVTec AD 2, MPDD.
+    Mvtec,
+    /// beanTech (BTAD).
+    Btad,
+    /// VisA as downloaded.
+    Visa,
+    /// Folders of images, named one by one.
+    Folder,
+}
+
+impl Layout {
+    /// `mvtec`, `btad`, `visa` or `folder`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mvtec => "mvtec",
+            Self::Btad => "btad",
+            Self::Visa => "visa",
+            Self::Folder => "folder",
+        }
+    }
+}
+
+/// The samples of one category.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataSet {
+    /// The category's folder.
+    pub root: PathBuf,
+    /// The category's name: that folder's own name.
+    pub category: String,
+    /// How its files are arranged.
+    pub layout: Layout,
+    /// Good images to learn from, never empty, sorted by path.
+    pub train: Vec<Sample>,
+    /// Good and defective images to measure with; empty when all there is are good images to learn from.
+    pub test: Vec<Sample>,
+    /// What could not be used, or not in full: missing masks, files of other formats.
+    pub problems: Vec<Problem>,
+}
+
+/// What a layout's [`Reader::read`] finds.
+#[derive(Default)]
+struct Samples {
+    train: Vec<Sample>,
+    test: Vec<Sample>,
+    problems: Vec<Problem>,
+}
+
+impl Samples {
+    /// Adds a defective test image; without a mask it still counts for image-level metrics, and is named.
+    fn push_defective(&mut self, path: PathBuf, kind: &str, mask: Option<PathBuf>) {
+        if mask.is_none() {
+            self.problems.push(Problem::new(&path, "no mask was found for this defective image"));
+        }
+        self.test.push(Sample::defective(path, kind, mask));
+    }
+}
+
+/// One layout: how to recognise a category's folder, and how to list it.
+struct Reader {
+    layout: Layout,
+    /// What such a folder holds, for messages.
+    expects: &'static str,
+    detect: fn(&Path) -> bool,
+    read: fn(&Path) -> Result<Samples>,
+}
+
+/// In the order in which they are tried: a folder of loose images is the last resort.
+const READERS: [Reader; 4] = [mvtec::READER, btad::READER, visa::READER, folder::READER];
+
+/// Opens one category, whatever its layout: `root` is the category's own folder, or a folder above it with the
+/// category's name, relative to `root` and with `/` between levels, as [`categories`] lists it.
+///
+/// # Errors
+///
+/// [`Error::Io`] if a folder cannot be read; [`Error::Data`] if no layout fits (with what was looked for and what was
+/// found) or there is no good image to learn from.
+pub fn open(root: &Path, category: Option<&str>) -> Result<DataSet> {
+    let folder = match category {
+        // `root` may already be the category that is asked for.
+        Some(name) if !root.join(name).is_dir() && folder_name(root) == name => root.to_path_buf(),
+        Some(name) => root.join(name),
+        None => root.to_path_buf(),
+    };
+    if !folder.is_dir() {
+        let reason = match category {
+            Some(name) => format!("there is no category `{name}`; found {}", describe(root)?),
+            None => "there is no such folder".to_owned(),
+        };
+        return Err(Error::data(root, reason));
+    }
+    let Some(reader) = READERS.iter().find(|reader| (reader.detect)(&folder)) else {
+        return Err(unknown_layout(&folder)?);
+    };
+    let samples = (reader.read)(&folder)?;
+    DataSet::new(folder, reader.layout, samples)
+}
+
+impl DataSet {
+    fn new(root: PathBuf, layout: Layout, samples: Samples) -> Result<Self> {
+        let Samples { train, test, problems } = samples;
+        if train.is_empty() {
+            let reason = match problems.first() {
+                Some(Problem { path, reason }) => format!("; {}: {reason}", path.display()),
+                None => String::new(),
+            };
+            return Err(Error::data(root, format!("no good image to learn from was found{reason}")));
+        }
+        Ok(Self { category: folder_name(&root), root, layout, train, test, problems })
+    }
+}
+
+/// The categories at and below `root`, up to three levels deep, sorted: names relative to `root` with `/` between
+/// levels, or the folder's own name if `root` itself is a category. Folders of loose images are not categories.
+///
+/// # Errors
+///
+/// [`Error::Io`] if a folder cannot be read; [`Error::Data`] if there is no category.
+pub fn categories(root: &Path) -> Result<Vec<String>> {
+    if is_category(root) {
+        return Ok(vec![folder_name(root)]);
+    }
+    let mut names = Vec::new();
+    find_categories(root, "", CATEGORY_DEPTH, &mut names)?;
+    if names.is_empty() { Err(unknown_layout(root)?) } else { Ok(names) }
+}
+
+fn find_categories(folder: &Path, prefix: &str, depth: usize, names: &mut Vec<String>) -> Result<()> {
+    for child in listing::subfolders(folder)? {
+        let name = format!("{prefix}{}", folder_name(&child));
+        if is_category(&child) {
+            names.push(name);
+        } else if depth > 1 {
+            find_categories(&child, &format!("{name}/"), depth - 1, names)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_category(folder: &Path) -> bool {
+    READERS.iter().any(|reader| reader.layout != Layout::Folder && (reader.detect)(folder))
+}
+
+/// The error for a folder that no [`Reader`] knows; it says whether there are categories below.
+fn unknown_layout(folder: &Path) -> Result<Error> {
+    let mut names = Vec::new();
+    find_categories(folder, "", CATEGORY_DEPTH, &mut names)?;
+    if !names.is_empty() {
+        let reason = format!("is no category itself, but holds some, name one: {}", names.join(", "));
+        return Ok(Error::data(folder, reason));
+    }
+    let expected: Vec<_> = READERS.iter().map(|reader| reader.expects).collect();
+    let found = describe(folder)?;
+    Ok(Error::data(folder, format!("unknown layout: looked for {}; found {found}", expected.join(", or "))))
+}
+
+/// The first few names in a folder, for messages.
+fn describe(folder: &Path) -> Result<String> {
+    const SHOWN: usize = 8;
+    let entries = listing::entries(folder)?;
+    let names: Vec<_> = entries.iter().take(SHOWN).map(|path| format!("`{}`", folder_name(path))).collect();
+    Ok(match entries.len() {
+        0 => "nothing".to_owned(),
+        n if n > SHOWN => format!("{} and {} more", names.join(", "), n - SHOWN),
+        _ => names.join(", "),
+    })
+}
+
+/// The last part of a path, also where it is written as `.` or `..`.
+fn folder_name(path: &Path) -> String {
+    let named = match path.file_name() {
+        Some(name) => Some(name.to_owned()),
+        None => path.canonicalize().ok().and_then(|full| full.file_name().map(ToOwned::to_owned)),
+    };
+    named.map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! The views of good images, and subsets of them, read one at a time.
+
+use rayon::prelude::*;
+
+use super::progress::Progress;
+use super::spill::Spill;
+use crate::error::Result;
+use crate::image::{Image, Normalize};
+use crate::view::{Pose, Template};
+
+/// The views of all good images, kept outside memory.
+#[derive(Debug)]
+pub struct Views {
+    size: [usize; 2],
+    channels: usize,
+    normalize: Normalize,
+    pixels: Spill,
+    names: Vec<String>,
+}
+
+impl Views {
+    /// For views of `size` (height, width).
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) where no temporary file can be made.
+    pub fn new(size: [usize; 2], channels: usize, normalize: Normalize) -> Result<Self> {
+        let pixels = Spill::new(size[0] * size[1] * channels)?;
+        Ok(Self { size, channels, normalize, pixels, names: Vec::new() })
+    }
+
+    /// Adds the view of the image called `name`.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io), such as a full disk.
+    pub fn push(&mut self, name: String, view: &Image) -> Result<()> {
+        self.pixels.push(&view.pixels)?;
+        self.names.push(name);
+        Ok(())
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.pixels.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Files of the images.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// View `i` as it was cut, values nominally in [0, 1].
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io).
+    pub fn get(&self, i: usize) -> Result<Image> {
+        let [height, width] = self.size;
+        Ok(Image { height, width, channels: self.channels, pixels: self.pixels.get(i)? })
+    }
+
+    /// View `i` as parts see it.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io).
+    pub fn normalised(&self, i: usize) -> Result<Image> {
+        Ok(self.normalize.apply(&self.get(i)?))
+    }
+
+    /// Registers every view to the mean of all, which images to come will be registered to as well.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io), [`Error::Interrupted`](crate::Error::Interrupted).
+    pub(super) fn register(&mut self, progress: &Progress<'_>) -> Result<Option<Template>> {
+        let all: Vec<Image> = (0..self.len()).into_par_iter().map(|i| self.get(i)).collect::<Result<_>>()?;
+        progress.step("registering good images", 0, self.len())?;
+        let Some((template, poses)) = Template::fit(&all) else { return Ok(None) };
+        let moved = |(i, pose): (usize, Pose)| self.pixels.set(i, &pose.apply(&all[i]).pixels);
+        poses.into_par_iter().enumerate().try_for_each(moved)?;
+        progress.step("registering good images", self.len(), self.len())?;
+        Ok(Some(template))
+    }
+}
+
+/// Some of the good images: what a part is fitted on.
+#[derive(Debug)]
+pub struct GoodImages<'a> {
+    views: &'a Views,
+    which: Vec<usize>,
+}
+
+impl<'a> GoodImages<'a> {
+    /// Those of `views` that `which` numbers.
+    pub fn new(views: &'a Views, which: Vec<usize>) -> Self {
+        Self { views, which }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.which.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.which.is_empty()
+    }
+
+    /// Height and width.
+    pub fn size(&self) -> [usize; 2] {
+        self.views.size
+    }
+
+    /// 1 or 3.
+    pub fn channels(&self) -> usize {
+        self.views.channels
+    }
+
+    /// Image `i`, normalised.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io).
+    pub fn get(&self, i: usize) -> Result<Image> {
+        self.views.normalised(self.which[i])
+    }
+
+    /// At most `count` of them, evenly spread.
+    pub fn at_most(&self, count: usize) -> Self {
+        let step = self.len().div_ceil(count.max(1)).max(1);
+        Self { views: self.views, which: self.which.iter().step_by(step).copied().collect() }
+    }
+
+    /// What `of` gives for every image, in order, a few images at a time on all threads.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io), [`Error::Interrupted`](crate::Error::Interrupted).
+    pub fn for_each<R: Send>(
+        &self,
+        progress: &Progress<'_>,
+        of: impl Fn(&Image) -> R + Sync,
+        mut then: impl FnMut(R),
+    ) -> Result<()> {
+        let all: Vec<usize> = (0..self.len()).collect();
+        for some in all.chunks(8) {
+            progress.check()?;
+            let results: Vec<Result<R>> = some.par_iter().map(|&i| Ok(of(&self.get(i)?))).collect();
+            for result in results {
+                then(result?);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,220 @@
+//! Fitting a detector on good images: survey, views, registration, parts, calibration, suspected outliers.
+//!
+//! Every good image is scored by parts that were fitted on others (cross-conformal prediction, Vovk 2015): those scores
+//! make the thresholds, and name the images that are least like the rest.
+
+mod cross;
+mod good_images;
+mod outliers;
+mod progress;
+mod spill;
+#[cfg(test)]
+pub mod testing;
+
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+
+pub use self::good_images::{GoodImages, Views};
+pub use self::outliers::SuspectedOutlier;
+pub use self::progress::{FitEvent, Progress};
+use self::cross::{CrossFit, cross_fit};
+use crate::config::{Align, Config};
+use crate::dataset::{Images, OnError, Problem};
+use crate::detector::Detector;
+use crate::engine::Weights;
+use crate::error::{Error, Result};
+use crate::image::image_statistics;
+use crate::model_file::Provenance;
+use crate::parts::used;
+use crate::view::{Framed, Survey, Template, View};
+
+/// Good images that are named as the least like the rest.
+const NAMED: usize = 20;
+
+/// Around a fit: what happens at a bad image, who listens, and how it is stopped.
+pub struct FitOptions<'a> {
+    /// What happens at an image that cannot be used.
+    pub on_error: OnError,
+    /// Told what happens.
+    pub listener: &'a (dyn Fn(FitEvent) + Sync),
+    /// Set from elsewhere to stop within a second.
+    pub stop: &'a AtomicBool,
+}
+
+/// Good images made ready: looked over, brought to one size, registered.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The settled configuration.
+    pub config: Config,
+    /// What the images look like.
+    pub survey: Survey,
+    /// Every usable image's view.
+    pub views: Views,
+    /// What every view was registered to, where views are.
+    pub template: Option<Template>,
+    /// Files that could not be used.
+    pub problems: Vec<Problem>,
+    /// How bright the good images are.
+    pub brightness: Brightness,
+    started: Instant,
+}
+
+/// Medians over the good images of their grey levels' median and standard deviation, in [0, 1].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Brightness {
+    /// Of their medians.
+    pub median: f32,
+    /// Of their standard deviations.
+    pub spread: f32,
+}
+
+/// Looks the good images over and makes them ready to be fitted on.
+///
+/// # Errors
+/// No image that can be used; an image that cannot under [`OnError::Stop`]; settings that the images rule out.
+pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Result<Prepared> {
+    let started = Instant::now();
+    let mut config = config.clone();
+    config.validate()?;
+    let progress = Progress::new(options.listener, options.stop);
+    let channels = match config.data.channels {
+        Some(channels) => channels,
+        None => images.detect_channels(config.data.max_pixels)?,
+    };
+    config.data.channels = Some(channels);
+    let survey = Survey::of(images, &config.data.decoding())?;
+    config.resolve(channels, &survey);
+    config.validate()?;
+    progress.tell(FitEvent::Surveyed { facts: survey.describe() });
+
+    let mut order: Vec<usize> = (0..images.len()).collect();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
+    let (view, frame, decoding) = (config.view(), config.data.image_size, config.data.decoding());
+    let mut views = Views::new(config.view_size(), channels, config.data.normalize)?;
+    let (mut problems, mut first_error, mut light) = (Vec::new(), None, Vec::new());
+    // A few at a time: decoded images may be large.
+    for some in order.chunks(16) {
+        let read = |&i: &usize| -> Result<(View, [f32; 2])> {
+            let image = images.read(i, &decoding)?;
+            let framed = Framed::new(&image, frame, &view)?;
+            let own = image_statistics(&framed.image);
+            Ok((framed.view, [own.median, own.spread]))
+        };
+        for (&i, result) in some.iter().zip(some.par_iter().map(read).collect::<Vec<_>>()) {
+            match result {
+                Ok((view, own)) => {
+                    views.push(images.name(i), &view.image)?;
+                    light.push(own);
+                }
+                Err(error) if options.on_error == OnError::Stop || matches!(error, Error::Config { .. }) => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    problems.push(Problem::new(images.name(i), error.reason()));
+                    first_error.get_or_insert(error);
+                }
+            }
+        }
+        progress.step("reading good images", views.len(), images.len())?;
+    }
+    if views.len() == 0 {
+        return Err(first_error.unwrap_or_else(|| Error::data("images", "there is no good image to fit on")));
+    }
+    let template = match config.data.align {
+        Align::Always => views.register(&progress)?,
+        _ => None,
+    };
+    let median = |k: usize| {
+        let mut values: Vec<f32> = light.iter().map(|own| own[k]).collect();
+        let middle = values.len() / 2;
+        *values.select_nth_unstable_by(middle, f32::total_cmp).1
+    };
+    let brightness = Brightness { median: median(0), spread: median(1) };
+    progress.tell(FitEvent::Prepared {
+        images: views.len(),
+        problems: problems.clone(),
+        config: Box::new(config.clone()),
+    });
+    Ok(Prepared { config, survey, views, template, problems, brightness, started })
+}
+
+impl Prepared {
+    /// How many images, the first ones, a network that is trained on these must not see.
+    pub fn holdout(&self) -> usize {
+        let (images, share) = (self.views.len(), self.config.fit.holdout);
+        if share == 0.0 || images < 3 {
+            return 0;
+        }
+        ((images as f64 * share).round() as usize).max(4).min(images / 3)
+    }
+
+    /// Fits every part that the configuration uses, and calibrates them. `trained` are the weights of a network that was
+    /// trained on all images but the first [`holdout`](Self::holdout).
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`]; maps that are not finite; a configuration without any part.
+    pub fn fit(&self, trained: Option<&Weights>, options: &FitOptions<'_>) -> Result<Detector> {
+        let progress = Progress::new(options.listener, options.stop);
+        if used(&self.config).next().is_none() {
+            let reason = "is never, and these images suit no other part: nothing is left to score with";
+            return Err(Error::config("network.use", reason));
+        }
+        let all: Vec<usize> = (0..self.views.len()).collect();
+        let mut fitted = cross_fit(self, &all, trained, &progress)?;
+        let mut left_out = outliers::find(&fitted.scores, self.config.fit.contamination);
+        if left_out.contains(&true) {
+            let trusted: Vec<usize> = all.iter().copied().filter(|&i| !left_out[i]).collect();
+            if cross::is_enough(trusted.len()) {
+                let outliers: Vec<usize> = all.iter().copied().filter(|&i| left_out[i]).collect();
+                fitted = self.without(&outliers, &trusted, trained, &progress)?;
+            } else {
+                left_out.fill(false);
+            }
+        }
+        let suspected = outliers::name(self.views.names(), &fitted.scores, &left_out, NAMED);
+        let good: Vec<f32> = all.iter().filter(|&&i| !left_out[i]).filter_map(|&i| fitted.scores[i]).collect();
+        let provenance = Provenance {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            median: self.brightness.median,
+            spread: self.brightness.spread,
+            seconds: self.started.elapsed().as_secs_f64(),
+            suspected_outliers: suspected,
+            profile: self.survey.describe(),
+            ..Provenance::default()
+        };
+        Ok(Detector::new(self.config.clone(), self.template.clone(), fitted.parts, good, provenance))
+    }
+
+    /// Fits on the `trusted` images only; the others have scores all the same.
+    fn without(
+        &self,
+        outliers: &[usize],
+        trusted: &[usize],
+        trained: Option<&Weights>,
+        progress: &Progress<'_>,
+    ) -> Result<CrossFit> {
+        let mut fitted = cross_fit(self, trusted, trained, progress)?;
+        for &i in outliers {
+            let map = crate::detector::anomaly_map(&fitted.parts, &self.views.normalised(i)?);
+            fitted.scores[i] = Some(cross::finite_score(&map, &self.config)?);
+        }
+        Ok(fitted)
+    }
+}
+
+impl Detector {
+    /// Fits a detector on good images, with everything that belongs to it: survey, view, registration, parts, calibration.
+    ///
+    /// # Errors
+    /// The first image that cannot be used; settings that the images rule out.
+    pub fn fit(images: &Images, config: &Config) -> Result<Self> {
+        let stop = AtomicBool::new(false);
+        let options = FitOptions { on_error: OnError::Stop, listener: &|_| {}, stop: &stop };
+        prepare(images, config, &options)?.fit(None, &options)
+    }
+}

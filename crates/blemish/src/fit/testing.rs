@@ -1,0 +1,33 @@
+//! Fitting a part on images in memory, for tests.
+
+use std::sync::atomic::AtomicBool;
+
+use super::{GoodImages, Progress, Views};
+use crate::config::{Config, Normalize};
+use crate::image::Image;
+use crate::parts::{DetectorPart, FitInput};
+
+/// The configuration of images of this size that are not normalised.
+pub fn config_of(image: &Image) -> Config {
+    let mut config = Config::default();
+    config.data.image_size = [image.height, image.width];
+    (config.data.channels, config.data.normalize) = (Some(image.channels), Normalize::None);
+    config
+}
+
+/// A part that was fitted on `images`, as they are.
+pub fn fitted<P: DetectorPart>(images: &[Image]) -> P {
+    fitted_as(images, &config_of(&images[0]))
+}
+
+/// As [`fitted`], with a configuration.
+#[expect(clippy::expect_used, reason = "tests")]
+pub fn fitted_as<P: DetectorPart>(images: &[Image], config: &Config) -> P {
+    let [height, width] = [images[0].height, images[0].width];
+    let mut views = Views::new([height, width], images[0].channels, Normalize::None).expect("a temporary file");
+    images.iter().for_each(|image| views.push(String::new(), image).expect("room on the disk"));
+    let stop = AtomicBool::new(false);
+    let progress = Progress::new(&|_| {}, &stop);
+    let good = GoodImages::new(&views, (0..images.len()).collect());
+    P::fit(&FitInput { images: &good, config, trained: None, progress: &progress }).expect("fits")
+}

@@ -1,0 +1,75 @@
+//! Lines and spots that stand out of a surface's texture: what scratches and cracks are.
+
+mod filters;
+
+use self::filters::responses;
+use super::{DetectorPart, FitInput, put, take};
+use crate::config::Config;
+use crate::engine::Weights;
+use crate::error::Result;
+use crate::image::Image;
+use crate::kernels::blur::blur_same_reflect;
+
+/// Images that it is fitted on, at most: from 50 a standard deviation is only known to a tenth of itself.
+const IMAGES: usize = 256;
+/// How far good images' statistics are smoothed, pixels.
+const SMOOTH: f32 = 6.0;
+/// Smallest standard deviation that responses are divided by.
+const FLOOR: f64 = 0.05;
+
+/// The line filter's responses on good images of a surface.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LineFilter {
+    size: [usize; 2],
+    /// Mean response, `[H, W]`, smoothed.
+    mean: Vec<f32>,
+    /// Standard deviation of the responses, `[H, W]`, smoothed, above 0.
+    deviation: Vec<f32>,
+}
+
+impl DetectorPart for LineFilter {
+    fn fit(input: &FitInput<'_>) -> Result<Self> {
+        let images = input.images.at_most(IMAGES);
+        let size @ [height, width] = images.size();
+        let (mut sum, mut squares) = (vec![0.0f64; height * width], vec![0.0f64; height * width]);
+        images.for_each(input.progress, responses, |map| {
+            for ((sum, square), &v) in sum.iter_mut().zip(&mut squares).zip(&map) {
+                *sum += f64::from(v);
+                *square += f64::from(v) * f64::from(v);
+            }
+        })?;
+        let count = images.len() as f64;
+        let mean: Vec<f32> = sum.iter().map(|sum| (sum / count) as f32).collect();
+        let deviation = |(sum, square): (&f64, &f64)| {
+            (square / count - (sum / count).powi(2)).max(0.0).sqrt().max(FLOOR) as f32
+        };
+        let deviation: Vec<f32> = sum.iter().zip(&squares).map(deviation).collect();
+        let smooth = |map: &[f32]| blur_same_reflect(map, height, width, SMOOTH);
+        Ok(Self { size, mean: smooth(&mean), deviation: smooth(&deviation) })
+    }
+
+    /// How far each pixel's response is above that of good images there, in their standard deviations.
+    fn map(&self, image: &Image) -> Vec<f32> {
+        let mut map = responses(image);
+        let statistics = self.mean.iter().zip(&self.deviation);
+        map.iter_mut().zip(statistics).for_each(|(v, (mean, deviation))| *v = (*v - mean) / deviation);
+        map
+    }
+
+    fn save(&self, tensors: &mut Weights) {
+        put(tensors, "lines.mean", &self.size, &self.mean);
+        put(tensors, "lines.deviation", &self.size, &self.deviation);
+    }
+
+    fn load(tensors: &mut Weights, config: &Config) -> Result<Self, String> {
+        let size = config.view_size();
+        let (mean, deviation) = (take(tensors, "lines.mean")?, take(tensors, "lines.deviation")?);
+        if [mean.len(), deviation.len()] != [size[0] * size[1]; 2] {
+            return Err("its planes have another size than the view".to_owned());
+        }
+        if !deviation.iter().all(|&v| v > 0.0) {
+            return Err("a standard deviation is not above 0".to_owned());
+        }
+        Ok(Self { size, mean, deviation })
+    }
+}

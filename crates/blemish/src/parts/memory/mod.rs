@@ -1,0 +1,277 @@
+//! A memory of good patches, place by place, and how far an image's patches are from the nearest of them.
+//!
+//! PatchCore (Roth et al. 2022) keeps pretrained features of good images and scores by the nearest one. Here the features
+//! are the principal components of the patches themselves, and a patch is compared only with what good products show at that
+//! place (and its neighbours): where every product has the same pose, that is what tells a missing thread from a shaft.
+
+mod k_centres;
+mod patches;
+
+use rayon::prelude::*;
+
+use self::k_centres::k_centres;
+use self::patches::{Components, Grid, PATCH};
+use super::{DetectorPart, FitInput, put, take};
+use crate::config::Config;
+use crate::engine::Weights;
+use crate::error::Result;
+use crate::image::Image;
+use crate::kernels::bf16;
+use crate::kernels::panels::{Matrix, Panels, pack};
+use crate::kernels::product::{Init, Product, Segment};
+use crate::kernels::scratch;
+
+/// Patches that the principal components are computed from, at most.
+const SAMPLE: usize = 40_000;
+/// Neighbouring places that a patch may have come from, either way.
+const REACH: usize = 1;
+
+/// Patches of good images of one size.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Memory {
+    size: [usize; 2],
+    /// Where patches lie.
+    grid: Grid,
+    /// What describes them.
+    components: Components,
+    /// Kept patches of each place, `[places, prototypes, components]`.
+    prototypes: Vec<f32>,
+    /// The same patches packed for the product, and their squared lengths, a place after the other.
+    packed: Vec<f32>,
+    squares: Vec<f32>,
+}
+
+impl DetectorPart for Memory {
+    fn fit(input: &FitInput<'_>) -> Result<Self> {
+        let (images, config) = (input.images, &input.config.memory);
+        let grid = grid_of(images.size(), images.channels());
+        let (values, places) = (grid.values(), grid.places());
+        let step = (images.len() * places).div_ceil(SAMPLE);
+        // A step that does not divide the number of places: else every image would be sampled at the same ones.
+        let step = (step..).find(|step| *step == 1 || !places.is_multiple_of(*step)).unwrap_or(1);
+        // All patches of all images at once would be the most memory that a fit needs: they are taken twice.
+        let sampled = |i: usize| -> Result<Vec<f32>> {
+            input.progress.check()?;
+            let first = (i * places).next_multiple_of(step) - i * places;
+            let patches = grid.patches(&images.get(i)?);
+            Ok(patches.chunks_exact(values).skip(first).step_by(step).flatten().copied().collect())
+        };
+        let sample: Vec<Vec<f32>> = (0..images.len()).into_par_iter().map(sampled).collect::<Result<_>>()?;
+        let components = Components::new(&sample.concat(), values, config.components);
+        // As bf16 numbers, which make half the memory, and half the file.
+        let short = |v: f32| (bf16::rounded(v).to_bits() >> 16) as u16;
+        let projected = |i: usize| -> Result<Vec<u16>> {
+            input.progress.check()?;
+            Ok(components.project(&grid.patches(&images.get(i)?)).into_iter().map(short).collect())
+        };
+        let projected: Vec<Vec<u16>> = (0..images.len()).into_par_iter().map(projected).collect::<Result<_>>()?;
+        let count = components.count();
+        let keep = config.prototypes.min(images.len());
+        let mut prototypes = vec![0.0; places * keep * count];
+        prototypes.par_chunks_exact_mut(keep * count).enumerate().try_for_each(|(place, out)| {
+            input.progress.check()?;
+            let here = projected.iter().flat_map(|p| &p[place * count..][..count]);
+            let here: Vec<f32> = here.map(|&bits| f32::from_bits(u32::from(bits) << 16)).collect();
+            for (out, i) in out.chunks_exact_mut(count).zip(k_centres(&here, count, keep)) {
+                out.copy_from_slice(&here[i * count..][..count]);
+            }
+            Ok(())
+        })?;
+        Ok(Self::new(images.size(), grid, components, prototypes))
+    }
+
+    /// The distance of each pixel's patch to the nearest one that is kept of about that place.
+    fn map(&self, image: &Image) -> Vec<f32> {
+        let Grid { rows: height, columns: width, .. } = self.grid;
+        Image { height, width, channels: 1, pixels: self.distances(image) }.enlarged(self.size)
+    }
+
+    fn peak(&self, image: &Image) -> f32 {
+        self.distances(image).into_iter().fold(0.0, f32::max)
+    }
+
+    fn save(&self, tensors: &mut Weights) {
+        let (values, count) = (self.grid.values(), self.components.count());
+        let each = self.prototypes.len() / (self.grid.places() * count);
+        put(tensors, "memory.mean", &[values], &self.components.mean);
+        put(tensors, "memory.basis", &[values, count], &self.components.basis);
+        put(tensors, "memory.prototypes", &[self.grid.places(), each, count], &self.prototypes);
+    }
+
+    fn load(tensors: &mut Weights, config: &Config) -> Result<Self, String> {
+        let size = config.view_size();
+        let grid = grid_of(size, config.data.channels.unwrap_or(3));
+        let (mean, basis) = (take(tensors, "memory.mean")?, take(tensors, "memory.basis")?);
+        let prototypes = take(tensors, "memory.prototypes")?;
+        let components = Components::from_parts(mean, basis).ok_or("its components contradict each other")?;
+        let fits = components.mean.len() == grid.values()
+            && !prototypes.is_empty()
+            && prototypes.len().is_multiple_of(grid.places() * components.count());
+        if !fits {
+            return Err("its patches have another size than the view's".to_owned());
+        }
+        Ok(Self::new(size, grid, components, prototypes))
+    }
+}
+
+/// Patches are 8 x 8 cells, about a sixteenth of the view wide.
+fn grid_of(size: [usize; 2], channels: usize) -> Grid {
+    let side = ((size[0] * size[1]) as f64).sqrt();
+    let cells = side / 16.0 / PATCH as f64;
+    let scale = [1, 2, 4, 8].into_iter().find(|&scale| cells < scale as f64 * f64::sqrt(2.0)).unwrap_or(8);
+    Grid::new(scale, size, channels)
+}
+
+impl Memory {
+    fn new(size: [usize; 2], grid: Grid, components: Components, prototypes: Vec<f32>) -> Self {
+        let count = components.count();
+        let each = prototypes.len() / grid.places();
+        let n = each / count;
+        let mut packed = vec![0.0; Panels::len(count, n) * grid.places()];
+        for (out, place) in packed.chunks_exact_mut(Panels::len(count, n)).zip(prototypes.chunks_exact(each)) {
+            pack(out, count, n, 0, count, Matrix::rows(place, count).transposed());
+        }
+        let squares = prototypes.chunks_exact(count).map(|p| p.iter().map(|v| v * v).sum()).collect();
+        Self { size, grid, components, prototypes, packed, squares }
+    }
+
+    /// Distance of every patch of `image` to the nearest kept one within [`REACH`] places, `[rows, columns]`.
+    fn distances(&self, image: &Image) -> Vec<f32> {
+        let (Grid { rows, columns, .. }, reach) = (self.grid, REACH);
+        let count = self.components.count();
+        let queries = self.components.project(&self.grid.patches(image));
+        let (span, n) = (2 * reach + 1, self.prototypes.len() / (rows * columns * count));
+        // -2 q, framed so that each place meets the same number of queries.
+        let line = (columns + 2 * reach) * count;
+        let mut framed = vec![0.0; (rows + 2 * reach) * line];
+        for (y, row) in queries.chunks_exact(columns * count).enumerate() {
+            let out = &mut framed[(y + reach) * line + reach * count..][..columns * count];
+            out.iter_mut().zip(row).for_each(|(out, q)| *out = -2.0 * q);
+        }
+        let per_place = Panels::len(count, n);
+        // Row by row of places: the least of `|p|^2 - 2 q p` for each query within reach.
+        let nearest: Vec<Vec<f32>> = (0..rows)
+            .into_par_iter()
+            .map(|y| {
+                let mut least = vec![f32::INFINITY; span * (columns + 2 * reach)];
+                scratch::with(span * span * n, |products| {
+                    for x in 0..columns {
+                        let place = y * columns + x;
+                        Product {
+                            x: &framed[y * line + x * count..],
+                            x_line: line,
+                            x_row: count,
+                            x_k: 1,
+                            segments: &[Segment { x: 0, k0: 0, k: count }],
+                            panels: Panels::new(&self.packed[place * per_place..][..per_place], count, n),
+                            init: Init::Bias(&self.squares[place * n..][..n]),
+                            lines: span,
+                            rows: span,
+                            out: products,
+                            out_line: span * n,
+                            out_row: n,
+                        }
+                        .run();
+                        for (k, products) in products.chunks_exact(n).enumerate() {
+                            let least = &mut least[k / span * (columns + 2 * reach) + x + k % span];
+                            *least = products.iter().fold(*least, |a, &b| if b < a { b } else { a });
+                        }
+                    }
+                });
+                least
+            })
+            .collect();
+        let width = columns + 2 * reach;
+        (0..rows * columns)
+            .map(|i| {
+                let (y, x) = (i / columns, i % columns);
+                // Places `y - reach ..= y + reach`: each saw this query in another of its lines.
+                let places = y.saturating_sub(reach)..(y + reach + 1).min(rows);
+                let least = places
+                    .map(|p| nearest[p][(y + reach - p) * width + x + reach])
+                    .fold(f32::INFINITY, f32::min);
+                let square: f32 = queries[i * count..][..count].iter().map(|q| q * q).sum();
+                (least + square).max(0.0).sqrt()
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::fit::testing::{config_of, fitted, fitted_as};
+
+    fn image(seed: usize) -> Image {
+        let pixels = (0..32 * 48)
+            .map(|i| ((i * 7 + seed * 13) as f32 * 0.11).sin() + (i % 48) as f32 * 0.02)
+            .collect();
+        Image { height: 32, width: 48, channels: 1, pixels }
+    }
+
+    #[test]
+    fn distances_are_those_of_the_nearest_within_reach() {
+        let images: Vec<Image> = (0..7).map(image).collect();
+        let memory: Memory = fitted(&images);
+        let query = image(20);
+        let (grid, count) = (memory.grid, memory.components.count());
+        let projected = memory.components.project(&grid.patches(&query));
+        let each = memory.prototypes.len() / grid.places();
+        let expected = |place: usize| {
+            let (y, x) = (place / grid.columns, place % grid.columns);
+            let near = |other: &usize| {
+                (other / grid.columns).abs_diff(y) <= REACH && (other % grid.columns).abs_diff(x) <= REACH
+            };
+            let candidates = (0..grid.places())
+                .filter(near)
+                .flat_map(|p| memory.prototypes[p * each..][..each].chunks(count));
+            let query = &projected[place * count..][..count];
+            candidates
+                .map(|c| c.iter().zip(query).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt())
+                .fold(f32::INFINITY, f32::min)
+        };
+        for (place, distance) in memory.distances(&query).into_iter().enumerate() {
+            assert!((distance - expected(place)).abs() < 2e-3, "{place}: {distance}");
+        }
+    }
+
+    #[test]
+    fn what_was_seen_is_near_and_a_spot_is_far_where_it_is() {
+        let images: Vec<Image> = (0..8).map(image).collect();
+        let memory: Memory = fitted(&images);
+        let good = memory.peak(&image(30));
+        assert!(memory.map(&images[3]).iter().all(|&d| d < 0.05 * good));
+        let mut spoilt = images[3].clone();
+        (0..64).for_each(|i| spoilt.pixels[(12 + i / 8) * 48 + 30 + i % 8] = 5.0);
+        let map = memory.map(&spoilt);
+        let peak = (0..map.len()).max_by(|&a, &b| map[a].total_cmp(&map[b])).unwrap();
+        assert!((8..24).contains(&(peak / 48)) && (26..42).contains(&(peak % 48)), "{peak}");
+        assert!(map[peak] > good);
+    }
+
+    #[test]
+    fn tensors_give_it_back_and_others_are_refused() {
+        let images: Vec<Image> = (0..3).map(image).collect();
+        let config = config_of(&images[0]);
+        let memory: Memory = fitted_as(&images, &config);
+        let saved = || {
+            let mut tensors = Weights::new();
+            memory.save(&mut tensors);
+            tensors
+        };
+        let mut tensors = saved();
+        assert_eq!(Memory::load(&mut tensors, &config).unwrap(), memory);
+        assert!(tensors.is_empty());
+        for name in ["memory.mean", "memory.basis", "memory.prototypes"] {
+            let mut tensors = saved();
+            tensors.get_mut(name).unwrap().values.pop();
+            assert!(Memory::load(&mut tensors, &config).is_err(), "{name}");
+            tensors.remove(name);
+            assert!(Memory::load(&mut tensors, &config).is_err(), "{name}");
+        }
+        let mut colour = config.clone();
+        colour.data.channels = Some(3);
+        assert!(Memory::load(&mut saved(), &colour).is_err());
+    }
+}

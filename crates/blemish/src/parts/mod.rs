@@ -1,0 +1,197 @@
+//! Detector parts: the ways in which an image is looked at. Each lives in a folder of its own, behind one trait.
+//!
+//! A part is fitted on good images and gives an anomaly map for any other. Maps are calibrated against good images that
+//! the part was not fitted on ([`Calibration`]), so that 1 is about the most that good images show, and a pixel is as
+//! anomalous as the part that finds it most anomalous says.
+
+pub mod line_filter;
+pub mod memory;
+pub mod network;
+pub mod texture;
+
+use std::fmt::Debug;
+
+use self::line_filter::LineFilter;
+use self::memory::Memory;
+use self::network::Network;
+use self::texture::TextureModel;
+use crate::calibrate::Calibration;
+use crate::config::{Config, Use};
+use crate::engine::{Array, Weights};
+use crate::error::Result;
+use crate::fit::{GoodImages, Progress};
+use crate::image::Image;
+
+/// One way to look at an image.
+pub trait DetectorPart: Debug + Send + Sync + 'static {
+    /// Fits the part on good images.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`](crate::Error::Interrupted), and whatever keeps the part from being fitted.
+    fn fit(input: &FitInput<'_>) -> Result<Self>
+    where
+        Self: Sized;
+
+    /// The uncalibrated anomaly map of a normalised view, `[H, W]`, higher = more anomalous.
+    fn map(&self, image: &Image) -> Vec<f32>;
+
+    /// The largest value of the map before it is brought to the view's size; what [`Calibration::Unit`] is taken from.
+    fn peak(&self, image: &Image) -> f32 {
+        self.map(image).into_iter().fold(0.0, f32::max)
+    }
+
+    /// Whether it was trained on the very images that it is fitted on, so that only held-out images can calibrate it.
+    fn has_seen_all(&self) -> bool {
+        false
+    }
+
+    /// Adds what was fitted to a model file's tensors, all under names that begin with [`PartKind::name`].
+    fn save(&self, tensors: &mut Weights);
+
+    /// Takes what [`save`](Self::save) has added.
+    ///
+    /// # Errors
+    /// A sentence that says what does not fit the configuration.
+    fn load(tensors: &mut Weights, config: &Config) -> Result<Self, String>
+    where
+        Self: Sized;
+}
+
+/// What a part is fitted on.
+#[derive(Clone, Copy)]
+pub struct FitInput<'a> {
+    /// Good images.
+    pub images: &'a GoodImages<'a>,
+    /// The settled configuration.
+    pub config: &'a Config,
+    /// Weights of the network, where it was trained on these images.
+    pub trained: Option<&'a Weights>,
+    /// Where progress is told, and where a stop is asked for.
+    pub progress: &'a Progress<'a>,
+}
+
+/// How a part's maps become comparable with those of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CalibrationRule {
+    /// Divided by the mean peak of good images.
+    Unit,
+    /// By how rare a value is on good images.
+    Tail,
+}
+
+type Fit = fn(&FitInput<'_>) -> Result<Box<dyn DetectorPart>>;
+type Load = fn(&mut Weights, &Config) -> Result<Box<dyn DetectorPart>, String>;
+
+/// A kind of part: its names, when it is used, and how it is made.
+#[derive(Debug)]
+pub struct PartKind {
+    /// How its settings and tensors begin.
+    pub name: &'static str,
+    /// What it is called in messages and reports.
+    pub title: &'static str,
+    /// How its maps are calibrated.
+    pub calibration: CalibrationRule,
+    /// Whether a settled configuration uses it.
+    pub is_used: fn(&Config) -> bool,
+    fit: Fit,
+    load: Load,
+}
+
+impl PartKind {
+    const fn of<P: DetectorPart>(
+        name: &'static str,
+        title: &'static str,
+        calibration: CalibrationRule,
+        is_used: fn(&Config) -> bool,
+    ) -> Self {
+        Self {
+            name,
+            title,
+            calibration,
+            is_used,
+            fit: |input| Ok(Box::new(P::fit(input)?)),
+            load: |tensors, config| Ok(Box::new(P::load(tensors, config)?)),
+        }
+    }
+}
+
+/// Every kind of part. A new one is a folder and a line here; see `docs/adding-a-part.md`.
+pub static PARTS: [PartKind; 4] = [
+    PartKind::of::<Network>("network", "network", CalibrationRule::Unit, |c| c.network.usage == Use::Always),
+    PartKind::of::<Memory>("memory", "memory of good patches", CalibrationRule::Unit, |c| {
+        c.memory.usage == Use::Always
+    }),
+    PartKind::of::<LineFilter>("lines", "line filter", CalibrationRule::Tail, |c| c.lines == Use::Always),
+    PartKind::of::<TextureModel>("texture", "Gaussian texture model", CalibrationRule::Tail, |c| {
+        c.texture == Use::Always
+    }),
+];
+
+/// The kinds that a settled configuration uses.
+pub fn used(config: &Config) -> impl Iterator<Item = &'static PartKind> {
+    PARTS.iter().filter(|kind| (kind.is_used)(config))
+}
+
+/// A part in use: what was fitted, and its calibration.
+#[derive(Debug)]
+pub struct FittedPart {
+    /// What it is.
+    pub kind: &'static PartKind,
+    /// What was fitted.
+    pub part: Box<dyn DetectorPart>,
+    /// How its values are made comparable.
+    pub calibration: Calibration,
+}
+
+impl FittedPart {
+    /// Fits a part; its calibration is still to come.
+    ///
+    /// # Errors
+    /// As [`DetectorPart::fit`].
+    pub fn fit(kind: &'static PartKind, input: &FitInput<'_>) -> Result<Self> {
+        Ok(Self { kind, part: (kind.fit)(input)?, calibration: Calibration::None })
+    }
+
+    /// The calibrated map of a normalised view, `[H, W]`.
+    pub fn map(&self, image: &Image) -> Vec<f32> {
+        let mut map = self.part.map(image);
+        self.calibration.apply(&mut map);
+        map
+    }
+
+    /// Adds its tensors.
+    pub fn save(&self, tensors: &mut Weights) {
+        self.part.save(tensors);
+        if let Some(values) = self.calibration.values() {
+            let name = format!("{}.{}", self.kind.name, self.calibration.name());
+            tensors.insert(name, Array { shape: vec![values.len()], values });
+        }
+    }
+
+    /// Takes its tensors.
+    ///
+    /// # Errors
+    /// A sentence that says what does not fit.
+    pub fn load(kind: &'static PartKind, tensors: &mut Weights, config: &Config) -> Result<Self, String> {
+        let calibration = Calibration::take(|name| {
+            tensors.remove(&format!("{}.{name}", kind.name)).map(|array| array.values)
+        })
+        .ok_or_else(|| format!("the calibration of its {} is not a growing scale", kind.title))?;
+        let part = (kind.load)(tensors, config)
+            .map_err(|reason| format!("what it holds of the {} does not fit: {reason}", kind.title))?;
+        Ok(Self { kind, part, calibration })
+    }
+}
+
+/// Takes the values of the tensor called `name`.
+///
+/// # Errors
+/// A sentence that it is missing.
+pub fn take(tensors: &mut Weights, name: &str) -> Result<Vec<f32>, String> {
+    tensors.remove(name).map(|array| array.values).ok_or_else(|| format!("{name} is missing"))
+}
+
+/// Adds a tensor.
+pub fn put(tensors: &mut Weights, name: &str, shape: &[usize], values: &[f32]) {
+    tensors.insert(name.to_owned(), Array { shape: shape.to_vec(), values: values.to_vec() });
+}

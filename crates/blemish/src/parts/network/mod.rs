@@ -1,0 +1,111 @@
+//! The masked autoencoder as a detector part: its map is what it reconstructs otherwise than it is, or its defect logit.
+
+mod tiles;
+
+use rayon::prelude::*;
+
+use self::tiles::Tiles;
+use super::{DetectorPart, FitInput};
+use crate::config::{Config, NetworkConfig, NetworkMap};
+use crate::engine::{Complementary, Engine, Output, Weights};
+use crate::error::{Error, Result};
+use crate::image::Image;
+use crate::kernels::blur::blur_same_reflect;
+
+/// How the network's parameters begin among a model file's tensors.
+const PREFIX: &str = "network.";
+
+/// A network that is ready to score.
+#[derive(Debug)]
+pub struct Network {
+    engine: Engine,
+    weights: Weights,
+    config: NetworkConfig,
+    view: [usize; 2],
+    input: [usize; 2],
+    patch_size: usize,
+    trained_here: bool,
+}
+
+impl DetectorPart for Network {
+    fn fit(input: &FitInput<'_>) -> Result<Self> {
+        let Some(weights) = input.trained else {
+            let reason = "the network has no weights: train it on these images (`--finetune`), or leave it out";
+            return Err(Error::config("network.use", reason));
+        };
+        let network = Self::new(weights.clone(), input.config).map_err(Error::Training)?;
+        Ok(Self { trained_here: true, ..network })
+    }
+
+    fn map(&self, image: &Image) -> Vec<f32> {
+        let mut map = if [image.height, image.width] == self.input {
+            self.map_of_input(image)
+        } else {
+            let tiles = Tiles::new(self.view, self.input);
+            tiles.join(&tiles.cut(image).par_iter().map(|tile| self.map_of_input(tile)).collect::<Vec<_>>())
+        };
+        if self.config.smooth_sigma > 0.0 {
+            map = blur_same_reflect(&map, image.height, image.width, self.config.smooth_sigma as f32);
+        }
+        map
+    }
+
+    fn has_seen_all(&self) -> bool {
+        self.trained_here
+    }
+
+    fn save(&self, tensors: &mut Weights) {
+        tensors.extend(self.weights.iter().map(|(name, array)| (format!("{PREFIX}{name}"), array.clone())));
+    }
+
+    fn load(tensors: &mut Weights, config: &Config) -> Result<Self, String> {
+        let names: Vec<String> = tensors.keys().filter(|name| name.starts_with(PREFIX)).cloned().collect();
+        let own = names.into_iter().filter_map(|name| {
+            let array = tensors.remove(&name)?;
+            Some((name[PREFIX.len()..].to_owned(), array))
+        });
+        Self::new(own.collect(), config)
+    }
+}
+
+impl Network {
+    /// A network of these weights.
+    ///
+    /// # Errors
+    /// A sentence that names the parameter that does not fit.
+    pub fn new(weights: Weights, config: &Config) -> Result<Self, String> {
+        let channels = config.data.channels.ok_or("data.channels is not set")?;
+        let (input, arithmetic) = (config.input_size(), config.network.precision.unwrap_or_default());
+        Ok(Self {
+            engine: Engine::new(&config.model, input, channels, &weights, arithmetic)?,
+            weights,
+            config: config.network.clone(),
+            view: config.view_size(),
+            input,
+            patch_size: config.model.patch_size,
+            trained_here: false,
+        })
+    }
+
+    /// The map of an image, or of a tile, of the size that the network takes in at once.
+    fn map_of_input(&self, image: &Image) -> Vec<f32> {
+        let output = match self.config.passes {
+            1 => self.engine.forward(&image.pixels, None, &[]),
+            passes => {
+                let grid = self.input.map(|side| side / self.patch_size);
+                self.engine.forward_judged(&image.pixels, &Complementary::bands(grid, passes))
+            }
+        };
+        match self.config.map {
+            NetworkMap::Defect => output.extra.iter().map(|z| 1.0 / (1.0 + (-z).exp())).collect(),
+            NetworkMap::Reconstruction => squared_error(&output, image),
+        }
+    }
+}
+
+/// Squared error, averaged over channels, `[H, W]`.
+fn squared_error(output: &Output, image: &Image) -> Vec<f32> {
+    let pairs = output.image.chunks_exact(image.channels).zip(image.pixels.chunks_exact(image.channels));
+    let error = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
+    pairs.map(|pair| error(pair) / image.channels as f32).collect()
+}

@@ -1,0 +1,309 @@
+//! Laying a picture exactly where all others lie: shift, turn and size, found by comparing it with the mean picture.
+//!
+//! Gauss and Newton on brightness differences, coarse to fine, with weights that ignore what does not fit (Lucas and
+//! Kanade 1981; Baker and Matthews 2004). Brightness and contrast of the picture do not matter.
+
+use rayon::prelude::*;
+
+use super::solve::solve;
+use crate::image::{Border, Image, sample};
+
+/// Pixels averaged along each side, coarse to fine.
+const LEVELS: [usize; 2] = [4, 2];
+/// Steps at each level.
+const STEPS: usize = 8;
+/// Rounds in which the mean picture and the poses sharpen each other.
+const ROUNDS: usize = 2;
+/// A direction in which the picture changes less than this share of the strongest is left alone: a round part has no angle.
+const RIDGE: f64 = 0.01;
+/// Largest pose that is believed: shift as a share of the shorter side, radians, logarithm of the size.
+const BELIEVED: [f32; 4] = [0.12, 0.12, 0.2, 0.12];
+/// Shift down and right, turn, logarithm of the size.
+const PARAMETERS: usize = 4;
+
+/// How a picture lies beside the mean picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Pose {
+    /// `[y, x]`, pixels.
+    shift: [f32; 2],
+    /// Radians.
+    angle: f32,
+    /// Logarithm of the relative size.
+    size: f32,
+}
+
+/// The mean picture of a product that always lies (nearly) the same way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Template {
+    height: usize,
+    width: usize,
+    /// Grey levels, `[height, width]`.
+    pixels: Vec<f32>,
+    levels: Vec<Level>,
+}
+
+/// The template at one level, and what a small change of each parameter does to it.
+#[derive(Clone, Debug, PartialEq)]
+struct Level {
+    factor: usize,
+    /// Height and width.
+    shape: [usize; 2],
+    /// Zero mean.
+    picture: Vec<f32>,
+    slopes: Vec<[f32; PARAMETERS]>,
+}
+
+impl Pose {
+    /// The place `[y, x]` in the picture that belongs at `[y, x]` of the template, both from the picture's middle.
+    fn place(&self, [y, x]: [f32; 2]) -> [f32; 2] {
+        let (sin, cos) = self.angle.sin_cos();
+        let size = self.size.exp();
+        [size * (cos * y + sin * x) + self.shift[0], size * (cos * x - sin * y) + self.shift[1]]
+    }
+
+    /// The other way round.
+    pub(super) fn inverse(&self, [y, x]: [f32; 2]) -> [f32; 2] {
+        let (sin, cos) = self.angle.sin_cos();
+        let size = (-self.size).exp();
+        let (y, x) = (y - self.shift[0], x - self.shift[1]);
+        [size * (cos * y - sin * x), size * (cos * x + sin * y)]
+    }
+
+    /// `image` as it would be in the template's place.
+    pub fn apply(&self, image: &Image) -> Image {
+        warp(image, self)
+    }
+
+    fn is_believed(&self, shorter: f32) -> bool {
+        let values = [self.shift[0] / shorter, self.shift[1] / shorter, self.angle, self.size];
+        values.iter().zip(BELIEVED).all(|(v, most)| v.abs() <= most)
+    }
+}
+
+impl Template {
+    /// The mean picture of `images`, all of one size, and how each of them lies; `None` without images.
+    pub fn fit(images: &[Image]) -> Option<(Self, Vec<Pose>)> {
+        let first = images.first()?;
+        let mut poses = vec![Pose::default(); images.len()];
+        let mut template = Self::mean(images, &poses, [first.height, first.width]);
+        for _ in 0..ROUNDS {
+            poses = images.par_iter().map(|image| template.pose(image)).collect();
+            template = Self::mean(images, &poses, [first.height, first.width]);
+        }
+        poses = images.par_iter().map(|image| template.pose(image)).collect();
+        Some((template, poses))
+    }
+
+    fn mean(images: &[Image], poses: &[Pose], [height, width]: [usize; 2]) -> Self {
+        let turned: Vec<Vec<f32>> =
+            images.par_iter().zip(poses).map(|(image, pose)| warp(image, pose).grey()).collect();
+        let mut sums = vec![0.0f64; height * width];
+        for grey in &turned {
+            sums.iter_mut().zip(grey).for_each(|(sum, v)| *sum += f64::from(*v));
+        }
+        Self::new(height, width, sums.into_iter().map(|sum| (sum / images.len() as f64) as f32).collect())
+    }
+
+    /// A template of these grey levels, `[height, width]`.
+    pub fn new(height: usize, width: usize, pixels: Vec<f32>) -> Self {
+        let image = Image { height, width, channels: 1, pixels };
+        let levels = LEVELS.iter().map(|&factor| Level::new(&image, factor)).collect();
+        Self { height, width, pixels: image.pixels, levels }
+    }
+
+    /// Height and width.
+    pub fn size(&self) -> [usize; 2] {
+        [self.height, self.width]
+    }
+
+    /// Its grey levels, `[height, width]`.
+    pub fn pixels(&self) -> &[f32] {
+        &self.pixels
+    }
+
+    /// How `image`, of the template's size, lies. A picture that cannot be laid upon it lies as it is.
+    pub fn pose(&self, image: &Image) -> Pose {
+        let grey =
+            Image { height: image.height, width: image.width, channels: 1, pixels: image.grey() };
+        let mut pose = Pose::default();
+        let mut nearer = false;
+        for level in &self.levels {
+            let small = grey.averaged(level.factor);
+            for _ in 0..STEPS {
+                let (step, _) = level.compare(&small, &pose);
+                pose = level.moved(&pose, step);
+            }
+            nearer = level.compare(&small, &pose).1 < level.compare(&small, &Pose::default()).1;
+        }
+        let believed = nearer && pose.is_believed(self.height.min(self.width) as f32);
+        if believed { pose } else { Pose::default() }
+    }
+}
+
+impl Level {
+    fn new(image: &Image, factor: usize) -> Self {
+        let small = image.averaged(factor);
+        let (height, width) = (small.height, small.width);
+        let mean = small.pixels.iter().sum::<f32>() / small.pixels.len().max(1) as f32;
+        let picture: Vec<f32> = small.pixels.iter().map(|v| v - mean).collect();
+        let radius = 0.5 * height.min(width) as f32;
+        let slope = |i: usize| {
+            let (row, column) = (i / width, i % width);
+            // The border has no neighbours on one side, and pictures end there: it is ignored.
+            if row == 0 || column == 0 || row + 1 == height || column + 1 == width {
+                return [0.0; PARAMETERS];
+            }
+            let dy = 0.5 * (picture[i + width] - picture[i - width]);
+            let dx = 0.5 * (picture[i + 1] - picture[i - 1]);
+            let [y, x] = middle(i, height, width);
+            [dy, dx, (dy * x - dx * y) / radius, (dy * y + dx * x) / radius]
+        };
+        let slopes = (0..height * width).map(slope).collect();
+        Self { factor, shape: [height, width], picture, slopes }
+    }
+
+    /// The step that brings `small` nearer, in pixels of this level at the rim, and how different they are now.
+    fn compare(&self, small: &Image, pose: &Pose) -> ([f32; PARAMETERS], f32) {
+        let scaled = Pose { shift: pose.shift.map(|s| s / self.factor as f32), ..*pose };
+        let mut now = warp(small, &scaled).pixels;
+        let count = now.len() as f32;
+        let mean = now.iter().sum::<f32>() / count;
+        now.iter_mut().for_each(|v| *v -= mean);
+        // Contrast: the picture's is brought to the template's.
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+        let gain = dot(&now, &self.picture) / dot(&now, &now).max(1e-12);
+        let differences: Vec<f32> = now.iter().zip(&self.picture).map(|(v, t)| gain * v - t).collect();
+        let mut sizes: Vec<f32> = differences.iter().map(|d| d.abs()).collect();
+        let at = sizes.len() / 2;
+        let spread = 3.0 * *sizes.select_nth_unstable_by(at, f32::total_cmp).1 + 1e-6;
+        let mut normal = [[0.0f64; PARAMETERS]; PARAMETERS];
+        let mut right = [0.0f64; PARAMETERS];
+        let mut total = 0.0;
+        for (d, slope) in differences.iter().zip(&self.slopes) {
+            // Cauchy's weight.
+            let weight = 1.0 / (1.0 + (d / spread) * (d / spread));
+            total += weight * d * d;
+            for (k, row) in normal.iter_mut().enumerate() {
+                let scaled = weight * slope[k];
+                right[k] += f64::from(scaled * d);
+                row.iter_mut().zip(slope).for_each(|(cell, s)| *cell += f64::from(scaled * s));
+            }
+        }
+        let strongest = (0..PARAMETERS).map(|k| normal[k][k]).fold(0.0, f64::max);
+        (0..PARAMETERS).for_each(|k| normal[k][k] += RIDGE * strongest + 1e-6);
+        let step = solve(normal, right).unwrap_or_default();
+        (step.map(|v| v as f32), total / count)
+    }
+
+    /// `pose` after a step.
+    fn moved(&self, pose: &Pose, step: [f32; PARAMETERS]) -> Pose {
+        let factor = self.factor as f32;
+        // The steps of turn and size are lengths at the rim.
+        let radius = 0.5 * self.shape[0].min(self.shape[1]) as f32;
+        Pose {
+            shift: [pose.shift[0] - factor * step[0], pose.shift[1] - factor * step[1]],
+            angle: pose.angle - step[2] / radius,
+            size: pose.size - step[3] / radius,
+        }
+    }
+}
+
+/// A pixel's place `[y, x]` from the middle of a picture.
+fn middle(i: usize, height: usize, width: usize) -> [f32; 2] {
+    [(i / width) as f32 - 0.5 * (height as f32 - 1.0), (i % width) as f32 - 0.5 * (width as f32 - 1.0)]
+}
+
+/// `image` moved into the template's place.
+fn warp(image: &Image, pose: &Pose) -> Image {
+    let Image { height, width, channels, .. } = *image;
+    let mut out = Image::filled(height, width, channels, 0.0);
+    let centre = [0.5 * (height as f32 - 1.0), 0.5 * (width as f32 - 1.0)];
+    for (i, pixel) in out.pixels.chunks_exact_mut(channels).enumerate() {
+        let [y, x] = pose.place(middle(i, height, width));
+        sample(image, x + centre[1], y + centre[0], Border::Replicate, pixel);
+    }
+    out
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    /// A part with a hole, a notch and a gradient, lying at `pose` in other light.
+    fn part(pose: &Pose, gain: f32, spot: bool) -> Image {
+        let (height, width) = (96, 128);
+        let mut image = Image::filled(height, width, 1, 0.2);
+        for (i, v) in image.pixels.iter_mut().enumerate() {
+            let [y, x] = pose.inverse(middle(i, height, width));
+            let edge = |d: f32| 1.0 / (1.0 + (-d).exp());
+            let body = edge(36.0 - (y * y + 0.6 * x * x).sqrt());
+            let hole = edge(8.0 - ((y - 10.0).powi(2) + (x + 12.0).powi(2)).sqrt());
+            let notch = edge(6.0 - ((y + 25.0).powi(2) + (x - 20.0).powi(2)).sqrt());
+            *v = gain * (0.2 + 0.5 * body - 0.4 * hole - 0.3 * notch + 0.001 * x) + 0.05;
+            if spot && (y - 5.0).abs() < 4.0 && (x - 15.0).abs() < 4.0 {
+                *v = 1.0;
+            }
+        }
+        image.to_bytes()
+    }
+
+    #[test]
+    fn pictures_are_laid_upon_the_template() {
+        let wanted = Pose { shift: [3.0, -4.5], angle: 0.07, size: 0.03 };
+        let template = Template::new(96, 128, part(&Pose::default(), 1.0, false).to_image().grey());
+        // In other light, and with a defect, which must not pull.
+        let pose = template.pose(&part(&wanted, 0.8, true));
+        let close = |a: f32, b: f32, within: f32| (a - b).abs() < within;
+        assert!((0..2).all(|k| close(pose.shift[k], wanted.shift[k], 0.2)), "{pose:?}");
+        assert!(close(pose.angle, wanted.angle, 0.006) && close(pose.size, wanted.size, 0.006), "{pose:?}");
+    }
+
+    #[test]
+    fn learnt_together_they_agree() {
+        let poses: Vec<Pose> = (0..8)
+            .map(|i| {
+                let t = i as f32;
+                Pose {
+                    shift: [(t * 1.3).sin() * 3.0, (t * 0.7).cos() * 3.0],
+                    angle: 0.05 * t.sin(),
+                    size: 0.0,
+                }
+            })
+            .collect();
+        let images: Vec<Image> = poses.iter().map(|pose| part(pose, 1.0, false)).collect();
+        let (_, found) = Template::fit(&images).unwrap();
+        let laid: Vec<Image> = images.iter().zip(&found).map(|(image, pose)| pose.apply(image)).collect();
+        let different = |images: &[Image]| -> f64 {
+            let pairs = images[1..].iter().flat_map(|image| image.pixels.iter().zip(&images[0].pixels));
+            pairs.map(|(a, b)| f64::from(a.abs_diff(*b))).sum()
+        };
+        assert!(different(&laid) < 0.15 * different(&images), "{} {}", different(&laid), different(&images));
+        assert!(Template::fit(&[]).is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_laid_upon_it_stays() {
+        let template = Template::new(96, 128, part(&Pose::default(), 1.0, false).to_image().grey());
+        let flat = Image::filled(96, 128, 1, 0.4).to_bytes();
+        assert_eq!(template.pose(&flat), Pose::default());
+        // A round part has no angle: none is made up.
+        let disc = |shift: f32| {
+            let mut image = Image::filled(96, 128, 1, 0.0);
+            for (i, v) in image.pixels.iter_mut().enumerate() {
+                let [y, x] = middle(i, 96, 128);
+                *v = 1.0 / (1.0 + ((y * y + (x - shift).powi(2)).sqrt() - 30.0).exp());
+            }
+            image.to_bytes()
+        };
+        let pose = Template::new(96, 128, disc(0.0).to_image().grey()).pose(&disc(2.0));
+        assert!(pose.angle.abs() < 0.01 && (pose.shift[1] - 2.0).abs() < 0.2, "{pose:?}");
+    }
+
+    #[test]
+    fn inverse_undoes_place() {
+        let pose = Pose { shift: [3.0, -4.5], angle: 0.3, size: -0.2 };
+        let [y, x] = pose.inverse(pose.place([7.0, -11.0]));
+        assert!((y - 7.0).abs() < 1e-4 && (x + 11.0).abs() < 1e-4);
+    }
+}

@@ -1,0 +1,317 @@
+//! What the good training images look like, as far as training has to know: found by rule, printed, overridable.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::foreground::foreground;
+use super::{View, ViewConfig, find_product};
+use crate::dataset::Images;
+use crate::error::Result;
+use crate::image::{DecodeOptions, Image, resize};
+
+/// Side of the thumbnails that are compared.
+const SIDE: usize = 32;
+/// Images looked at.
+const LOOKS: usize = 64;
+/// Their longer side, at most.
+const LARGEST: usize = 1280;
+/// Mean correlation of an image with the others' mean from which the pose counts as fixed.
+const FIXED: f64 = 0.6;
+/// The same for what is left of an image once smooth light is taken out. Below it, images have nothing but their light in
+/// common: a lamp that stands still is no product that does.
+const DETAILED: f64 = 0.35;
+/// Degree of the polynomials, along each side, that smooth light is taken for.
+const LIGHT: usize = 3;
+/// As [`FIXED`] for turned products, which must agree better to be worth turning.
+const TURNED: f64 = 0.8;
+/// By how much turning must raise the correlation.
+const GAIN: f64 = 0.2;
+/// Share of the images in which a product must be found for all of them to be turned.
+const FOUND: f64 = 0.95;
+/// What a view shows around the largest product, in units of the image's longer side.
+const MARGIN: f64 = 0.015;
+/// Longer over shorter side, relative to the frame's, from which images keep their own shape.
+const OWN_SHAPE: f64 = 1.25;
+
+/// Facts about a set of good images.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Survey {
+    /// Images looked at.
+    pub images: usize,
+    /// Mean correlation of each image's thumbnail with the mean of all the others, -1 to 1.
+    pub pose_correlation: f64,
+    /// The same of what is left of them once smooth light is taken out.
+    pub detail_correlation: f64,
+    /// As `pose_correlation` after every product was turned to lie the same way, where one was found.
+    pub rectified_correlation: Option<f64>,
+    /// Height and width of a box that holds every product found, in units of the image's longer side.
+    pub product_box: Option<[f64; 2]>,
+    /// Share of the pixels that are product, 1 where no plain background was found.
+    pub product_share: f64,
+    /// Height over width of the images, the median.
+    pub aspect: f64,
+}
+
+impl Survey {
+    /// Looks at up to 64 of `images`, evenly spread; those that cannot be decoded have no say.
+    ///
+    /// # Errors
+    /// None of them can be decoded: the first one's error.
+    pub fn of(images: &Images, options: &DecodeOptions) -> Result<Self> {
+        let step = images.len().div_ceil(LOOKS).max(1);
+        let looked: Vec<usize> = (0..images.len()).step_by(step).collect();
+        let (mut seen, mut first_error) = (Vec::new(), None);
+        let look = |&i: &usize| images.read(i, options).and_then(shrunk);
+        for result in looked.par_iter().map(look).collect::<Vec<_>>() {
+            match result {
+                Ok(image) => seen.push(image),
+                Err(error) => _ = first_error.get_or_insert(error),
+            }
+        }
+        match first_error {
+            Some(error) if seen.is_empty() => Err(error),
+            _ => Ok(Self::new(&seen)),
+        }
+    }
+
+    /// Looks at images as they were decoded.
+    pub fn new(images: &[Image]) -> Self {
+        let thumbnails: Vec<Vec<f64>> = images.par_iter().map(thumbnail).collect();
+        let share = |image: &Image| {
+            let small =
+                resize(image, [4 * SIDE; 2]).unwrap_or_else(|_| image.clone());
+            let weights = foreground(&small);
+            f64::from(weights.iter().sum::<f32>()) / weights.len() as f64
+        };
+        let shares: Vec<f64> = images.par_iter().map(share).collect();
+        let mut aspects: Vec<f64> = images.iter().map(|i| i.height as f64 / i.width as f64).collect();
+        aspects.sort_by(f64::total_cmp);
+        let product_box = product_box(images);
+        let turned = product_box.map(|product| {
+            let config = ViewConfig { size: [SIDE; 2], product: Some(product) };
+            let turned = |image: &Image| {
+                View::new(image, &config).map_or_else(|_| thumbnail(image), |v| thumbnail(&v.image))
+            };
+            images.par_iter().map(turned).collect::<Vec<_>>()
+        });
+        let light = smooth_light();
+        Self {
+            images: images.len(),
+            pose_correlation: mean_correlation(&thumbnails),
+            detail_correlation: mean_correlation(
+                &thumbnails.into_iter().map(|t| detail(t, &light)).collect::<Vec<_>>(),
+            ),
+            rectified_correlation: turned.map(|thumbnails| mean_correlation(&thumbnails)),
+            product_box,
+            product_share: shares.iter().sum::<f64>() / shares.len().max(1) as f64,
+            aspect: aspects.get(aspects.len() / 2).copied().unwrap_or(1.0),
+        }
+    }
+
+    /// Whether the product always lies in the same place and at the same angle, as it was photographed.
+    pub fn has_fixed_pose(&self) -> bool {
+        self.pose_correlation >= FIXED && self.detail_correlation >= DETAILED && !self.can_rectify()
+    }
+
+    /// Whether products lie anyhow, but can be turned to lie all the same way.
+    pub fn can_rectify(&self) -> bool {
+        self.rectified_correlation.is_some_and(|c| c >= TURNED && c >= self.pose_correlation + GAIN)
+    }
+
+    /// Whether the images show one surface without a background.
+    pub fn is_surface(&self) -> bool {
+        !self.has_fixed_pose() && !self.can_rectify() && self.product_share > 0.95
+    }
+
+    /// What the model should look at, in about as many pixels as `frame` has, in multiples of `multiple`: the turned
+    /// product, else the whole image in its own shape where that differs from the frame's, else (`None`) the frame.
+    pub fn view(&self, frame: [usize; 2], multiple: usize) -> Option<ViewConfig> {
+        let product = self.product_box.filter(|_| self.can_rectify());
+        let aspect = product.map_or(self.aspect, |[height, width]| height / width);
+        let stretch = aspect / (frame[0] as f64 / frame[1] as f64);
+        if product.is_none() && stretch.max(1.0 / stretch) < OWN_SHAPE {
+            return None;
+        }
+        let area = (frame[0] * frame[1]) as f64;
+        let side = |length: f64| ((length / multiple as f64).round() as usize).max(1) * multiple;
+        let height = (area * aspect).sqrt();
+        Some(ViewConfig { size: [side(height), side(height / aspect)], product })
+    }
+
+    /// What was found, one sentence each.
+    pub fn describe(&self) -> Vec<String> {
+        let pose = if self.has_fixed_pose() { "fixed" } else { "varies" };
+        let mut facts = vec![format!(
+            "pose {pose}: thumbnails correlate by {:.2} with the mean of the others, without smooth light by {:.2} (fixed from \
+             {FIXED} and {DETAILED})",
+            self.pose_correlation, self.detail_correlation
+        )];
+        if let (false, Some(turned)) = (self.has_fixed_pose(), self.rectified_correlation) {
+            let verdict = if self.can_rectify() { "can be turned" } else { "turning does not help" };
+            facts.push(format!(
+                "turned to lie alike they correlate by {turned:.2} (from {TURNED}): {verdict}"
+            ));
+        }
+        let kind = if self.is_surface() { "a texture" } else { "an object" };
+        facts.push(format!("{kind}: the product covers {:.0} % of the image", 100.0 * self.product_share));
+        facts
+    }
+}
+
+/// An image of [`LARGEST`] at the most: many photographs at once would take gigabytes.
+fn shrunk(image: Image) -> Result<Image> {
+    let longer = image.height.max(image.width);
+    if longer <= LARGEST {
+        return Ok(image);
+    }
+    let side = |length: usize| (length * LARGEST / longer).max(1);
+    resize(&image, [side(image.height), side(image.width)])
+}
+
+/// A box for the largest product of `images`, with a margin; `None` where too few of them show one.
+fn product_box(images: &[Image]) -> Option<[f64; 2]> {
+    let products: Vec<_> = images.par_iter().filter_map(find_product).collect();
+    if images.len() < 2 || (products.len() as f64) < FOUND * images.len() as f64 {
+        return None;
+    }
+    let largest = |k: usize| products.iter().map(|p| p.extent[k]).fold(0.0, f64::max);
+    Some([0, 1].map(|k| largest(k) + 2.0 * MARGIN))
+}
+
+/// Grey, `SIDE` x `SIDE` block means, zero mean, unit length.
+fn thumbnail(image: &Image) -> Vec<f64> {
+    let mut sums = vec![(0.0, 0.0); SIDE * SIDE];
+    for (i, pixel) in image.pixels.chunks_exact(image.channels).enumerate() {
+        let (y, x) = (i / image.width, i % image.width);
+        let cell = &mut sums[y * SIDE / image.height * SIDE + x * SIDE / image.width];
+        cell.0 += pixel.iter().map(|&v| f64::from(v)).sum::<f64>();
+        cell.1 += 1.0;
+    }
+    let mut values: Vec<f64> = sums.iter().map(|(sum, n)| sum / f64::max(*n, 1.0)).collect();
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    values.iter_mut().for_each(|v| *v -= mean);
+    unit(&mut values);
+    values
+}
+
+/// Orthonormal thumbnails that smooth light is made of: products of polynomials of degree [`LIGHT`] along the sides.
+fn smooth_light() -> Vec<Vec<f64>> {
+    // Orthonormal polynomials on the thumbnail's rows, which are its columns' too (Gram and Schmidt).
+    let mut polynomials: Vec<Vec<f64>> = Vec::new();
+    for degree in 0..=LIGHT {
+        let place = |i: usize| 2.0 * (i as f64 + 0.5) / SIDE as f64 - 1.0;
+        let mut next: Vec<f64> = (0..SIDE).map(|i| place(i).powi(degree as i32)).collect();
+        for one in &polynomials {
+            let share = dot(&next, one);
+            next.iter_mut().zip(one).for_each(|(v, p)| *v -= share * p);
+        }
+        unit(&mut next);
+        polynomials.push(next);
+    }
+    let product =
+        |down: &[f64], across: &[f64]| down.iter().flat_map(|d| across.iter().map(move |a| d * a)).collect();
+    polynomials.iter().flat_map(|down| polynomials.iter().map(|across| product(down, across))).collect()
+}
+
+/// What is left of a thumbnail once `light` is taken out, unit length.
+fn detail(mut thumbnail: Vec<f64>, light: &[Vec<f64>]) -> Vec<f64> {
+    for light in light {
+        let share = dot(&thumbnail, light);
+        thumbnail.iter_mut().zip(light).for_each(|(v, p)| *v -= share * p);
+    }
+    unit(&mut thumbnail);
+    thumbnail
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn unit(values: &mut [f64]) {
+    let length = values.iter().map(|v| v * v).sum::<f64>().sqrt().max(1e-12);
+    values.iter_mut().for_each(|v| *v /= length);
+}
+
+fn mean_correlation(thumbnails: &[Vec<f64>]) -> f64 {
+    if thumbnails.len() < 2 {
+        return 1.0;
+    }
+    let mut sum = vec![0.0; SIDE * SIDE];
+    for t in thumbnails {
+        sum.iter_mut().zip(t).for_each(|(s, v)| *s += v);
+    }
+    let correlation = |t: &Vec<f64>| {
+        let mut others: Vec<f64> = sum.iter().zip(t).map(|(s, v)| s - v).collect();
+        unit(&mut others);
+        dot(&others, t)
+    };
+    thumbnails.iter().map(correlation).sum::<f64>() / thumbnails.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    fn bar(vertical: bool) -> Image {
+        let on = |i: usize| (24..40).contains(&(if vertical { i % 64 } else { i / 64 }));
+        let pixels = (0..64 * 64).map(|i| if on(i) { 200 } else { 50 }).collect();
+        Image { height: 64, width: 64, channels: 1, pixels }
+    }
+
+    #[test]
+    fn tells_a_fixed_pose_from_a_varying_one() {
+        let fixed = Survey::new(&vec![bar(true); 6]);
+        assert!(fixed.pose_correlation > 0.999 && fixed.has_fixed_pose());
+        let turning: Vec<Image> = (0..6).map(|i| bar(i % 2 == 0)).collect();
+        assert!(!Survey::new(&turning).has_fixed_pose());
+    }
+
+    /// Grain that no two pictures share under light that falls off to one side.
+    fn lit_grain(seed: u64) -> Image {
+        let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+        let level = |i: usize| 100.0 + (i % 64) as f64 * 1.5 - ((i / 64) as f64 / 8.0).powi(2) * 0.4;
+        let pixels = (0..64 * 64).map(|i| (level(i) + rng.random_range(-15.0..15.0)) as u8).collect();
+        Image { height: 64, width: 64, channels: 1, pixels }
+    }
+
+    #[test]
+    fn a_lamp_that_stands_still_is_no_product_that_does() {
+        let profile = Survey::new(&(0..8).map(lit_grain).collect::<Vec<_>>());
+        assert!(profile.pose_correlation > 0.9 && profile.detail_correlation < 0.2, "{profile:?}");
+        assert!(!profile.has_fixed_pose() && profile.is_surface(), "{profile:?}");
+    }
+
+    #[test]
+    fn pictures_keep_their_shape_in_as_many_pixels() {
+        let tall = Image { height: 100, width: 40, channels: 1, pixels: vec![7; 4000] };
+        let view = Survey::new(&[tall.clone(), tall]).view([256, 256], 16).expect("a view of its own");
+        assert_eq!((view.size, view.product), ([400, 160], None));
+        assert_eq!(Survey::new(&vec![bar(true); 3]).view([256, 256], 16), None);
+    }
+
+    /// A dark wedge on a light ground at an angle.
+    fn wedge(angle: f64) -> Image {
+        let (sin, cos) = angle.sin_cos();
+        let inside = |i: usize| {
+            let (y, x) = ((i / 128) as f64 - 64.0, (i % 128) as f64 - 64.0);
+            let (along, across) = (y * sin + x * cos, x * sin - y * cos);
+            (-30.0..=45.0).contains(&along) && across.abs() < 0.2 * (45.0 - along)
+        };
+        let pixels = (0..128 * 128).map(|i| if inside(i) { 60 } else { 180 }).collect();
+        Image { height: 128, width: 128, channels: 1, pixels }
+    }
+
+    #[test]
+    fn products_that_lie_anyhow_are_turned() {
+        let anyhow: Vec<Image> = (0..12).map(|i| wedge(f64::from(i) * 0.55)).collect();
+        let profile = Survey::new(&anyhow);
+        assert!(profile.can_rectify(), "{profile:?}");
+        let view = profile.view([256, 256], 16).expect("a view");
+        assert!(view.size[1] > 2 * view.size[0] && view.size[0] * view.size[1] <= 256 * 280, "{view:?}");
+        let still = Survey::new(&vec![wedge(0.3); 12]);
+        assert!(still.has_fixed_pose() && !still.can_rectify());
+        assert_eq!(still.view([256, 256], 16), None);
+    }
+}
