@@ -1,5 +1,7 @@
 //! A contact sheet of scenes: `cargo run --release -p blemish-synthetic --example contact_sheet -- sheet.png [first
-//! seed] [rows] [size] [validation]`. Columns: good, good, clean, defective, mask. What each row is goes to the output.
+//! seed] [rows] [size] [training|validation] [kind]`.
+//! Columns: good, good, clean, defective, mask; with a kind, only scenes whose defect is of that kind. What each row is
+//! goes to the output.
 
 use blemish_synthetic::{Families, Image, Scene};
 
@@ -7,7 +9,9 @@ const GAP: usize = 4;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let path = arguments.first().ok_or("usage: contact_sheet PATH [SEED] [ROWS] [SIZE] [validation]")?;
+    let path = arguments
+        .first()
+        .ok_or("usage: contact_sheet PATH [SEED] [ROWS] [SIZE] [training|validation] [KIND]")?;
     let number = |k: usize, default: usize| arguments.get(k).map_or(Ok(default), |v| v.parse());
     let (seed, rows, size) = (number(1, 0)?, number(2, 8)?, number(3, 128)?);
     let families = if arguments.get(4).is_some_and(|v| v == "validation") {

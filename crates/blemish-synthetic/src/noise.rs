@@ -2,6 +2,28 @@
 
 use crate::random::{hash, mix, unit};
 
+/// Arithmetic that every field needs for every pixel. The standard functions guard against overflow and signed zeros,
+/// which costs several times as much; here values are moderate.
+pub(crate) trait Fast {
+    /// `sqrt(self^2 + other^2)`.
+    fn norm(self, other: Self) -> Self;
+    /// The whole number at or below, for magnitudes under 2^31.
+    fn below(self) -> Self;
+}
+
+impl Fast for f32 {
+    #[inline]
+    fn norm(self, other: Self) -> Self {
+        (self * self + other * other).sqrt()
+    }
+
+    #[inline]
+    fn below(self) -> Self {
+        let near = self as i32 as Self;
+        if near > self { near - 1.0 } else { near }
+    }
+}
+
 /// `0` below `low`, `1` above `high`, smooth between them.
 #[inline]
 pub(crate) fn smoothstep(low: f32, high: f32, v: f32) -> f32 {
@@ -18,7 +40,7 @@ pub(crate) fn lerp(a: f32, b: f32, t: f32) -> f32 {
 /// The whole number below `v`, and what is left of it.
 #[inline]
 pub(crate) fn split(v: f32) -> (i32, f32) {
-    let whole = v.floor();
+    let whole = v.below();
     (whole as i32, v - whole)
 }
 
@@ -92,7 +114,7 @@ pub(crate) fn cell(seed: u32, jitter: f32, y: f32, x: f32) -> Cell {
             }
         }
     }
-    let apart = f32::hypot(other[0] - at[0], other[1] - at[1]).max(1e-3);
+    let apart = (other[0] - at[0]).norm(other[1] - at[1]).max(1e-3);
     Cell { near: best.sqrt(), edge: 0.5 * (second - best) / apart, id: mix(id), offset: [-at[0], -at[1]] }
 }
 

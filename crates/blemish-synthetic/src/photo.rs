@@ -87,28 +87,34 @@ impl Photo {
         }
     }
 
-    /// The photo of `canvas`, `[H, W, 3]`.
-    pub fn take(&self, canvas: &Canvas) -> Image {
-        let [height, width] = canvas.size;
+    /// What the sensor sees of `canvas`: one plane or three.
+    pub fn expose(&self, canvas: &Canvas) -> Vec<Vec<f32>> {
         let light = self.light(canvas);
-        let planes: Vec<Vec<f32>> = canvas
+        canvas
             .colour
             .iter()
             .enumerate()
             .map(|(k, colour)| {
                 let lit: Vec<f32> = colour.iter().zip(&light).map(|(c, [f, shine])| c * f + shine).collect();
                 let mut plane = blur(canvas.size, &lit, self.sigma);
-                self.develop(&mut plane, k as u32, width);
-                if let Some(step) = self.jpeg {
-                    quantise(canvas.size, &mut plane, step);
-                }
-                plane.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+                self.develop(&mut plane, k as u32, canvas.size[1]);
                 plane
             })
-            .collect();
-        let last = planes.len() - 1;
-        let pixels =
-            (0..height * width).flat_map(|at| [0, 1, 2].map(|k: usize| planes[k.min(last)][at])).collect();
+            .collect()
+    }
+
+    /// The stored image `[H, W, 3]` of what the sensor saw.
+    pub fn store(&self, [height, width]: [usize; 2], mut planes: Vec<Vec<f32>>) -> Image {
+        for plane in &mut planes {
+            if let Some(step) = self.jpeg {
+                quantise([height, width], plane, step);
+            }
+            plane.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+        }
+        let pixels = match planes.as_slice() {
+            [r, g, b] => r.iter().zip(g).zip(b).flat_map(|((r, g), b)| [*r, *g, *b]).collect(),
+            grey => grey[0].iter().flat_map(|v| [*v; 3]).collect(),
+        };
         Image { height, width, channels: 3, pixels }
     }
 

@@ -17,8 +17,9 @@ struct Place {
 
 impl Place {
     /// Far anywhere at up to `angle`; a `fixed` surface shows the same place each time.
-    fn new(rng: &mut Random, seed: u64, fixed: bool, angle: f32) -> Self {
+    fn new(rng: &mut Random, seed: u64, fixed: bool, angle: f32, zoom: f32) -> Self {
         let (sin, cos) = if fixed { (0.0, 1.0) } else { uniform(rng, -angle, angle).sin_cos() };
+        let (sin, cos) = (sin / zoom, cos / zoom);
         let mut own = random(seed, 99);
         let rng = if fixed { &mut own } else { rng };
         Self { sin, cos, at: [uniform(rng, -3000.0, 3000.0), uniform(rng, -3000.0, 3000.0)] }
@@ -53,12 +54,14 @@ impl View {
         let centre = size.map(|n| 0.5 * n as f32 - 0.5 + side * uniform(rng, -pose.shift, pose.shift));
         let scale = side * uniform(rng, 1.0 - pose.scale, 1.0 + pose.scale);
         let turn = if composition.is_surface { angle } else { 0.02 };
-        let ground = Place::new(rng, seed, composition.ground.fixed, turn);
+        let ground = Place::new(rng, seed, composition.ground.fixed, turn, composition.zoom);
         let materials = composition
             .materials
             .iter()
             .enumerate()
-            .map(|(k, material)| Place::new(rng, seed ^ (k as u64 + 1), material.fixed, 0.02))
+            .map(|(k, material)| {
+                Place::new(rng, seed ^ (k as u64 + 1), material.fixed, 0.02, composition.zoom)
+            })
             .collect();
         Self { size, side: scale, sin, cos, centre, ground, materials }
     }

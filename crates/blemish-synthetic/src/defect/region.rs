@@ -4,7 +4,7 @@ use std::f32::consts::{PI, TAU};
 
 use rand::Rng;
 
-use crate::noise::{octaves, smoothstep};
+use crate::noise::{Fast, octaves, smoothstep};
 use crate::random::{Random, between, chance, log_uniform, normal, uniform};
 
 /// The opacity of a defect, within a box of rows and columns.
@@ -78,7 +78,7 @@ impl Region {
         let mut region = Self::around(size, centre, radius * stretch * (1.0 + wobble) + edge);
         region.fill(|y, x| {
             let (dy, dx) = (y - centre[0], x - centre[1]);
-            let r = ((cos * dy + sin * dx) / stretch).hypot((cos * dx - sin * dy) * stretch);
+            let r = ((cos * dy + sin * dx) / stretch).norm((cos * dx - sin * dy) * stretch);
             if r > radius * (1.0 + wobble) + edge {
                 return 0.0;
             }
@@ -97,7 +97,7 @@ impl Region {
         soft: f32,
     ) -> Self {
         let (sin, cos) = angle.sin_cos();
-        let mut region = Self::around(size, centre, 0.5 * long.hypot(wide) + soft);
+        let mut region = Self::around(size, centre, 0.5 * long.norm(wide) + soft);
         region.fill(|y, x| {
             let (dy, dx) = (y - centre[0], x - centre[1]);
             let (v, u) = (cos * dy - sin * dx, cos * dx + sin * dy);
@@ -137,7 +137,7 @@ impl Region {
             for x in range(a[1], b[1], left, right) {
                 let (dy, dx) = (y as f32 - a[0], x as f32 - a[1]);
                 let t = ((dy * ey + dx * ex) / length).clamp(0.0, 1.0);
-                let d = (dy - t * ey).hypot(dx - t * ex);
+                let d = (dy - t * ey).norm(dx - t * ex);
                 let width = a[2] + t * (b[2] - a[2]);
                 let alpha = (0.5 * width + 0.5 - d).clamp(0.0, 1.0).min(width);
                 let at = (y - top) * (right - left) + x - left;

@@ -90,6 +90,8 @@ pub(crate) struct Composition {
     pub filling: bool,
     /// How poses differ.
     pub pose: Pose,
+    /// Magnification of every texture, so that programs also occur larger than they were written.
+    pub zoom: f32,
 }
 
 /// What the arrangements are made with.
@@ -167,6 +169,7 @@ pub(crate) fn arrangements(families: Families) -> Vec<Arrangement> {
 impl Composition {
     /// Draws a product.
     pub fn product(rng: &mut Random, families: Families, coloured: bool) -> Self {
+        let zoom = log_uniform(rng, 0.8, 1.8);
         let arrangement = pick(rng, &arrangements(families));
         let mut maker = Maker { rng, families, coloured };
         let ground = if arrangement.filling {
@@ -200,11 +203,13 @@ impl Composition {
             is_surface: false,
             filling: arrangement.filling,
             pose,
+            zoom,
         }
     }
 
     /// Draws a surface; one in four has large fixed structure: bands, edges, bars.
     pub fn surface(rng: &mut Random, families: Families, coloured: bool) -> Self {
+        let zoom = log_uniform(rng, 0.8, 2.5);
         let look = surface_look(rng, coloured);
         let mut ground = Surface::new(rng, families, look);
         if ground.relief > 0.0 {
@@ -221,7 +226,7 @@ impl Composition {
         let angle = if banded { 0.01 } else { pick(rng, &[0.03, 0.06, 4.0]) };
         let pose = Pose { shift: 0.015, angle, scale: 0.01 };
         let name = if banded { "banded surface" } else { "surface" };
-        Self { name, ground, materials, parts, is_surface: true, filling: true, pose }
+        Self { name, ground, materials, parts, is_surface: true, filling: true, pose, zoom }
     }
 }
 

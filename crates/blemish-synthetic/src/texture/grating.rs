@@ -5,7 +5,7 @@ use std::f32::consts::TAU;
 use rand::Rng;
 
 use super::{Field, Program, hold, train};
-use crate::noise::{gradient, smoothstep, split};
+use crate::noise::{Fast, gradient, smoothstep, split};
 use crate::random::{Random, hash, log_uniform, uniform, unit};
 
 pub(super) const PROGRAMS: &[Program] = &[
@@ -99,7 +99,7 @@ fn rings(rng: &mut Random) -> Field {
     let jitter = uniform(rng, 0.0, 0.5);
     Box::new(move |y, x| {
         let ((_, fv), (_, fu)) = (split(y / wide), split(x / wide));
-        let r = wide * (fv - 0.5).hypot(fu - 0.5) / pitch;
+        let r = wide * (fv - 0.5).norm(fu - 0.5) / pitch;
         let (i, f) = split(r);
         (TAU * f).sin() + 2.0 * jitter * unit(hash(seed, i, 0))
     })
@@ -111,6 +111,6 @@ fn lamellae(rng: &mut Random) -> Field {
     Box::new(move |y, x| {
         let bend = gradient(seed, y / size, x / size);
         let (i, f) = split((y + 0.6 * size * bend) / pitch);
-        (TAU * f).sin() * (0.5 + unit(hash(seed, i, (x / (6.0 * pitch)).floor() as i32)))
+        (TAU * f).sin() * (0.5 + unit(hash(seed, i, (x / (6.0 * pitch)).below() as i32)))
     })
 }

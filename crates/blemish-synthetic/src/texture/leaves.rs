@@ -6,7 +6,7 @@ use std::f32::consts::TAU;
 use rand::Rng;
 
 use super::{Field, Program, hold, train};
-use crate::noise::{gradient, scattered, smoothstep};
+use crate::noise::{Fast, gradient, scattered, smoothstep};
 use crate::random::{Random, log_uniform, mix, uniform, unit};
 
 pub(super) const PROGRAMS: &[Program] = &[
@@ -43,9 +43,9 @@ fn leaves(rng: &mut Random, outline: Outline, textured: f32) -> Field {
                 let (sin, cos) = (TAU * unit(mix(k ^ 2))).sin_cos();
                 let (v, u) = (cos * dy + sin * dx, cos * dx - sin * dy);
                 let inside = match outline {
-                    Outline::Disc | Outline::Dome => dy.hypot(dx),
+                    Outline::Disc | Outline::Dome => dy.norm(dx),
                     Outline::Square => 1.3 * v.abs().max(u.abs()),
-                    Outline::Flake => (2.6 * v).hypot(u),
+                    Outline::Flake => (2.6 * v).norm(u),
                     Outline::Triangle => 1.4 * (v.max(-0.5 * v + 0.866 * u.abs())),
                 } / radius;
                 if inside < 1.0 {

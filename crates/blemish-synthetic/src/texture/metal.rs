@@ -5,7 +5,7 @@ use std::f32::consts::TAU;
 use rand::Rng;
 
 use super::{Field, Program, hold, train};
-use crate::noise::{cell, gradient, octaves, scattered, smoothstep, split};
+use crate::noise::{Fast, cell, gradient, octaves, scattered, smoothstep, split};
 use crate::random::{Random, hash, log_uniform, mix, uniform, unit};
 
 pub(super) const PROGRAMS: &[Program] = &[
@@ -132,7 +132,7 @@ fn dimpled(rng: &mut Random) -> Field {
         let mut sum = 0.15 * gradient(seed, y / 3.0, x / 3.0);
         scattered(seed, y / size, x / size, |h, dy, dx| {
             let r = deep * (0.6 + 0.4 * unit(mix(h)));
-            let d = dy.hypot(dx) / r;
+            let d = dy.norm(dx) / r;
             sum += if d < 1.0 { (dy + dx) / r } else { 0.0 };
         });
         sum

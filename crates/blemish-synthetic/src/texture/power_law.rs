@@ -5,7 +5,7 @@ use std::f32::consts::{PI, TAU};
 use rand::Rng;
 
 use super::{Field, Program, hold, train};
-use crate::noise::{gradient, octaves, smoothstep};
+use crate::noise::{Fast, gradient, octaves, smoothstep};
 use crate::random::{Random, between, hash, log_uniform, uniform, unit};
 
 pub(super) const PROGRAMS: &[Program] = &[
@@ -75,14 +75,14 @@ fn terraces(rng: &mut Random) -> Field {
     let gain = uniform(rng, 0.3, 0.6);
     Box::new(move |y, x| {
         let v = steps * octaves(seed, 4, gain, y / size, x / size);
-        v.floor() + smoothstep(0.35, 0.65, v - v.floor())
+        v.below() + smoothstep(0.35, 0.65, v - v.below())
     })
 }
 
 fn grain(rng: &mut Random) -> Field {
     let (seed, size) = (rng.random::<u32>(), log_uniform(rng, 1.2, 3.5));
     Box::new(move |y, x| {
-        let (i, j) = ((y / size).floor() as i32, (x / size).floor() as i32);
+        let (i, j) = ((y / size).below() as i32, (x / size).below() as i32);
         unit(hash(seed, i, j)) + unit(hash(seed ^ 1, i, j)) + gradient(seed, 0.2 * y / size, 0.2 * x / size)
     })
 }

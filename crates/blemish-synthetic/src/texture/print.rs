@@ -3,7 +3,7 @@
 use rand::Rng;
 
 use super::{Field, Program, hold, train};
-use crate::noise::{gradient, octaves, smoothstep, split};
+use crate::noise::{Fast, gradient, octaves, smoothstep, split};
 use crate::random::{Random, hash, log_uniform, mix, uniform, unit};
 
 pub(super) const PROGRAMS: &[Program] = &[
@@ -22,7 +22,7 @@ pub(super) const PROGRAMS: &[Program] = &[
 fn segment(p: [f32; 2], a: [f32; 2], b: [f32; 2]) -> f32 {
     let (d, e) = ([p[0] - a[0], p[1] - a[1]], [b[0] - a[0], b[1] - a[1]]);
     let t = ((d[0] * e[0] + d[1] * e[1]) / (e[0] * e[0] + e[1] * e[1]).max(1e-6)).clamp(0.0, 1.0);
-    (d[0] - t * e[0]).hypot(d[1] - t * e[1])
+    (d[0] - t * e[0]).norm(d[1] - t * e[1])
 }
 
 /// How far a point of the unit square lies from the strokes of the glyph `id`: three to four strokes between points of
@@ -64,7 +64,7 @@ fn halftone(rng: &mut Random) -> Field {
         let shade = 0.35 + 0.25 * octaves(seed, 2, 0.5, y / size, x / size);
         let (_, a) = split((cos * y + sin * x) / pitch);
         let (_, b) = split((cos * x - sin * y) / pitch);
-        smoothstep(0.6, -0.6, pitch * ((a - 0.5).hypot(b - 0.5) - shade))
+        smoothstep(0.6, -0.6, pitch * ((a - 0.5).norm(b - 0.5) - shade))
     })
 }
 
@@ -74,7 +74,7 @@ fn bars(rng: &mut Random) -> Field {
     let gap = uniform(rng, 0.1, 0.4);
     Box::new(move |y, x| {
         let (i, fv) = split(y / tall);
-        let h = hash(seed, i, (x / module).floor() as i32);
+        let h = hash(seed, i, (x / module).below() as i32);
         if fv < gap { 0.0 } else { (h & 1) as f32 }
     })
 }
@@ -82,7 +82,7 @@ fn bars(rng: &mut Random) -> Field {
 fn blocks(rng: &mut Random) -> Field {
     let (seed, module, share) = (rng.random::<u32>(), log_uniform(rng, 3.0, 10.0), uniform(rng, 0.3, 0.6));
     Box::new(move |y, x| {
-        let h = hash(seed, (y / module).floor() as i32, (x / module).floor() as i32);
+        let h = hash(seed, (y / module).below() as i32, (x / module).below() as i32);
         f32::from(u8::from(unit(h) < share))
     })
 }
@@ -104,7 +104,7 @@ fn dot_matrix(rng: &mut Random) -> Field {
         let ((i, fv), (j, fu)) = (split(y / pitch), split(x / pitch));
         let blank = i.rem_euclid(9) > 6 || j.rem_euclid(6) > 4;
         let on = !blank && unit(hash(seed, i, j)) < 0.55;
-        if on { smoothstep(0.45, 0.3, (fv - 0.5).hypot(fu - 0.5)) } else { 0.0 }
+        if on { smoothstep(0.45, 0.3, (fv - 0.5).norm(fu - 0.5)) } else { 0.0 }
     })
 }
 
@@ -120,10 +120,10 @@ fn truchet(rng: &mut Random, straight: bool) -> Field {
                 0 => (v - 0.5).abs(),
                 1 => (u - 0.5).abs(),
                 2 => segment([v, u], [0.5, 0.0], [0.5, 0.5]).min(segment([v, u], [0.5, 0.5], [0.0, 0.5])),
-                _ => ((v - 0.5).hypot(u - 0.5) - 0.22).abs().min(segment([v, u], [0.5, 0.7], [0.5, 1.0])),
+                _ => ((v - 0.5).norm(u - 0.5) - 0.22).abs().min(segment([v, u], [0.5, 0.7], [0.5, 1.0])),
             }
         } else {
-            (v.hypot(u) - 0.5).abs().min(((1.0 - v).hypot(1.0 - u) - 0.5).abs())
+            (v.norm(u) - 0.5).abs().min(((1.0 - v).norm(1.0 - u) - 0.5).abs())
         };
         smoothstep(0.6, -0.6, pitch * (d - weight))
     })
@@ -140,7 +140,7 @@ fn marks(rng: &mut Random) -> Field {
         if unit(h) > share {
             return ground;
         }
-        let d = glyph(same, v, u).min(((v - 0.5).hypot(u - 0.5) - 0.42).abs());
+        let d = glyph(same, v, u).min(((v - 0.5).norm(u - 0.5) - 0.42).abs());
         ground + smoothstep(0.7, -0.7, pitch * (d - weight))
     })
 }

@@ -5,7 +5,7 @@ use std::f32::consts::TAU;
 use rand::Rng;
 
 use super::{Field, Program, hold, train};
-use crate::noise::{gradient, octaves, scattered, smoothstep};
+use crate::noise::{Fast, gradient, octaves, scattered, smoothstep};
 use crate::random::{Random, chance, log_uniform, mix, uniform, unit};
 
 pub(super) const PROGRAMS: &[Program] = &[
@@ -32,7 +32,7 @@ fn spots(rng: &mut Random) -> Field {
         scattered(seed, y / size, x / size, |h, dy, dx| {
             let (k, r) = (mix(h ^ 4), radius * (0.4 + 0.6 * unit(mix(h))));
             if unit(k) < share {
-                let d = size * (dy.hypot(dx) - r);
+                let d = size * (dy.norm(dx) - r);
                 v = v.max((0.4 + 0.6 * unit(mix(k))) * smoothstep(0.7, -0.7, d));
             }
         });
@@ -63,7 +63,7 @@ fn pores(rng: &mut Random, clustered: bool) -> Field {
             let k = mix(h ^ 4);
             if unit(k) < here {
                 let (r, ratio) = (0.06 + 0.22 * unit(mix(k)).powi(2), 0.6 + 0.8 * unit(mix(h)));
-                let d = size * ((dy * ratio).hypot(dx) - r);
+                let d = size * ((dy * ratio).norm(dx) - r);
                 v -= smoothstep(0.8, -0.8, d) - 0.3 * smoothstep(1.2, 0.0, (d - 1.0).abs());
             }
         });
@@ -77,7 +77,7 @@ fn bubbles(rng: &mut Random) -> Field {
         let mut v: f32 = 0.0;
         scattered(seed, y / size, x / size, |h, dy, dx| {
             let r = 0.15 + 0.5 * unit(mix(h));
-            let d = size * (dy.hypot(dx) - r);
+            let d = size * (dy.norm(dx) - r);
             let shine = 0.6 + 0.4 * (dy - dx) / r;
             v = v.max(shine * smoothstep(width, 0.3 * width, d.abs()));
         });
@@ -140,7 +140,7 @@ fn dust(rng: &mut Random) -> Field {
         scattered(seed, y / size, x / size, |h, dy, dx| {
             let k = mix(h ^ 4);
             if unit(k) < share {
-                v += unit(mix(k)) * smoothstep(1.2, 0.2, size * dy.hypot(dx));
+                v += unit(mix(k)) * smoothstep(1.2, 0.2, size * dy.norm(dx));
             }
         });
         v
@@ -151,10 +151,10 @@ fn perforated(rng: &mut Random) -> Field {
     let (pitch, radius, seed) = (log_uniform(rng, 6.0, 26.0), uniform(rng, 0.18, 0.42), rng.random::<u32>());
     let staggered = chance(rng, 0.5);
     Box::new(move |y, x| {
-        let row = (y / pitch).floor();
+        let row = (y / pitch).below();
         let shift = if staggered && row.rem_euclid(2.0) > 0.5 { 0.5 } else { 0.0 };
         let (fv, fu) = (y / pitch - row - 0.5, (x / pitch + shift).rem_euclid(1.0) - 0.5);
-        smoothstep(-0.8, 0.8, pitch * (fv.hypot(fu) - radius)) + 0.15 * gradient(seed, y / 5.0, x / 25.0)
+        smoothstep(-0.8, 0.8, pitch * (fv.norm(fu) - radius)) + 0.15 * gradient(seed, y / 5.0, x / 25.0)
     })
 }
 

@@ -5,7 +5,7 @@ use std::f32::consts::{PI, TAU};
 use rand::Rng;
 
 use super::{Field, Program, hold, train};
-use crate::noise::{gradient, octaves, smoothstep, split};
+use crate::noise::{Fast, gradient, octaves, smoothstep, split};
 use crate::random::{Random, chance, hash, log_uniform, uniform, unit};
 
 pub(super) const PROGRAMS: &[Program] = &[
@@ -79,7 +79,7 @@ fn studs(rng: &mut Random) -> Field {
     Box::new(move |y, x| {
         let ((_, fv), (_, fu)) = (split(y / size), split(x / size));
         let (v, u) = (fv - 0.5, fu - 0.5);
-        let d = v.hypot(u) / radius;
+        let d = v.norm(u) / radius;
         if d < 1.0 { 0.5 - height * (v + u) / radius } else { 0.3 * smoothstep(1.0, 1.4, d) }
     })
 }
@@ -96,7 +96,7 @@ fn corrugated(rng: &mut Random) -> Field {
 fn shingles(rng: &mut Random) -> Field {
     let (seed, size, round) = (rng.random::<u32>(), log_uniform(rng, 8.0, 34.0), uniform(rng, 0.0, 0.5));
     Box::new(move |y, x| {
-        let row = (y / size).floor();
+        let row = (y / size).below();
         let (j, fu) = split(x / size + 0.5 * row.rem_euclid(2.0));
         let hang = round * (1.0 - (2.0 * fu - 1.0).powi(2)).max(0.0).sqrt();
         let (i, fv) = split(y / size - hang);
