@@ -125,3 +125,31 @@ impl Texture {
         ((self.raw(y, x) - self.low) * self.gain).clamp(0.0, 1.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::random;
+
+    #[test]
+    fn every_program_is_finite_and_not_flat_whatever_its_parameters() {
+        for program in [Families::Training, Families::Validation].map(programs).concat() {
+            for seed in 0..12 {
+                let texture = Texture::of(program, &mut random(seed, 0));
+                let mut values = Vec::new();
+                for y in -40..40 {
+                    for x in -40..40 {
+                        // Whole numbers are where divisions and roots go wrong.
+                        values.push(texture.at(2.0 * y as f32, 2.0 * x as f32));
+                        values.push(texture.at(-0.001 + 3.1 * y as f32, 1e-6 - 3.1 * x as f32));
+                    }
+                }
+                assert!(values.iter().all(|v| v.is_finite()), "{} {seed}", program.name);
+                let mean = values.iter().sum::<f32>() / values.len() as f32;
+                let deviation =
+                    (values.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / values.len() as f32).sqrt();
+                assert!(deviation > 0.02, "{} {seed}: {deviation}", program.name);
+            }
+        }
+    }
+}
