@@ -27,7 +27,7 @@ pub(crate) struct Program {
     pub name: &'static str,
     /// Never used for training.
     pub held_out: bool,
-    /// Whether it is made of discrete threads, lines or strokes, that a defect can break.
+    /// Draws its parameters; values need not be in [0, 1].
     make: fn(&mut Random) -> Field,
 }
 
