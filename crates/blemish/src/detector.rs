@@ -140,7 +140,8 @@ impl Detector {
     /// # Errors
     /// An image without pixels.
     pub fn frame(&self, image: &Image) -> Result<Framed> {
-        Framed::new(image, self.config.data.image_size, &self.config.view())
+        let image = image.clone().with_channels(self.channels())?;
+        Framed::new(&image, self.config.data.image_size, &self.config.view())
     }
 
     /// Registers a view to the good images' mean, where views are.

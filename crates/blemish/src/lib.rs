@@ -34,8 +34,6 @@ pub mod fit;
 pub mod history;
 mod hysteresis;
 pub mod image;
-#[doc(hidden)]
-pub mod kernels;
 pub mod metrics;
 pub mod model_file;
 pub mod parallel;
@@ -46,6 +44,10 @@ pub mod view;
 mod write;
 
 use std::path::Path;
+
+#[doc(hidden)]
+pub use blemish_kernels as kernels;
+
 
 pub use crate::config::Config;
 pub use crate::dataset::Images;
