@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::fit::SuspectedOutlier;
 use crate::history::EpochRecord;
 use crate::parts::{FittedPart, put, used};
-use crate::view::Template;
+use crate::view::{Template, TrainingFacts};
 use crate::write::write_whole;
 
 /// Version of the file's layout; files of others are refused.
@@ -53,6 +53,9 @@ pub struct Provenance {
     pub profile: Vec<String>,
     /// The settings of the network's training, as TOML; empty where none was trained.
     pub training: String,
+    /// Sizes, channels, depth and brightness of the good images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<TrainingFacts>,
 }
 
 /// Everything in a model file.
