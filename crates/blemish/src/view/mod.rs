@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     fn gradient(height: usize, width: usize) -> Image {
-        let pixels = (0..height * width).map(|i| (i % width * 3 + i / width) as u8).collect();
+        let pixels = (0..height * width).map(|i| (i % width * 3 + i / width) as f32 / 255.0).collect();
         Image { height, width, channels: 1, pixels }
     }
 
@@ -216,9 +216,9 @@ mod tests {
                 let (dy, dx) = (y - 100.0, x - 100.0);
                 let (along, across) = (dy * sin + dx * cos, dx * sin - dy * cos);
                 match () {
-                    () if (y - spot[0]).hypot(x - spot[1]) < 4.0 => 250,
-                    () if (-40.0..=60.0).contains(&along) && across.abs() < 0.3 * (60.0 - along) => 60,
-                    () => 180,
+                    () if (y - spot[0]).hypot(x - spot[1]) < 4.0 => 250.0 / 255.0,
+                    () if (-40.0..=60.0).contains(&along) && across.abs() < 0.3 * (60.0 - along) => 60.0 / 255.0,
+                    () => 180.0 / 255.0,
                 }
             })
             .collect();
@@ -236,10 +236,10 @@ mod tests {
             .into();
         for (view, spot) in &views {
             let different =
-                view.image.pixels.iter().zip(&views[0].0.image.pixels).filter(|(a, b)| a.abs_diff(**b) > 60);
+                view.image.pixels.iter().zip(&views[0].0.image.pixels).filter(|(a, b)| (*a - *b).abs() > 60.0 / 255.0);
             assert!(different.count() < 64 * 112 / 20, "the views agree but for their edges");
             // The spot, marked in the view, is found in the frame where it was drawn.
-            let map = view.image.pixels.iter().map(|&v| f32::from(v > 215)).collect();
+            let map = view.image.pixels.iter().map(|&v| f32::from(u8::from(v > 215.0 / 255.0))).collect();
             let frame = view.to_frame(map, [100, 100]).expect("a map");
             let total: f32 = frame.iter().sum();
             let mean = |of: fn(usize) -> usize| {

@@ -256,7 +256,7 @@ mod tests {
 
     fn bar(vertical: bool) -> Image {
         let on = |i: usize| (24..40).contains(&(if vertical { i % 64 } else { i / 64 }));
-        let pixels = (0..64 * 64).map(|i| if on(i) { 200 } else { 50 }).collect();
+        let pixels = (0..64 * 64).map(|i| if on(i) { 200.0 / 255.0 } else { 50.0 / 255.0 }).collect();
         Image { height: 64, width: 64, channels: 1, pixels }
     }
 
@@ -272,7 +272,7 @@ mod tests {
     fn lit_grain(seed: u64) -> Image {
         let rng = &mut ChaCha8Rng::seed_from_u64(seed);
         let level = |i: usize| 100.0 + (i % 64) as f64 * 1.5 - ((i / 64) as f64 / 8.0).powi(2) * 0.4;
-        let pixels = (0..64 * 64).map(|i| (level(i) + rng.random_range(-15.0..15.0)) as u8).collect();
+        let pixels = (0..64 * 64).map(|i| ((level(i) + rng.random_range(-15.0..15.0)) / 255.0) as f32).collect();
         Image { height: 64, width: 64, channels: 1, pixels }
     }
 
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn pictures_keep_their_shape_in_as_many_pixels() {
-        let tall = Image { height: 100, width: 40, channels: 1, pixels: vec![7; 4000] };
+        let tall = Image { height: 100, width: 40, channels: 1, pixels: vec![7.0 / 255.0; 4000] };
         let view = Survey::new(&[tall.clone(), tall]).view([256, 256], 16).expect("a view of its own");
         assert_eq!((view.size, view.product), ([400, 160], None));
         assert_eq!(Survey::new(&vec![bar(true); 3]).view([256, 256], 16), None);
@@ -299,7 +299,7 @@ mod tests {
             let (along, across) = (y * sin + x * cos, x * sin - y * cos);
             (-30.0..=45.0).contains(&along) && across.abs() < 0.2 * (45.0 - along)
         };
-        let pixels = (0..128 * 128).map(|i| if inside(i) { 60 } else { 180 }).collect();
+        let pixels = (0..128 * 128).map(|i| if inside(i) { 60.0 / 255.0 } else { 180.0 / 255.0 }).collect();
         Image { height: 128, width: 128, channels: 1, pixels }
     }
 
