@@ -12,6 +12,8 @@ use crate::masking::{MaskConfig, MaskStrategy};
 
 /// Epochs of the two stages where nothing is said: a little masked pre-training, then mostly repair.
 const EPOCHS: [usize; 2] = [2, 28];
+/// Most epochs of a stage.
+pub(crate) const MOST_EPOCHS: usize = 100_000;
 /// Settings at the top level that belong to training; all others are the detector's.
 const KEYS: [&str; 2] = ["train", "mask"];
 
@@ -318,9 +320,8 @@ impl RunConfig {
                 () => Pose::Free,
             };
         }
-        let is_trained = self.detector.network.usage == Use::Always
-            || train.pretrain.epochs.or(train.finetune.epochs).is_some();
-        let [pretrain, finetune] = if is_trained { EPOCHS } else { [0, 0] };
+        let is_used = self.detector.network.usage == Use::Always;
+        let [pretrain, finetune] = if is_used { EPOCHS } else { [0, 0] };
         train.pretrain.epochs.get_or_insert(pretrain);
         train.finetune.epochs.get_or_insert(finetune);
         train.precision.get_or_insert_with(Precision::fastest);
@@ -354,7 +355,7 @@ impl TrainConfig {
         for (stage, name) in [(&self.pretrain, "pretrain"), (&self.finetune, "finetune")] {
             let ok = stage.learning_rate > 0.0 && stage.learning_rate <= 1.0;
             require(ok, &format!("train.{name}.learning_rate"), "must be above 0 and at most 1")?;
-            let ok = stage.epochs() <= 100_000;
+            let ok = stage.epochs() <= MOST_EPOCHS;
             require(ok, &format!("train.{name}.epochs"), "must be at most 100000")?;
         }
         self.defects.validate()

@@ -4,3 +4,4 @@
 mod imports;
 mod metrics;
 mod real_data;
+mod source;
