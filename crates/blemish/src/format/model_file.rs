@@ -161,7 +161,7 @@ impl ModelFile {
 }
 
 /// A lower bound that is cheap and cannot overflow for validated configurations.
-fn fewest_parameters(model: &ModelConfig, grid: [usize; 2]) -> usize {
+pub(super) fn fewest_parameters(model: &ModelConfig, grid: [usize; 2]) -> usize {
     let (dim, decoder) = (model.embed_dim, model.decoder_embed_dim);
     // The 3 x 3 kernels of the stem, which the pyramid head has a counterpart of.
     let stem = match model.patch_embed {

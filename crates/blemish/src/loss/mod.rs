@@ -1,11 +1,13 @@
 //! What training minimises, and the likenesses that scoring shares with it or has beside it. All losses are means, so that they
 //! do not grow with batch or image size.
 
+mod contrastive;
 mod focal;
 mod gradient;
 mod mse;
 mod ssim;
 
+pub use contrastive::{info_nce, normalised, repel};
 pub use focal::focal_with_logits;
 pub use gradient::gradient_similarity_map;
 pub use mse::{masked_mse, mse};

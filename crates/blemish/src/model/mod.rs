@@ -7,6 +7,7 @@ mod complementary;
 pub mod decoder;
 pub mod encoder;
 mod flops;
+mod grid;
 pub mod head;
 pub mod init;
 pub mod linear;
@@ -20,6 +21,7 @@ pub mod pos_embed;
 mod weights;
 
 pub use complementary::Complementary;
-pub use mae::{Mae, Reconstruction};
+pub use grid::{resampling, weights_for_grid};
+pub use mae::{Features, Mae, Reconstruction};
 pub use mask::Mask;
 pub use weights::{Array, Weights, load_weights, read_gradients};

@@ -7,6 +7,7 @@ mod event;
 mod finish;
 mod objective;
 mod optimizer;
+pub mod pretrain;
 mod remember;
 mod run;
 mod schedule;
