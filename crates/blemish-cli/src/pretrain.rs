@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use blemish::config::Precision;
+use blemish::format::Pretrained;
+use blemish::train::pretrain::gate::{GateOptions, gate};
 use blemish::train::pretrain::{
     Length, PretrainConfig, PretrainEvent, PretrainOptions, StepRecord, pretrain,
 };
@@ -40,8 +42,17 @@ const CHECKPOINT: &str = "checkpoint.safetensors";
 #[command(after_help = EXAMPLES)]
 pub struct PretrainArgs {
     /// Folder of the run; is made if needed
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "evaluate")]
+    out: Option<PathBuf>,
+    /// Pre-train nothing; measure these weights on generated scenes of families that are never trained on
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "steps", "minutes", "resume", "overwrite"])]
+    evaluate: Option<PathBuf>,
+    /// Scenes that --evaluate looks at
+    #[arg(long, value_name = "N", default_value_t = 40, requires = "evaluate")]
+    scenes: usize,
+    /// Image side of --evaluate, a multiple of 16
+    #[arg(long, value_name = "PIXELS", default_value_t = 128, requires = "evaluate", value_parser = side)]
+    side: usize,
     /// How many steps
     #[arg(long, value_name = "N", conflicts_with = "minutes")]
     steps: Option<usize>,
@@ -85,8 +96,41 @@ struct Summary {
 
 /// Pre-trains.
 pub fn run(args: &PretrainArgs, output: &Output) -> Result<()> {
+    match (&args.evaluate, &args.out) {
+        (Some(file), _) => evaluate(file, args, output),
+        (None, Some(out)) => pre_train(out, args, output),
+        (None, None) => Err(Failure::Usage("say where to: --out DIR".to_owned())),
+    }
+}
+
+/// A side of 32 to 1024 pixels, in whole patches.
+fn side(text: &str) -> Result<usize, String> {
+    let side = text.parse().ok().filter(|side: &usize| side.is_multiple_of(16) && (32..=1024).contains(side));
+    side.ok_or_else(|| "must be a multiple of 16, 32 to 1024".to_owned())
+}
+
+fn evaluate(file: &Path, args: &PretrainArgs, output: &Output) -> Result<()> {
+    let weights = Pretrained::load(file)?;
+    let options = GateOptions { scenes: args.scenes, side: args.side, ..GateOptions::default() };
+    let rows = gate(&weights, options)?;
+    output.result(&rows, || {
+        let mut text = format!(
+            "{:<40} {:>6} {:>6} {:>6} {:>6}\n",
+            "image AUROC: mean, low, by maximum; pixel", "mean", "low", "max", "pixel"
+        );
+        for row in &rows {
+            text += &format!(
+                "{:<40} {:>6.3} {:>6.3} {:>6.3} {:>6.3}\n",
+                row.reading, row.image_auroc, row.image_auroc_low, row.image_auroc_max, row.pixel_auroc
+            );
+        }
+        text
+    })
+}
+
+fn pre_train(out: &Path, args: &PretrainArgs, output: &Output) -> Result<()> {
     let device = args.device.open()?;
-    let folder = open(args)?;
+    let folder = open(out, args)?;
     let config = if args.resume { read_config(&folder)? } else { settings(args)? };
     let length = match (args.steps, args.minutes) {
         (Some(steps), _) => Some(Length::Steps(steps)),
@@ -132,25 +176,24 @@ pub fn run(args: &PretrainArgs, output: &Output) -> Result<()> {
         return Err(error);
     }
     let weights = result.map_err(|error| {
-        Failure::from(error).with_next(|| {
-            format!("continue with: blemish pretrain --out {} --resume", quoted(&args.out))
-        })
+        Failure::from(error)
+            .with_next(|| format!("continue with: blemish pretrain --out {} --resume", quoted(out)))
     })?;
     let summary = Summary { weights: weights.display().to_string(), last };
     output.result(&summary, || format!("weights: {}\n", summary.weights))
 }
 
-fn open(args: &PretrainArgs) -> Result<Folder> {
-    let shown = args.out.display();
-    if args.resume && !args.out.join(CHECKPOINT).is_file() {
+fn open(out: &Path, args: &PretrainArgs) -> Result<Folder> {
+    let shown = out.display();
+    if args.resume && !out.join(CHECKPOINT).is_file() {
         return Err(Failure::Usage(format!("{shown} holds no run to resume: there is no {CHECKPOINT}")));
     }
-    if !args.resume && !args.overwrite && args.out.join(CONFIG).exists() {
+    if !args.resume && !args.overwrite && out.join(CONFIG).exists() {
         return Err(Failure::Usage(format!(
             "{shown} already holds a run: continue it with --resume, replace it with --overwrite, or name another folder"
         )));
     }
-    Folder::open(&args.out)
+    Folder::open(out)
 }
 
 fn read_config(folder: &Folder) -> Result<PretrainConfig> {

@@ -93,11 +93,13 @@ impl Pretrained {
     pub fn load(path: &Path) -> Result<Self> {
         let (text, weights) = read_tensors(path)?;
         let bad = |reason: String| Error::model(path, reason);
-        let header: Header = serde_json::from_str(&text)
-            .map_err(|e| bad(format!("does not hold pre-trained weights: its metadata is not understood: {e}")))?;
+        let header: Header = serde_json::from_str(&text).map_err(|e| {
+            bad(format!("does not hold pre-trained weights: its metadata is not understood: {e}"))
+        })?;
         let Header { pretrained, model, image_size, channels, origin } = header;
         if pretrained > VERSION {
-            let reason = format!("is of version {pretrained}; this program reads up to {VERSION}: update blemish");
+            let reason =
+                format!("is of version {pretrained}; this program reads up to {VERSION}: update blemish");
             return Err(bad(reason));
         }
         let mut run = RunConfig::preset(Preset::Light);
@@ -108,7 +110,9 @@ impl Pretrained {
         let needed = fewest_parameters(&run.model, run.grid());
         if stored < needed {
             // Checked before a model of the stated size is made: a lie must not cost memory.
-            return Err(bad(format!("holds {stored} parameters where its configuration needs {needed} or more")));
+            return Err(bad(format!(
+                "holds {stored} parameters where its configuration needs {needed} or more"
+            )));
         }
         let grid = run.grid();
         let weights = weights_for_grid(weights, grid, grid).map_err(bad)?;
@@ -120,7 +124,8 @@ impl Pretrained {
     /// # Errors
     /// A sentence that names the table that does not fit.
     pub fn weights_at(&self, image_size: [usize; 2]) -> Result<Weights, String> {
-        let [from, to] = [self.image_size, image_size].map(|size| size.map(|side| side / self.model.patch_size));
+        let [from, to] =
+            [self.image_size, image_size].map(|size| size.map(|side| side / self.model.patch_size));
         weights_for_grid(self.weights.clone(), from, to)
     }
 }

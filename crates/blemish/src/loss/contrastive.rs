@@ -31,7 +31,8 @@ pub fn info_nce(a: Tensor<2>, b: Tensor<2>, apart: &[bool], temperature: f64) ->
     });
     let skipped = TensorData::new(skipped.collect::<Vec<f32>>(), [places, places]);
     let diagonal: Vec<i64> = (0..places).map(|i| i as i64).collect();
-    let diagonal = Tensor::<1, Int>::from_data(TensorData::from(diagonal.as_slice()), &device).unsqueeze_dim(1);
+    let diagonal =
+        Tensor::<1, Int>::from_data(TensorData::from(diagonal.as_slice()), &device).unsqueeze_dim(1);
     let similarity = a.matmul(b.transpose()) / temperature + Tensor::from_data(skipped, &device);
     let found = |similarity: Tensor<2>| log_softmax(similarity, 1).gather(1, diagonal.clone()).mean();
     (found(similarity.clone()) + found(similarity.transpose())) * -0.5

@@ -81,7 +81,8 @@ mod tests {
 
     fn weights(values: &[f32], dim: usize) -> Weights {
         let array = |values: &[f32]| Array { shape: vec![values.len() / dim, dim], values: values.to_vec() };
-        [("pos_embed.learnable".to_owned(), array(values)), ("stem".to_owned(), array(&vec![7.0; dim]))].into()
+        [("pos_embed.learnable".to_owned(), array(values)), ("stem".to_owned(), array(&vec![7.0; dim]))]
+            .into()
     }
 
     #[test]

@@ -63,11 +63,7 @@ impl PyramidHead {
     ///
     /// # Shapes
     /// as [`forward`](Self::forward) -> `[B, H, W, outputs]`, `[B, H/8, W/8, dims[2]]`, ..
-    pub fn forward_maps(
-        &self,
-        tokens: Tensor<4>,
-        mut levels: Vec<Tensor<4>>,
-    ) -> (Tensor<4>, Vec<Tensor<4>>) {
+    pub fn forward_maps(&self, tokens: Tensor<4>, mut levels: Vec<Tensor<4>>) -> (Tensor<4>, Vec<Tensor<4>>) {
         let mut x = tokens;
         let mut maps = Vec::with_capacity(self.up.len());
         for (up, fuse) in self.up.iter().zip(&self.fuse) {

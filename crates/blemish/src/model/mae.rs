@@ -178,11 +178,7 @@ impl Mae {
     }
 
     /// The decoder's tokens in image order, the aggregated features, and the taps.
-    fn encode(
-        &self,
-        tokens: Tensor<3>,
-        routes: Option<&Routes>,
-    ) -> (Tensor<3>, Tensor<3>, Vec<Tensor<3>>) {
+    fn encode(&self, tokens: Tensor<3>, routes: Option<&Routes>) -> (Tensor<3>, Tensor<3>, Vec<Tensor<3>>) {
         let mut x = match routes {
             Some(routes) => routes.keep(tokens),
             None => tokens,

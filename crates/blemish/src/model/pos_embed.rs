@@ -21,7 +21,12 @@ pub struct PosEmbed {
 impl PosEmbed {
     /// A table for a grid of tokens of width `dim`, truncated normal with standard deviation 0.02.
     pub fn new(sinusoid: Sinusoid, grid: [usize; 2], dim: usize, init: &mut Init<'_>) -> Self {
-        Self { learnable: init.truncated_normal([grid[0] * grid[1], dim], 0.02), stored: grid, grid, sinusoid }
+        Self {
+            learnable: init.truncated_normal([grid[0] * grid[1], dim], 0.02),
+            stored: grid,
+            grid,
+            sinusoid,
+        }
     }
 
     /// The same table, resampled bilinearly to tokens on `grid` at every pass ([`resampling`]); as it is on its own grid.

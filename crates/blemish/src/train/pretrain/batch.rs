@@ -71,8 +71,7 @@ pub fn views(config: &PretrainConfig, step: usize) -> Views {
     let side = side(config, step);
     let scenes = config.scenes(side);
     let size = [side, side];
-    let pairs: Vec<Pair> =
-        (0..scenes).into_par_iter().map(|item| pair(config, size, step, item)).collect();
+    let pairs: Vec<Pair> = (0..scenes).into_par_iter().map(|item| pair(config, size, step, item)).collect();
     let area = 2 * scenes * side * side;
     let mut views = Views {
         step,
@@ -118,7 +117,8 @@ mod tests {
 
     #[test]
     fn a_step_is_a_function_of_seed_and_step() {
-        let config = PretrainConfig { batch_size: 2, sides: vec![(64, 0.5), (96, 0.5)], ..Default::default() };
+        let config =
+            PretrainConfig { batch_size: 2, sides: vec![(64, 0.5), (96, 0.5)], ..Default::default() };
         let first = views(&config, 3);
         assert_eq!(first, views(&config, 3));
         assert_ne!(first.input, views(&config, 4).input);

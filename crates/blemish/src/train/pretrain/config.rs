@@ -126,7 +126,11 @@ impl PretrainConfig {
         let fits = |side: usize| side.is_multiple_of(patch) && (2 * patch..=1024).contains(&side);
         let sides = self.sides.iter().all(|(side, share)| fits(*side) && *share >= 0.0);
         let total: f64 = self.sides.iter().map(|(_, share)| share).sum();
-        require(sides && (total - 1.0).abs() < 1e-6, "sides", "must be multiples of the patch, shares summing to 1")?;
+        require(
+            sides && (total - 1.0).abs() < 1e-6,
+            "sides",
+            "must be multiples of the patch, shares summing to 1",
+        )?;
         let within = |v: f64, low: f64, high: f64| v >= low && v <= high;
         require(within(self.defective, 0.0, 1.0), "defective", "must be 0 to 1")?;
         require(within(self.learning_rate, 1e-9, 1.0), "learning_rate", "must be above 0 and at most 1")?;

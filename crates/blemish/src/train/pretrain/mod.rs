@@ -8,7 +8,7 @@ pub mod batch;
 mod checkpoint;
 mod config;
 mod event;
-//pub mod gate;
+pub mod gate;
 pub mod objective;
 mod pair;
 mod places;

@@ -304,9 +304,7 @@ impl Means {
     fn take(&mut self, progress: &Progress) -> StepRecord {
         let count = self.count.max(1) as f64;
         let now = (progress.scenes, progress.seconds);
-        let speed = self.since.map(|(scenes, seconds)| {
-            (now.0 - scenes) as f64 / (now.1 - seconds).max(1e-9)
-        });
+        let speed = self.since.map(|(scenes, seconds)| (now.0 - scenes) as f64 / (now.1 - seconds).max(1e-9));
         let record = StepRecord {
             step: progress.step,
             steps: progress.steps,

@@ -34,3 +34,23 @@ pub fn draw(seed: u64, defective: bool, [height, width]: [usize; 2]) -> Drawn {
     }
     drawn
 }
+
+/// A scene of a family that pre-training never sees.
+pub struct ValidationScene(u64);
+
+impl ValidationScene {
+    /// The scene of a seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A good instance.
+    pub fn good(&self, instance: u64, size: [usize; 2]) -> Image {
+        draw(self.0 * 10_007 + instance, false, size).image
+    }
+
+    /// A defective instance.
+    pub fn defective(&self, instance: u64, size: [usize; 2]) -> Drawn {
+        draw(self.0 * 10_007 + instance, true, size)
+    }
+}
