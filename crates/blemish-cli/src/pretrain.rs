@@ -50,6 +50,9 @@ pub struct PretrainArgs {
     /// Scenes that --evaluate looks at
     #[arg(long, value_name = "N", default_value_t = 40, requires = "evaluate")]
     scenes: usize,
+    /// Also measure random weights, patches and plain filters
+    #[arg(long, requires = "evaluate")]
+    baselines: bool,
     /// Image side of --evaluate, a multiple of 16
     #[arg(long, value_name = "PIXELS", default_value_t = 128, requires = "evaluate", value_parser = side)]
     side: usize,
@@ -111,7 +114,12 @@ fn side(text: &str) -> Result<usize, String> {
 
 fn evaluate(file: &Path, args: &PretrainArgs, output: &Output) -> Result<()> {
     let weights = Pretrained::load(file)?;
-    let options = GateOptions { scenes: args.scenes, side: args.side, ..GateOptions::default() };
+    let options = GateOptions {
+        scenes: args.scenes,
+        side: args.side,
+        baselines: args.baselines,
+        ..GateOptions::default()
+    };
     let rows = gate(&weights, options)?;
     output.result(&rows, || {
         let mut text = format!(

@@ -37,8 +37,8 @@ const MODULES: [(&str, &[&str]); 24] = [
     (
         "train",
         &[
-            "augment", "config", "data", "error", "format", "grain", "history", "kernels", "loss", "memory",
-            "metrics", "model", "profile", "rarity", "ridges", "score",
+            "augment", "config", "data", "engine", "error", "format", "grain", "history", "kernels", "loss",
+            "memory", "metrics", "model", "profile", "rarity", "ridges", "score",
         ],
     ),
     (

@@ -1,9 +1,11 @@
 //! Where the images come from: the generator of scenes.
 
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use blemish_synthetic::{Families, Scene};
 
 use crate::data::Image;
+
+/// Which families of scenes pre-training sees, for the weights' file.
+pub const FAMILIES: &str = "training";
 
 /// A generated image.
 pub struct Drawn {
@@ -15,42 +17,42 @@ pub struct Drawn {
     pub mask: Vec<u8>,
 }
 
-/// Which families of scenes are drawn, for the weights' file.
-pub const FAMILIES: &str = "training";
-
-/// A stand-in: noise with a bright square.
-pub fn draw(seed: u64, defective: bool, [height, width]: [usize; 2]) -> Drawn {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let pixels: Vec<f32> = (0..height * width).flat_map(|_| [rng.random::<f32>() * 0.6; 3]).collect();
-    let clean = Image { height, width, channels: 3, pixels };
-    let mut drawn = Drawn { image: clean.clone(), clean, mask: vec![0; height * width] };
+/// The image that a seed stands for, of a family that pre-training sees.
+pub fn draw(seed: u64, defective: bool, size: [usize; 2]) -> Drawn {
+    let scene = Scene::new(seed, Families::Training);
     if defective {
-        for y in 20..32 {
-            for x in 20..32 {
-                drawn.mask[y * width + x] = 1;
-                drawn.image.pixels[(y * width + x) * 3..][..3].fill(1.0);
-            }
-        }
+        return defective_of(&scene, 0, size);
     }
-    drawn
+    let clean = image(scene.good(0, size));
+    Drawn { image: clean.clone(), clean, mask: vec![0; size[0] * size[1]] }
 }
 
 /// A scene of a family that pre-training never sees.
-pub struct ValidationScene(u64);
+pub struct ValidationScene(Scene);
 
 impl ValidationScene {
     /// The scene of a seed.
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(Scene::new(seed, Families::Validation))
     }
 
     /// A good instance.
     pub fn good(&self, instance: u64, size: [usize; 2]) -> Image {
-        draw(self.0 * 10_007 + instance, false, size).image
+        image(self.0.good(instance, size))
     }
 
     /// A defective instance.
     pub fn defective(&self, instance: u64, size: [usize; 2]) -> Drawn {
-        draw(self.0 * 10_007 + instance, true, size)
+        defective_of(&self.0, instance, size)
     }
+}
+
+fn defective_of(scene: &Scene, instance: u64, size: [usize; 2]) -> Drawn {
+    let drawn = scene.defective(instance, size);
+    Drawn { image: image(drawn.image), clean: image(drawn.clean), mask: drawn.mask }
+}
+
+fn image(image: blemish_synthetic::Image) -> Image {
+    let blemish_synthetic::Image { height, width, channels, pixels } = image;
+    Image { height, width, channels, pixels }
 }

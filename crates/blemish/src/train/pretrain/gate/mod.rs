@@ -35,11 +35,13 @@ pub struct GateOptions {
     pub tests: usize,
     /// Seed of the scenes.
     pub seed: u64,
+    /// Also looks at them by random weights, patches and filters.
+    pub baselines: bool,
 }
 
 impl Default for GateOptions {
     fn default() -> Self {
-        Self { scenes: 40, side: 128, tests: 16, seed: 1 }
+        Self { scenes: 40, side: 128, tests: 16, seed: 1, baselines: false }
     }
 }
 
@@ -71,10 +73,11 @@ struct Figures {
 /// Weights that do not fit their configuration; maps that are not finite.
 pub fn gate(pretrained: &Pretrained, options: GateOptions) -> Result<Vec<GateRow>> {
     let network = Network::new(pretrained, options.side)?;
-    let random = Network::new(&readings::random(pretrained), options.side)?;
+    let random = options.baselines.then(|| Network::new(&readings::random(pretrained), options.side));
+    let random = random.transpose()?;
     let scenes: Vec<BTreeMap<String, Figures>> = (0..options.scenes)
         .into_par_iter()
-        .map(|scene| judge(&network, &random, options, scene))
+        .map(|scene| judge(&network, random.as_ref(), options, scene))
         .collect::<Result<_>>()?;
     let mut all: BTreeMap<String, Vec<Figures>> = BTreeMap::new();
     for (reading, figures) in scenes.into_iter().flatten() {
@@ -99,7 +102,7 @@ fn row(reading: String, figures: &[Figures]) -> GateRow {
 /// The figures of every reading on one scene.
 fn judge(
     network: &Network,
-    random: &Network,
+    random: Option<&Network>,
     options: GateOptions,
     scene: usize,
 ) -> Result<BTreeMap<String, Figures>> {
@@ -118,8 +121,10 @@ fn judge(
         masks.push(PixelMask { height: size[0], width: size[1], pixels: defective.mask });
     }
     let mut readings = network.readings("", &references, &tests);
-    readings.extend(random.readings("random weights: ", &references, &tests));
-    readings.extend(baselines::readings(&references, &tests));
+    if let Some(random) = random {
+        readings.extend(random.readings("random weights: ", &references, &tests));
+        readings.extend(baselines::readings(&references, &tests));
+    }
     let truth: Vec<bool> = masks.iter().map(|mask| mask.count() > 0).collect();
     let coarse: Vec<PixelMask> = masks.iter().map(sparse_mask).collect();
     readings.into_iter().map(|(name, maps)| Ok((name, figures(&maps, &truth, &coarse)?))).collect()
