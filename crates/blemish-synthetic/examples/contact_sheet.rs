@@ -23,16 +23,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Two scenes beside each other.
     let (wide, tall) = (10 * pitch, rows.div_ceil(2) * pitch);
     let mut sheet = vec![40u8; wide * tall * 3];
-    for row in 0..rows {
-        let scene = Scene::new((seed + row) as u64, families);
-        let defective = scene.defective(2, [size, size]);
-        println!(
-            "{}: {} ({}, {:.0} px)",
-            seed + row,
-            scene.describe(),
-            defective.kind.name(),
-            defective.size
-        );
+    let wanted = |kind: &str| arguments.get(5).is_none_or(|v| v == kind);
+    let scenes = (seed as u64..).map(|seed| (seed, Scene::new(seed, families)));
+    let scenes = scenes.map(|(seed, scene)| (seed, scene.defective(2, [size, size]), scene));
+    let scenes = scenes.take(200 * rows).filter(|(_, defective, _)| wanted(defective.kind.name()));
+    for (row, (seed, defective, scene)) in scenes.take(rows).enumerate() {
+        println!("{}: {} ({}, {:.0} px)", seed, scene.describe(), defective.kind.name(), defective.size);
         let pixels = defective.mask.iter().flat_map(|&v| [f32::from(v); 3]).collect();
         let mask = Image { height: size, width: size, channels: 3, pixels };
         let good = [scene.good(0, [size, size]), scene.good(1, [size, size])];

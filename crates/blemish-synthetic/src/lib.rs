@@ -13,7 +13,7 @@
 //!
 //! A [`Scene`] is drawn once from its seed: textures ([`programs`](Families) mixed through masks), materials, an
 //! arrangement of parts, light and camera. Each instance is a pure function of scene, instance number and size: the
-//! same bytes in any order and on any number of threads.
+//! same bytes in any order and on any number of threads (of one platform: sines and powers are its library's).
 
 mod canvas;
 mod defect;

@@ -143,6 +143,7 @@ impl Scene {
         let fit: Vec<DefectKind> = DefectKind::ALL
             .into_iter()
             .filter(|kind| kind.is_held_out() == held_out && fits(*kind, &self.composition))
+            .flat_map(|kind| std::iter::repeat_n(kind, kind.weight()))
             .collect();
         pick(rng, &fit)
     }

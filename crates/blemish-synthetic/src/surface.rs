@@ -11,7 +11,7 @@ use crate::texture::Texture;
 
 #[derive(Clone, Copy)]
 enum Mix {
-    /// `low + width`: where the mask passes the level, the second texture takes over.
+    /// Level, softness: where the mask passes the level, the layer's texture takes over.
     Mask(f32, f32),
     Add(f32),
     Multiply(f32),

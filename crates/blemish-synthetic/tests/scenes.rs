@@ -17,7 +17,9 @@ fn bits(pixels: &[f32]) -> Vec<u32> {
     pixels.iter().map(|v| v.to_bits()).collect()
 }
 
-fn on_threads(threads: usize) -> Vec<(Vec<u32>, Vec<u32>, Vec<u8>, DefectKind)> {
+type Bytes = (Vec<u32>, Vec<u32>, Vec<u8>, DefectKind);
+
+fn on_threads(threads: usize) -> Vec<Bytes> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool");
     pool.install(|| {
         (0..40)

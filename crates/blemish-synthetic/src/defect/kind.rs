@@ -95,6 +95,15 @@ impl DefectKind {
         matches!(self, Self::HairlineCrack | Self::Scratch | Self::Fibre | Self::Scar)
     }
 
+    /// How often it is drawn where it fits: what fits few scenes, and thin lines, which are hard to find, more often.
+    pub(crate) fn weight(self) -> usize {
+        match self {
+            Self::MissingPart | Self::MovedPart | Self::ChippedEdge => 3,
+            Self::HairlineCrack | Self::Scratch => 2,
+            _ => 1,
+        }
+    }
+
     /// Its name in lower case with underscores.
     pub fn name(self) -> &'static str {
         match self {

@@ -27,7 +27,7 @@ pub(crate) struct Program {
     pub name: &'static str,
     /// Never used for training.
     pub held_out: bool,
-    /// Whether it is made of discrete threads, lines or strokes, that a defect can break.
+    /// Draws its parameters; values need not be in [0, 1].
     make: fn(&mut Random) -> Field,
 }
 
@@ -123,5 +123,33 @@ impl Texture {
     #[inline]
     pub fn at(&self, y: f32, x: f32) -> f32 {
         ((self.raw(y, x) - self.low) * self.gain).clamp(0.0, 1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::random;
+
+    #[test]
+    fn every_program_is_finite_and_not_flat_whatever_its_parameters() {
+        for program in [Families::Training, Families::Validation].map(programs).concat() {
+            for seed in 0..12 {
+                let texture = Texture::of(program, &mut random(seed, 0));
+                let mut values = Vec::new();
+                for y in -40..40 {
+                    for x in -40..40 {
+                        // Whole numbers are where divisions and roots go wrong.
+                        values.push(texture.at(2.0 * y as f32, 2.0 * x as f32));
+                        values.push(texture.at(-0.001 + 3.1 * y as f32, 1e-6 - 3.1 * x as f32));
+                    }
+                }
+                assert!(values.iter().all(|v| v.is_finite()), "{} {seed}", program.name);
+                let mean = values.iter().sum::<f32>() / values.len() as f32;
+                let deviation =
+                    (values.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / values.len() as f32).sqrt();
+                assert!(deviation > 0.02, "{} {seed}: {deviation}", program.name);
+            }
+        }
     }
 }

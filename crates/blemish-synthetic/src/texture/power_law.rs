@@ -36,7 +36,7 @@ fn ridges(rng: &mut Random) -> Field {
     let sharp = uniform(rng, 1.0, 5.0);
     Box::new(move |y, x| {
         let (a, b) = (gradient(seed, y / size, x / size), gradient(seed ^ 7, 2.0 * y / size, 2.0 * x / size));
-        (1.0 - a.abs()).powf(sharp) + gain * (1.0 - b.abs()).powf(sharp)
+        (1.0 - a.abs()).max(0.0).powf(sharp) + gain * (1.0 - b.abs()).max(0.0).powf(sharp)
     })
 }
 

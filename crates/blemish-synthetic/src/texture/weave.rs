@@ -39,7 +39,7 @@ fn weave(rng: &mut Random, over: fn(i32, i32) -> bool, uneven: f32) -> Field {
         let ((i, fv), (j, fu)) = (split(v + dv), split(u + du));
         let (across, along, id) =
             if over(i, j) { (fu, fv, hash(seed, j, 1)) } else { (fv, fu, hash(seed ^ 2, i, 2)) };
-        let round = (PI * across).sin().powf(0.3 + gap) * (0.6 + 0.4 * (PI * along).sin());
+        let round = (PI * across).sin().max(0.0).powf(0.3 + gap) * (0.6 + 0.4 * (PI * along).sin());
         let strand = 1.0 + twist * (TAU * (2.0 * along + across)).sin();
         let base = if over(i, j) { 0.0 } else { tones };
         round * strand + base + uneven * 0.5 * unit(id)
@@ -53,7 +53,7 @@ fn knit(rng: &mut Random) -> Field {
         let (_, fu) = split(x / pitch);
         let side = (2.0 * fu - 1.0).abs();
         let (i, fv) = split(y / (pitch * tall) + lean * side);
-        let loop_ = (PI * fv).sin() * (PI * side).sin().powf(0.5);
+        let loop_ = (PI * fv).sin() * (PI * side).sin().max(0.0).powf(0.5);
         loop_ + 0.1 * unit(hash(seed, i, 0)) + fuzz * gradient(seed, y / 2.0, x / 2.0)
     })
 }
@@ -63,7 +63,7 @@ fn rib(rng: &mut Random) -> Field {
         (rng.random::<u32>(), log_uniform(rng, 6.0, 26.0), log_uniform(rng, 2.5, 6.0));
     Box::new(move |y, x| {
         let (j, fu) = split(x / pitch + 0.1 * gradient(seed, y / 40.0, x / 40.0));
-        (PI * fu).sin().sqrt() * (0.75 + 0.25 * (TAU * (y / stitch + 0.5 * j as f32)).sin())
+        (PI * fu).sin().max(0.0).sqrt() * (0.75 + 0.25 * (TAU * (y / stitch + 0.5 * j as f32)).sin())
     })
 }
 
