@@ -1,7 +1,7 @@
 //! Dense contrast between two views of the same places (van den Oord et al. 2018, equation 4; per place as in Wang et al.
 //! 2021, "Dense Contrastive Learning"), and its counterpart for places that hold a defect.
 
-use burn::tensor::activation::{log_softmax, softplus};
+use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, TensorData};
 
 /// Added to what must not be compared.
@@ -55,10 +55,10 @@ pub fn repel(
     let skipped: Vec<f32> = same.iter().map(|same| if *same { 0.0 } else { NEVER }).collect();
     let skipped = Tensor::from_data(TensorData::new(skipped, [rows, places]), &good.device());
     let excess = (defective.matmul(good.transpose()) - margin) / temperature + skipped;
-    // Shifted by the largest, so that nothing overflows.
-    let largest = excess.clone().max_dim(1).detach();
-    let sum = (excess - largest.clone()).exp().sum_dim(1).log() + largest;
-    softplus(sum, 1.0).mean()
+    // Shifted by the largest exponent, so that nothing overflows; the 1 is an exponent of 0.
+    let largest = excess.clone().max_dim(1).clamp_min(0.0).detach();
+    let sum = (excess - largest.clone()).exp().sum_dim(1) + largest.clone().neg().exp();
+    (sum.log() + largest).mean()
 }
 
 #[cfg(test)]

@@ -127,13 +127,35 @@ impl Mae {
         let (tokens, aggregated, taps) = self.encode(tokens, routes.as_ref());
         let tokens = self.decode(tokens, aggregated);
         let (reconstruction, head) = self.reconstruct(tokens, levels, images);
-        let grid = self.grid();
-        let map = |tap: Tensor<3>| {
-            let [b, _, d] = tap.dims();
-            tap.reshape([b, grid[0], grid[1], d])
-        };
-        let taps = if mask.is_none() { taps.into_iter().map(map).collect() } else { Vec::new() };
+        let taps = if mask.is_none() { self.as_maps(taps) } else { Vec::new() };
         (reconstruction, Features { taps, head })
+    }
+
+    /// What the model sees on the way through an unmasked pass, of the pyramid head the `count` coarsest maps: cheaper
+    /// than [`forward_features`](Self::forward_features) by what is finer. Products are computed in `precision`.
+    ///
+    /// # Shapes
+    /// `images: [B, H, W, C]` -> see [`Features`]
+    pub fn features_in(&self, precision: Precision, images: Tensor<4>, count: usize) -> Features {
+        ops::with_precision(precision, || {
+            let (tokens, levels) = self.embed(images);
+            let (tokens, aggregated, taps) = self.encode(tokens, None);
+            let head = self.pyramid.as_ref().map(|pyramid| {
+                let tokens = self.as_maps(vec![self.decode(tokens, aggregated)]).remove(0);
+                pyramid.maps(tokens, levels, count)
+            });
+            Features { taps: self.as_maps(taps), head: head.unwrap_or_default() }
+        })
+    }
+
+    /// Tokens of all patches as maps, `[B, N, D]` -> `[B, H/16, W/16, D]`.
+    fn as_maps(&self, tokens: Vec<Tensor<3>>) -> Vec<Tensor<4>> {
+        let [rows, columns] = self.grid();
+        let map = |tokens: Tensor<3>| {
+            let [b, _, d] = tokens.dims();
+            tokens.reshape([b, rows, columns, d])
+        };
+        tokens.into_iter().map(map).collect()
     }
 
     /// The same parameters for images of another size: the positional tables are resampled, nothing is copied.

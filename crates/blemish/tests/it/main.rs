@@ -13,5 +13,6 @@ mod metrics;
 mod parity_layers;
 mod parity_losses;
 mod parity_model;
+mod pretrain;
 mod real_data;
 mod train_step;

@@ -35,21 +35,23 @@ pub fn generator(seed: u64, what: Draw, step: usize, item: usize) -> ChaCha8Rng 
     ChaCha8Rng::from_seed(key)
 }
 
-/// The images of a step: views A and then views B of the same scenes, normalised as scoring does.
+/// The images of a step: two views of each of its scenes, normalised as scoring does.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Views {
     /// The step.
     pub step: usize,
     /// Height and width.
     pub size: [usize; 2],
-    /// Scenes: half as many as images.
+    /// Scenes.
     pub scenes: usize,
-    /// What the model sees, `[2 S, H, W, 3]`.
-    pub input: Vec<f32>,
-    /// What it should give, `[2 S, H, W, 3]`.
-    pub target: Vec<f32>,
-    /// Where a defect is, `[2 S, H, W, 1]`.
+    /// View A, perhaps with defects, `[S, H, W, 3]`.
+    pub a: Vec<f32>,
+    /// View A without its defects, `[S, H, W, 3]`.
+    pub clean: Vec<f32>,
+    /// Where view A is defective, `[S, H, W, 1]`.
     pub defect: Vec<f32>,
+    /// View B, clean, `[S, H, W, 3]`.
+    pub b: Vec<f32>,
     /// By scene, how many pixels further down and right view B begins than view A.
     pub shift: Vec<[i32; 2]>,
 }
@@ -72,27 +74,17 @@ pub fn views(config: &PretrainConfig, step: usize) -> Views {
     let scenes = config.scenes(side);
     let size = [side, side];
     let pairs: Vec<Pair> = (0..scenes).into_par_iter().map(|item| pair(config, size, step, item)).collect();
-    let area = 2 * scenes * side * side;
-    let mut views = Views {
+    let all = |of: fn(&Pair) -> &[f32]| pairs.iter().flat_map(of).copied().collect();
+    Views {
         step,
         size,
         scenes,
-        input: Vec::with_capacity(area * CHANNELS),
-        target: Vec::with_capacity(area * CHANNELS),
-        defect: Vec::with_capacity(area),
+        a: all(|pair| &pair.a.pixels),
+        clean: all(|pair| &pair.clean.pixels),
+        defect: pairs.iter().flat_map(|pair| &pair.mask).map(|&v| f32::from(u8::from(v != 0))).collect(),
+        b: all(|pair| &pair.b.pixels),
         shift: pairs.iter().map(|pair| pair.shift).collect(),
-    };
-    for pair in &pairs {
-        views.input.extend_from_slice(&pair.a.pixels);
-        views.target.extend_from_slice(&pair.clean.pixels);
-        views.defect.extend(pair.mask.iter().map(|&v| f32::from(u8::from(v != 0))));
     }
-    for pair in &pairs {
-        views.input.extend_from_slice(&pair.b.pixels);
-        views.target.extend_from_slice(&pair.b.pixels);
-    }
-    views.defect.resize(area, 0.0);
-    views
 }
 
 /// Starts preparing the images of `steps`; they arrive in order.
@@ -121,12 +113,14 @@ mod tests {
             PretrainConfig { batch_size: 2, sides: vec![(64, 0.5), (96, 0.5)], ..Default::default() };
         let first = views(&config, 3);
         assert_eq!(first, views(&config, 3));
-        assert_ne!(first.input, views(&config, 4).input);
-        assert_ne!(first.input, views(&PretrainConfig { seed: 1, ..config }, 3).input);
+        assert_ne!(first.a, views(&config, 4).a);
+        assert_ne!(first.a, views(&PretrainConfig { seed: 1, ..config }, 3).a);
         let [h, w] = first.size;
-        assert_eq!(first.input.len(), 2 * first.scenes * h * w * 3);
-        assert_eq!(first.defect.len(), 2 * first.scenes * h * w);
-        assert!(first.input.iter().all(|v| v.is_finite()));
+        for view in [&first.a, &first.clean, &first.b] {
+            assert_eq!(view.len(), first.scenes * h * w * 3);
+            assert!(view.iter().all(|v| v.is_finite()));
+        }
+        assert_eq!(first.defect.len(), first.scenes * h * w);
     }
 
     #[test]

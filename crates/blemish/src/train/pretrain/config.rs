@@ -78,7 +78,7 @@ impl Default for PretrainConfig {
             image_size: [256, 256],
             mask: preset.mask,
             seed: 0,
-            batch_size: 16,
+            batch_size: 8,
             sides: vec![(128, 0.8), (192, 0.12), (256, 0.08)],
             defective: 0.5,
             learning_rate: 1e-3,
@@ -94,11 +94,11 @@ impl Default for PretrainConfig {
 impl Default for ObjectiveConfig {
     fn default() -> Self {
         Self {
-            masked: 1.0,
-            masked_share: 0.5,
+            masked: 0.5,
+            masked_share: 0.25,
             ssim: 0.2,
-            repair: 1.0,
-            locate: 2.0,
+            repair: 5.0,
+            locate: 10.0,
             focal_gamma: 2.0,
             contrast: 0.3,
             temperature: 0.1,

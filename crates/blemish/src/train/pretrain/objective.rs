@@ -9,6 +9,9 @@ use crate::config::Precision;
 use crate::loss;
 use crate::model::{Features, Mae, Mask};
 
+/// Maps of the pyramid head that are compared: the coarser ones.
+const COMPARED: usize = 2;
+
 /// A loss and the parts that it is the weighted sum of, by name, before weighting.
 pub struct Loss {
     /// The sum, `[1]`.
@@ -38,7 +41,6 @@ pub fn objective(config: &PretrainConfig, model: &Mae, views: &Views, precision:
     let settings = &config.objective;
     let device = model.device();
     let [h, w] = views.size;
-    let images = 2 * views.scenes;
     let mut total = None;
     let mut parts = Vec::new();
 
@@ -47,7 +49,7 @@ pub fn objective(config: &PretrainConfig, model: &Mae, views: &Views, precision:
         let rng = &mut generator(config.seed, Draw::Mask, views.step, 0);
         let grid = [h, w].map(|side| side / config.model.patch_size);
         let mask = Mask::draw(&config.mask, grid, hidden, rng);
-        let clean = views.target[..hidden * h * w * CHANNELS].to_vec();
+        let clean = views.clean[..hidden * h * w * CHANNELS].to_vec();
         let clean = tensor(clean, [hidden, h, w, CHANNELS], &device);
         let output = model.forward_in(precision, clean.clone(), Some(&mask));
         let patch = config.model.patch_size;
@@ -56,22 +58,25 @@ pub fn objective(config: &PretrainConfig, model: &Mae, views: &Views, precision:
         parts.push(("masked", masked));
     }
 
-    let input = tensor(views.input.clone(), [images, h, w, CHANNELS], &device);
-    let (output, features) = model.forward_features_in(precision, input, None);
+    // Of view B only features are needed: its finest map and the output are not computed.
+    let scenes = views.scenes;
+    let [a, b] = [&views.a, &views.b].map(|view| tensor(view.clone(), [scenes, h, w, CHANNELS], &device));
+    let (output, features) = model.forward_features_in(precision, a, None);
     if settings.repair > 0.0 {
-        let target = tensor(views.target.clone(), [images, h, w, CHANNELS], &device);
-        let repair = loss::mse(output.image, target);
+        let clean = tensor(views.clean.clone(), [scenes, h, w, CHANNELS], &device);
+        let repair = loss::mse(output.image, clean);
         Loss::add(&mut total, settings.repair, &repair);
         parts.push(("repair", repair));
     }
     if let Some(logit) = output.logit.filter(|_| settings.locate > 0.0) {
-        let defect = tensor(views.defect.clone(), [images, h, w, 1], &device);
+        let defect = tensor(views.defect.clone(), [scenes, h, w, 1], &device);
         let locate = loss::focal_with_logits(logit, defect, settings.focal_gamma);
         Loss::add(&mut total, settings.locate, &locate);
         parts.push(("locate", locate));
     }
     if settings.contrast > 0.0 || settings.repel > 0.0 {
-        let [contrast, repel] = compare(config, views, features);
+        let twins = model.features_in(precision, b, COMPARED);
+        let [contrast, repel] = compare(config, views, features, twins);
         for (name, weight, part) in
             [("contrast", settings.contrast, contrast), ("repel", settings.repel, repel)]
         {
@@ -86,20 +91,21 @@ pub fn objective(config: &PretrainConfig, model: &Mae, views: &Views, precision:
 }
 
 /// Contrast and repulsion, means over the levels that have places for them.
-fn compare(config: &PretrainConfig, views: &Views, features: Features) -> [Option<Tensor<1>>; 2] {
+fn compare(config: &PretrainConfig, views: &Views, a: Features, b: Features) -> [Option<Tensor<1>>; 2] {
     let settings = &config.objective;
     let (mut contrast, mut repel) = (Vec::new(), Vec::new());
-    for (level, (map, stride)) in levels(config, features).into_iter().enumerate() {
+    let pairs = levels(config, a).into_iter().zip(levels(config, b));
+    for (level, ((map_a, stride), (map_b, _))) in pairs.enumerate() {
         let rng = &mut generator(config.seed, Draw::Places, views.step, level);
         let places = Places::draw(views, stride, settings.places, rng);
         if places.a.len() < 2 {
             continue;
         }
-        let rows = |ids: &[i64]| rows(&map, ids);
-        let (a, b) = (rows(&places.a), rows(&places.b));
+        let (a, b) = (rows(&map_a, &places.a), rows(&map_b, &places.b));
         if settings.repel > 0.0 && !places.defective.is_empty() {
             let (same, margin) = (places.same(), settings.margin);
-            repel.push(loss::repel(rows(&places.defective), b.clone(), &same, margin, settings.temperature));
+            let defective = rows(&map_a, &places.defective);
+            repel.push(loss::repel(defective, b.clone(), &same, margin, settings.temperature));
         }
         if settings.contrast > 0.0 {
             let apart = if settings.same_image { vec![true; places.a.len().pow(2)] } else { places.apart() };
@@ -118,7 +124,7 @@ fn levels(config: &PretrainConfig, mut features: Features) -> Vec<(Tensor<4>, us
     if features.taps.len() > 1 {
         levels.push((features.taps.swap_remove(1), config.model.patch_size));
     }
-    for (i, map) in features.head.into_iter().take(2).enumerate() {
+    for (i, map) in features.head.into_iter().take(COMPARED).enumerate() {
         levels.push((map, config.model.patch_size >> (i + 1)));
     }
     levels

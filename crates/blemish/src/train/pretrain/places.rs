@@ -11,7 +11,7 @@ const DEFECTIVE: usize = 4;
 /// Pixels of a place that must be defective for it to count as such, as a share of its area: one eighth.
 const LEAST: usize = 8;
 
-/// Places at one level, as rows of the level's map `[2 S * h * w]`.
+/// Places at one level, as rows of the level's maps `[S * h * w]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
     /// Good places in view A.
@@ -46,7 +46,7 @@ impl Places {
                 let there = [(at / columns) as i64 - shift[0], (at % columns) as i64 - shift[1]];
                 let inside = (0..rows as i64).contains(&there[0]) && (0..columns as i64).contains(&there[1]);
                 if pixels == 0 && inside {
-                    let twin = ((views.scenes + scene) * area) as i64 + there[0] * columns as i64 + there[1];
+                    let twin = (scene * area) as i64 + there[0] * columns as i64 + there[1];
                     good.push((row, twin));
                 }
             }
@@ -102,14 +102,15 @@ mod tests {
     #[test]
     fn twins_lie_where_the_shift_says_and_defects_are_apart() {
         let side = 8;
-        let mut defect = vec![0.0; 4 * side * side];
+        let mut defect = vec![0.0; 2 * side * side];
         defect[..4].fill(1.0); // Cell (0, 0) of scene 0, of stride 4.
         let views = Views {
             step: 0,
             size: [side, side],
             scenes: 2,
-            input: Vec::new(),
-            target: Vec::new(),
+            a: Vec::new(),
+            clean: Vec::new(),
+            b: Vec::new(),
             defect,
             shift: vec![[0, 0], [4, -5]],
         };
@@ -117,7 +118,7 @@ mod tests {
         let mut pairs: Vec<_> = places.a.iter().zip(&places.b).map(|(a, b)| (*a, *b)).collect();
         pairs.sort_unstable();
         // Scene 0: all but the defective cell; scene 1: row 1, column 0 of A is row 0, column 1 of B.
-        assert_eq!(pairs, [(1, 9), (2, 10), (3, 11), (6, 13)]);
+        assert_eq!(pairs, [(1, 1), (2, 2), (3, 3), (6, 5)]);
         assert_eq!((places.defective.clone(), places.defective_scene.clone()), (vec![0], vec![0]));
         assert_eq!(places.same().iter().filter(|same| **same).count(), 3);
         assert_eq!(places.apart().iter().filter(|apart| **apart).count(), 6);
