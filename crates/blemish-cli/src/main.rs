@@ -18,6 +18,7 @@ mod inspect_model;
 mod output;
 mod plan;
 mod predict;
+mod pretrain;
 mod progress;
 mod quote;
 mod run_folder;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args, &output),
         Command::Demo(args) => demo::run(args, &output),
         Command::ImportPytorch(args) => import_pytorch::run(args, &output),
+        Command::Pretrain(args) => pretrain::run(args, &output),
         Command::Completions(args) => completions::run(args, &output),
     };
     match result {
