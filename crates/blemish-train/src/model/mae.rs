@@ -1,6 +1,8 @@
 //! The whole masked autoencoder (He et al. 2022; reference system "DiYT"; pyramid after ConvMAE, Gao et al.
 //! 2022).
 
+use blemish::config::{AggregationKeys, Head, ModelConfig, Output, PatchEmbed, Precision};
+use blemish::engine::Mask;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
@@ -11,11 +13,9 @@ use super::encoder::EncoderLayer;
 use super::head::{LinearHead, PyramidHead};
 use super::init::Init;
 use super::linear::Linear;
-use super::mask::Mask;
 use super::norm::Norm;
 use super::patch_embed::{LinearEmbed, Stem};
 use super::pos_embed::PosEmbed;
-use blemish::config::{AggregationKeys, Head, ModelConfig, Output, PatchEmbed, Precision};
 use crate::ops;
 
 /// What hidden pixels are set to before the stem: middle grey.
@@ -54,7 +54,7 @@ pub struct Mae {
 
 impl Mae {
     /// A freshly initialised model. `config` must have passed
-    /// [`RunConfig::validate`](blemish::config::RunConfig::validate).
+    /// [`Config::validate`](blemish::Config::validate).
     pub fn new(
         config: &ModelConfig,
         image_size: [usize; 2],
@@ -198,19 +198,9 @@ impl Mae {
         self.image_size
     }
 
-    /// Floating-point operations of one unmasked forward pass of one image.
-    pub fn flops(&self) -> u64 {
-        self.config.flops(self.image_size, self.channels)
-    }
-
     /// Where its parameters live.
     pub fn device(&self) -> Device {
         self.mask_token.val().device()
-    }
-
-    /// Whether its parameters live on the CPU.
-    pub fn is_on_cpu(&self) -> bool {
-        ops::is_cpu(&self.device())
     }
 
     /// Channels of the images it takes.

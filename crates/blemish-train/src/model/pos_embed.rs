@@ -1,12 +1,11 @@
 //! The hybrid positional embedding: a learnable table plus a fixed sinusoid.
 
+use blemish::config::Sinusoid;
+use blemish::engine::sinusoid_values;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use blemish::engine::sinusoid_values;
-
 use super::init::Init;
-use blemish::config::Sinusoid;
 
 /// `tokens + learnable + sinusoid`.
 #[derive(Module, Debug)]

@@ -5,14 +5,14 @@
 
 use std::path::{Path, PathBuf};
 
+use blemish::engine::Weights;
+use blemish::history::{EpochRecord, Stage};
+use blemish::model_file::{read_tensors, write_tensors};
+use blemish::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::optimizer::AdamW;
-use blemish::config::RunConfig;
-use blemish::error::{Error, Result};
-use blemish::model_file::{read_tensors, write_tensors};
-use blemish::history::{EpochRecord, Stage};
-use blemish::engine::Weights;
+use crate::config::RunConfig;
 
 /// The state after an epoch.
 #[derive(Clone, Debug)]
@@ -23,8 +23,6 @@ pub struct Checkpoint {
     pub weights: Weights,
     /// The optimiser.
     pub optimizer: AdamW,
-    /// Moving average of the parameters, where it is kept.
-    pub ema: Option<Weights>,
     /// Parameters of the best validation so far, in this stage.
     pub best: Option<Weights>,
 }
@@ -47,12 +45,30 @@ pub struct Progress {
     pub best_aupro: f64,
     /// The epoch it was reached in.
     pub best_epoch: usize,
-    /// Optimiser steps of the stage.
+    /// Optimiser steps of the stage, without those that were skipped.
     pub step: usize,
     /// Every epoch so far.
     pub history: Vec<EpochRecord>,
     /// Wall-clock seconds so far.
     pub seconds: f64,
+}
+
+impl Progress {
+    /// Nothing is done yet.
+    pub fn new(config: &RunConfig) -> Self {
+        Self {
+            config: config.clone(),
+            stage: Stage::Pretrain,
+            epoch: 0,
+            stopped: false,
+            best: None,
+            best_aupro: 0.0,
+            best_epoch: 0,
+            step: 0,
+            history: Vec::new(),
+            seconds: 0.0,
+        }
+    }
 }
 
 /// The checkpoint's file in a run's folder.
@@ -64,7 +80,7 @@ impl Checkpoint {
     /// Writes the checkpoint of the run in `folder`, whole or not at all.
     ///
     /// # Errors
-    /// [`Error::Io`] with the path.
+    /// [`Error::Io`] with the path; [`Error::Model`] for a value that is not finite.
     pub fn save(&self, folder: &Path) -> Result<PathBuf> {
         let mut tensors = Weights::new();
         let mut put = |prefix: &str, weights: &Weights| {
@@ -73,7 +89,6 @@ impl Checkpoint {
         put("weights", &self.weights);
         put("first", &self.optimizer.first);
         put("second", &self.optimizer.second);
-        self.ema.iter().for_each(|ema| put("ema", ema));
         self.best.iter().for_each(|best| put("best", best));
         let path = path(folder);
         write_tensors(&path, &self.progress, &tensors)?;
@@ -109,7 +124,6 @@ impl Checkpoint {
         Ok(Some(Self {
             weights: take("weights"),
             optimizer: AdamW { step: progress.step, first: take("first"), second: take("second") },
-            ema: some(take("ema")),
             best: some(take("best")),
             progress,
         }))

@@ -1,9 +1,8 @@
 //! The two real data sets, where `BLEMISH_DATA` names the folder that holds them.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::PathBuf;
 
-use blemish::dataset::{DataSet, Label, Layout, categories, decode_mask, detect_channels, open};
+use blemish::dataset::{DataSet, Images, Label, Layout, categories, decode_mask, open};
 use blemish::image::{DecodeOptions, decode};
 
 /// The folder, or a word on what is left out.
@@ -40,7 +39,7 @@ fn every_image_is_listed() {
 
     for set in [&screw, &kolektor] {
         assert!(set.problems.is_empty(), "{:?}", set.problems);
-        assert_eq!(detect_channels(&set.train, 1_000_000).unwrap(), 1);
+        assert_eq!(Images::from(*set).detect_channels(1_000_000).unwrap(), 1);
         let sample = set.test.iter().find(|sample| sample.label == Label::Defective).unwrap();
         let image = decode(&sample.path, &DecodeOptions::default()).unwrap();
         let mask =
