@@ -17,7 +17,7 @@
 
 mod canvas;
 mod defect;
-mod image;
+pub mod flange;
 mod noise;
 mod photo;
 mod product;
@@ -28,7 +28,7 @@ mod surface;
 mod texture;
 
 pub use defect::{DefectKind, VISIBLE};
-pub use image::Image;
+pub use blemish::Image;
 pub use scene::{Defective, Scene};
 
 /// Which texture programs, arrangements of parts and kinds of defects a scene may use.

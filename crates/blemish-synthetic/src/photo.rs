@@ -3,7 +3,7 @@
 use std::f32::consts::TAU;
 
 use crate::canvas::{Canvas, blur};
-use crate::image::Image;
+use blemish::Image;
 use crate::noise::gradient;
 use crate::random::{Random, chance, hash, log_uniform, mix, uniform};
 

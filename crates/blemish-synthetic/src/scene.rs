@@ -3,7 +3,7 @@
 use crate::Families;
 use crate::canvas::Canvas;
 use crate::defect::{Damage, DefectKind, VISIBLE_PIXELS, apply, enlarge, fits, mask};
-use crate::image::Image;
+use blemish::Image;
 use crate::photo::{Photo, Style};
 use crate::product::Composition;
 use crate::random::{Random, chance, pick, random};

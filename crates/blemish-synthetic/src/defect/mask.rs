@@ -1,6 +1,6 @@
 //! Which pixels a defect visibly changed.
 
-use crate::image::Image;
+use blemish::Image;
 
 /// A pixel belongs to the mask if a channel differs from the clean photo by more than this (about 4 of 255 levels), or
 /// if it lies in a gap of at most two pixels between such pixels. Outside the mask no channel differs by more.
