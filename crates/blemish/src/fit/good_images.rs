@@ -3,9 +3,9 @@
 use rayon::prelude::*;
 
 use super::progress::Progress;
-use super::spill::Spill;
 use crate::error::Result;
 use crate::image::{Image, Normalize};
+use crate::spill::Spill;
 use crate::view::{Pose, Template};
 
 /// The views of all good images, kept outside memory.
