@@ -131,11 +131,11 @@ pub fn save_png(image: &ByteImage, path: &Path) -> Result<()> {
 }
 
 /// `a` at `share` 0, `b` at 1.
-fn mix(a: [u8; 3], b: [u8; 3], share: f32) -> [u8; 3] {
+pub(super) fn mix(a: [u8; 3], b: [u8; 3], share: f32) -> [u8; 3] {
     std::array::from_fn(|c| (f32::from(a[c]) + (f32::from(b[c]) - f32::from(a[c])) * share).round() as u8)
 }
 
-fn to_rgb(image: &ByteImage) -> ByteImage {
+pub(super) fn to_rgb(image: &ByteImage) -> ByteImage {
     let pixels = match image.channels {
         1 => image.pixels.iter().flat_map(|&v| [v; 3]).collect(),
         _ => image.pixels.clone(),
@@ -144,7 +144,7 @@ fn to_rgb(image: &ByteImage) -> ByteImage {
 }
 
 /// Draws a line along the outer side of `region`, one pixel thick for every 128 of the longer side.
-fn draw_outline(image: &mut ByteImage, region: &[bool], colour: [u8; 3]) {
+pub(super) fn draw_outline(image: &mut ByteImage, region: &[bool], colour: [u8; 3]) {
     let (height, width) = (image.height, image.width);
     let thickness = (height.max(width) / 128).max(1);
     for y in 0..height {

@@ -1,14 +1,19 @@
 //! What a person reads: heat maps, charts, one HTML file, tables. No tensor library; pure functions of plain data.
 
 mod chart;
+mod font;
 mod heatmap;
 mod html;
 mod number;
+mod overlay;
 mod plots;
+mod raw;
 mod tables;
 
 pub use heatmap::{FOUND_COLOUR, TRUTH_COLOUR, colour_map, encode_png, heat, overlay, panel, save_png};
 pub use number::significant;
+pub use overlay::{Caption, annotated};
+pub use raw::{THRESHOLD_LEVEL, encode_map_npy, encode_map_tiff, encode_mask};
 pub use tables::{BenchmarkRow, markdown_table, text_table, verdict};
 
 use crate::image::{ByteImage, PixelMask};
