@@ -19,6 +19,7 @@ mod model;
 mod out_folder;
 mod output;
 mod predict;
+mod pretrain;
 mod progress;
 mod run_folder;
 mod session;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args, &output),
         Command::Demo(args) => demo::run(args, &output),
         Command::ImportPytorch(args) => import_pytorch::run(args, &output),
+        Command::Pretrain(args) => pretrain::run(args, &output),
         Command::Completions(args) => completions::run(args, &output),
     };
     match result {

@@ -286,9 +286,10 @@ impl RunConfig {
         let (train, model) = (&self.train, &self.detector.model);
         let ok = !self.asks_for_training() || self.detector.network.usage != Use::Never;
         require(ok, "network.use", "is never: there is no use in epochs of training")?;
-        if train.pretrain.epochs != Some(0) && train.ssim_weight > 0.0 {
+        if train.pretrain.epochs() > 0 && train.ssim_weight > 0.0 {
             let ok = self.detector.input_size().into_iter().all(|side| side >= SSIM_WINDOW);
-            let reason = format!("needs images of at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels: set it to 0");
+            let reason =
+                format!("needs images of at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels: set it to 0");
             require(ok, "train.ssim_weight", reason)?;
         }
         let is_located = self.task_of_finetuning() == Task::Repair;
@@ -449,6 +450,7 @@ mod tests {
                     "model.defect_logit=false",
                     "network.map=reconstruction",
                     "model.patch_size=4",
+                    "train.pretrain.epochs=1",
                     "data.image_size=[8, 8]",
                 ],
                 "train.ssim_weight",
@@ -477,7 +479,9 @@ mod tests {
         assert_eq!((free.epochs(), free.train.pose), (30, Pose::Free));
         let surface = Survey { product_share: 1.0, ..arbitrary };
         assert_eq!(settled(&light(&[]), &surface).train.pose, Pose::Surface);
-        assert!(!Pose::Surface.fills().contains(&Fill::Foreign) && Pose::Free.fills().len() == Fill::ALL.len());
+        assert!(
+            !Pose::Surface.fills().contains(&Fill::Foreign) && Pose::Free.fills().len() == Fill::ALL.len()
+        );
         // Epochs that are asked for are no use without the network's score.
         let asked = settled(&light(&["train.finetune.epochs=3"]), &survey());
         assert_eq!((asked.epochs(), asked.detector.network.usage), (5, Use::Always));

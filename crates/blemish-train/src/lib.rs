@@ -29,6 +29,8 @@ mod masking;
 pub mod model;
 #[doc(hidden)]
 pub mod ops;
+#[doc(hidden)]
+pub mod pretrain;
 mod pytorch;
 #[doc(hidden)]
 pub mod train;

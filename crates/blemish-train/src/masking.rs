@@ -136,8 +136,12 @@ mod tests {
                 .filter(|&(y, x)| h[y * 16 + x] == h[y * 16 + x + 1])
                 .count()
         };
-        let block: usize = (0..20).map(|_| neighbours(&draw_mask(&config(MaskStrategy::Block), [16, 16], 1, &mut rng))).sum();
-        let single: usize = (0..20).map(|_| neighbours(&draw_mask(&config(MaskStrategy::Random), [16, 16], 1, &mut rng))).sum();
+        let block: usize = (0..20)
+            .map(|_| neighbours(&draw_mask(&config(MaskStrategy::Block), [16, 16], 1, &mut rng)))
+            .sum();
+        let single: usize = (0..20)
+            .map(|_| neighbours(&draw_mask(&config(MaskStrategy::Random), [16, 16], 1, &mut rng)))
+            .sum();
         assert!(block > single + 20 * 20, "{block} against {single}");
     }
 }

@@ -80,8 +80,10 @@ impl Imported {
             .map_err(|reason| Error::model(&self.file, reason))?;
         let kind = used(&self.config).next().ok_or_else(|| Error::config("network.use", "is never"))?;
         let part = FittedPart { kind, part: Box::new(network), calibration: Calibration::None };
-        let origin =
-            Provenance { version: env!("CARGO_PKG_VERSION").to_owned(), ..self.origin(Provenance::default()) };
+        let origin = Provenance {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..self.origin(Provenance::default())
+        };
         Ok(Detector::new(self.config.clone(), None, vec![part], Vec::new(), origin))
     }
 

@@ -10,7 +10,7 @@ use crate::config::{Config, Reduce, ScoreConfig, ThresholdRule};
 use crate::error::{Error, Result};
 use crate::history::EpochRecord;
 use crate::hysteresis::{NORMAL_MAX, propagate};
-use crate::image::{Image, ImageView, decode};
+use crate::image::{Image, ImageFacts, ImageView, decode_with_facts};
 use crate::metrics::{Region, regions};
 use crate::model_file::{ModelFile, Provenance};
 use crate::parts::FittedPart;
@@ -116,7 +116,13 @@ impl Detector {
     /// # Errors
     /// An image without pixels, and what [`predict_framed`](Self::predict_framed) says.
     pub fn predict(&self, image: ImageView<'_>) -> Result<Prediction> {
-        self.predict_framed(&self.frame(&image.to_image(self.channels())?)?)
+        let bits = image.bits();
+        let mut image = image.to_image(self.channels())?;
+        if let (Some(range), true) = (self.config.data.range, bits > 8) {
+            image = image.in_range(range);
+        }
+        let facts = ImageFacts::new(&image, bits);
+        self.predict_framed(&self.frame(&image)?.with_facts(facts))
     }
 
     /// Reads an image file, then scores and locates.
@@ -130,9 +136,10 @@ impl Detector {
     /// Reads an image file as the detector takes it.
     ///
     /// # Errors
-    /// Those of [`decode()`].
+    /// Those of [`decode()`](crate::image::decode).
     pub fn read(&self, path: &Path) -> Result<Framed> {
-        self.frame(&decode(path, &self.config.data.decoding())?)
+        let (image, facts) = decode_with_facts(path, &self.config.data.decoding())?;
+        Ok(self.frame(&image)?.with_facts(facts))
     }
 
     /// An image as the detector takes it.
@@ -140,7 +147,8 @@ impl Detector {
     /// # Errors
     /// An image without pixels.
     pub fn frame(&self, image: &Image) -> Result<Framed> {
-        Framed::new(image, self.config.data.image_size, &self.config.view())
+        let image = image.clone().with_channels(self.channels())?;
+        Framed::new(&image, self.config.data.image_size, &self.config.view())
     }
 
     /// Registers a view to the good images' mean, where views are.
@@ -153,7 +161,7 @@ impl Detector {
 
     /// Anomaly maps, `[H, W]` each, of registered views.
     pub fn anomaly_maps(&self, views: &[Image]) -> Vec<Vec<f32>> {
-        let map = |view: &Image| anomaly_map(&self.parts, &self.config.data.normalize.apply(view));
+        let map = |view: &Image| anomaly_map(&self.parts, &self.config.data.normalised(view));
         views.par_iter().map(map).collect()
     }
 

@@ -71,6 +71,7 @@ pub fn evaluate(
         view: config.view(),
         channels: detector.channels(),
         max_pixels: config.data.max_pixels,
+        range: config.data.range,
         on_error: options.on_error,
     };
     let loaded = load(samples, &loading)?;

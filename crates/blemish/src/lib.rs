@@ -34,17 +34,20 @@ pub mod fit;
 pub mod history;
 mod hysteresis;
 pub mod image;
-#[doc(hidden)]
-pub mod kernels;
 pub mod metrics;
 pub mod model_file;
 pub mod parallel;
 pub mod parts;
+pub mod pretrained;
 pub mod report;
 pub mod view;
 mod write;
 
 use std::path::Path;
+
+#[doc(hidden)]
+pub use blemish_kernels as kernels;
+
 
 pub use crate::config::Config;
 pub use crate::dataset::Images;

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::fit::SuspectedOutlier;
 use crate::history::EpochRecord;
 use crate::parts::{FittedPart, put, used};
-use crate::view::Template;
+use crate::view::{Template, TrainingFacts};
 use crate::write::write_whole;
 
 /// Version of the file's layout; files of others are refused.
@@ -53,6 +53,9 @@ pub struct Provenance {
     pub profile: Vec<String>,
     /// The settings of the network's training, as TOML; empty where none was trained.
     pub training: String,
+    /// Sizes, channels, depth and brightness of the good images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<TrainingFacts>,
 }
 
 /// Everything in a model file.
@@ -147,7 +150,7 @@ impl ModelFile {
     /// # Errors
     /// As [`load`](Self::load), without [`Error::Io`].
     pub fn from_bytes(name: &Path, bytes: &[u8]) -> Result<Self> {
-        let (text, tensors) = from_bytes(name, bytes)?;
+        let (text, tensors) = read_tensors_of(name, bytes)?;
         let bad = |reason: String| Error::model(name, reason);
         let VersionOnly { version } = parse(name, &text)?;
         if version != VERSION {
@@ -174,7 +177,7 @@ impl ModelFile {
 }
 
 /// A lower bound that is cheap and cannot overflow for validated configurations.
-fn fewest_parameters(model: &ModelConfig, grid: [usize; 2]) -> usize {
+pub(crate) fn fewest_parameters(model: &ModelConfig, grid: [usize; 2]) -> usize {
     let (dim, decoder) = (model.embed_dim, model.decoder_embed_dim);
     // The 3 x 3 kernels of the stem, which the pyramid head has a counterpart of.
     let stem = match model.patch_embed {
@@ -231,10 +234,14 @@ fn to_bytes(path: &Path, header: &impl Serialize, tensors: &Weights) -> Result<V
 /// [`Error::Model`] when the file is cut short, not safetensors, not ours, neither `f32` nor `bf16` or holds NaN or infinity;
 /// [`Error::Io`] when it cannot be read.
 pub fn read_tensors(path: &Path) -> Result<(String, Weights)> {
-    from_bytes(path, &std::fs::read(path).map_err(|e| Error::io(path, e))?)
+    read_tensors_of(path, &std::fs::read(path).map_err(|e| Error::io(path, e))?)
 }
 
-fn from_bytes(name: &Path, bytes: &[u8]) -> Result<(String, Weights)> {
+/// As [`read_tensors`], of a file's bytes; `name` is what errors call it.
+///
+/// # Errors
+/// As [`read_tensors`], without [`Error::Io`].
+pub fn read_tensors_of(name: &Path, bytes: &[u8]) -> Result<(String, Weights)> {
     let bad = |reason: String| Error::model(name, reason);
     let not_whole = |e: &dyn Display| bad(format!("is not a whole safetensors file: {e}"));
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| not_whole(&e))?;

@@ -15,7 +15,7 @@ use std::ops::RangeInclusive;
 use blemish::{Error, Result};
 use rand::Rng;
 
-pub use self::defects::{DefectConfig, DefectGenerator, Defective, Fill};
+pub use self::defects::{DefectConfig, DefectGenerator, Fill};
 pub use self::geometric::GeometricConfig;
 pub use self::photometric::PhotometricConfig;
 

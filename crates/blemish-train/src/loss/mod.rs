@@ -1,9 +1,11 @@
 //! What training minimises. All losses are means, so that they do not grow with batch or image size.
 
+mod contrastive;
 mod focal;
 mod mse;
 mod ssim;
 
+pub use contrastive::{info_nce, normalised, repel};
 pub use focal::focal_with_logits;
 pub use mse::{masked_mse, mse};
 pub use ssim::{WINDOW as SSIM_WINDOW, ssim, ssim_map};

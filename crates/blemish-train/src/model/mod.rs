@@ -16,5 +16,5 @@ pub mod patchify;
 pub mod pos_embed;
 mod weights;
 
-pub use mae::{Mae, Reconstruction};
+pub use mae::{Features, Mae, Reconstruction};
 pub use weights::{load_weights, read_gradients};

@@ -62,12 +62,7 @@ pub fn estimate(config: &RunConfig, batches: &Batches<'_>, device: &Device) -> R
 }
 
 impl Estimate {
-    fn new(
-        config: &RunConfig,
-        epoch_images: usize,
-        images_per_second: f64,
-        memory_mib: Option<f64>,
-    ) -> Self {
+    fn new(config: &RunConfig, epoch_images: usize, images_per_second: f64, memory_mib: Option<f64>) -> Self {
         let epochs = config.epochs();
         let minutes = (epochs * epoch_images) as f64 / images_per_second / 60.0 / FOR_STEPS;
         Self { epochs, epoch_images, images_per_second, minutes, memory_mib }

@@ -94,8 +94,7 @@ fn train(
         return Err(Error::config("fit.holdout", "leaves no image to train on"));
     }
     let (validation, problems) = protocol.images(config, prepared, options.on_error)?;
-    let divided =
-        Event::Divided { train: train.len(), holdout, validation: validation.len(), problems };
+    let divided = Event::Divided { train: train.len(), holdout, validation: validation.len(), problems };
     listener(divided);
     // Without both kinds there is nothing to choose by.
     let validation = if can_validate(&validation) { validation } else { Vec::new() };

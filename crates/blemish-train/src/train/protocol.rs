@@ -44,9 +44,11 @@ impl Protocol {
     /// What the protocol means, for reports.
     pub fn describe(&self) -> String {
         match self {
-            Self::Holdout => "network validated on held-out good images and synthetic defects made from them; \
+            Self::Holdout => {
+                "network validated on held-out good images and synthetic defects made from them; \
                               no test image was seen"
-                .to_owned(),
+                    .to_owned()
+            }
             Self::Diyt { .. } => {
                 "network validated on 20 % of the official test images, as published (diyt)".to_owned()
             }

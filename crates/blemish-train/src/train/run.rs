@@ -113,9 +113,7 @@ impl<'a> Run<'a> {
         let progress = self.progress;
         let (weights, kept) = match self.best {
             Some(best) => (best, Kept::BestValidation { epoch: progress.best_epoch }),
-            None => {
-                (self.model.weights(), Kept::Last { stage: progress.stage, epoch: progress.epoch })
-            }
+            None => (self.model.weights(), Kept::Last { stage: progress.stage, epoch: progress.epoch }),
         };
         Ok(Trained { weights, kept, history: progress.history, seconds_before: self.seconds_before })
     }
@@ -392,8 +390,7 @@ mod tests {
         let mut run = Run::start(&config, &TrainOptions::in_memory(&stop), None).unwrap();
         let before = run.model.weights();
         let values = |value| vec![value; SIZE * SIZE];
-        let batch =
-            Batch { size: 1, input: values(f32::NAN), target: values(0.5), defect: values(0.0) };
+        let batch = Batch { size: 1, input: values(f32::NAN), target: values(0.5), defect: values(0.0) };
         assert!(run.step(Stage::Finetune, 0, batch.clone(), 1e-3).0.is_nan());
         assert_eq!((run.model.weights(), run.optimizer.step, run.progress.step), (before.clone(), 0, 0));
         let batch = Batch { input: values(0.25), ..batch };

@@ -3,9 +3,7 @@
 use blemish::config::{AggregationKeys, Head, ModelConfig, Norm, PatchEmbed, Sinusoid};
 use blemish::engine::{Arithmetic, Complementary, Engine, Feature, Mask, Output};
 use blemish_train::model::Mae;
-use blemish_train::{
-    ImportOptions, MaskConfig, MaskStrategy, Preset, RunConfig, draw_mask, import_pytorch,
-};
+use blemish_train::{ImportOptions, MaskConfig, MaskStrategy, Preset, RunConfig, draw_mask, import_pytorch};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

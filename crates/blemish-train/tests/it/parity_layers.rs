@@ -56,7 +56,8 @@ fn cross_attention() {
 #[test]
 fn encoder_layer() {
     for (name, norm) in [("dyt", NormKind::Dyt), ("layer_norm", NormKind::LayerNorm)] {
-        let config = ModelConfig { embed_dim: 12, num_heads: 3, mlp_ratio: 2.0, norm, ..ModelConfig::light() };
+        let config =
+            ModelConfig { embed_dim: 12, num_heads: 3, mlp_ratio: 2.0, norm, ..ModelConfig::light() };
         let name = format!("encoder_layer_{name}");
         let (mut case, layer) = Layer::open(&name, |init| EncoderLayer::new(&config, init));
         let x = case.input::<3>("x");

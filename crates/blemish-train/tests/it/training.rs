@@ -21,7 +21,8 @@ fn images() -> Images {
         let (angle, phase): (f32, f32) = (rng.random_range(0.0..3.0), rng.random_range(0.0..6.0));
         let pixels = (0..SIZE * SIZE).map(|i| {
             let (y, x) = ((i / SIZE) as f32, (i % SIZE) as f32);
-            0.5 + 0.2 * ((y * angle.sin() + x * angle.cos()) * 0.5 + phase).sin() + rng.random_range(-0.02..0.02)
+            0.5 + 0.2 * ((y * angle.sin() + x * angle.cos()) * 0.5 + phase).sin()
+                + rng.random_range(-0.02..0.02)
         });
         Image { height: SIZE, width: SIZE, channels: 1, pixels: pixels.collect() }
     };
@@ -75,7 +76,10 @@ fn a_training_gives_a_detector_that_says_where_it_came_from() {
     assert!(detector.history().iter().all(|record| record.loss.is_finite() && record.skipped_steps == 0));
     assert!(detector.history()[1..].iter().all(|record| record.val_auroc.is_some()));
     let origin = detector.provenance();
-    assert!(origin.split.contains("synthetic defects") && origin.split.contains("best validation"), "{origin:?}");
+    assert!(
+        origin.split.contains("synthetic defects") && origin.split.contains("best validation"),
+        "{origin:?}"
+    );
     assert!(origin.training.contains("clip_norm = 0.44130176930456627"), "{}", origin.training);
     assert_eq!(detector.active_parts(), "network");
     // Those of the held-out images alone.
@@ -84,7 +88,9 @@ fn a_training_gives_a_detector_that_says_where_it_came_from() {
         Event::Divided { train, holdout, validation, .. } => Some((*train, *holdout, *validation)),
         _ => None,
     });
-    assert!(divided.is_some_and(|(train, holdout, validation)| (train, holdout) == (14, 4) && validation > 16));
+    assert!(
+        divided.is_some_and(|(train, holdout, validation)| (train, holdout) == (14, 4) && validation > 16)
+    );
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     detector.save(&path).unwrap();
@@ -139,7 +145,12 @@ fn a_stop_is_heeded_while_parts_are_fitted() {
             stop.store(true, Ordering::Relaxed);
         }
     };
-    let config = config(&["network.use=never", "memory.use=always", "train.pretrain.epochs=0", "train.finetune.epochs=0"]);
+    let config = config(&[
+        "network.use=never",
+        "memory.use=always",
+        "train.pretrain.epochs=0",
+        "train.finetune.epochs=0",
+    ]);
     let stopped = fit(&images(), &config, &Protocol::Holdout, &TrainOptions::in_memory(&stop), &listener);
     assert!(matches!(stopped, Err(Error::Interrupted)), "{stopped:?}");
 }
@@ -147,7 +158,12 @@ fn a_stop_is_heeded_while_parts_are_fitted() {
 #[test]
 fn without_epochs_the_other_parts_are_fitted_alone() {
     let stop = AtomicBool::new(false);
-    let config = config(&["network.use=never", "memory.use=always", "train.pretrain.epochs=0", "train.finetune.epochs=0"]);
+    let config = config(&[
+        "network.use=never",
+        "memory.use=always",
+        "train.pretrain.epochs=0",
+        "train.finetune.epochs=0",
+    ]);
     let (detector, _) = trained(&config, &TrainOptions::in_memory(&stop)).unwrap();
     assert!(detector.history().is_empty() && detector.provenance().training.is_empty());
     assert_eq!(detector.active_parts(), "memory of good patches");

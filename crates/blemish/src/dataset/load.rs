@@ -1,9 +1,9 @@
-//! Decoding whole lists of samples, in parallel, into pictures of one size.
+//! Decoding whole lists of samples, in parallel, into images of one size.
 
 use rayon::prelude::*;
 
 use super::{Label, Problem, Sample, decode_mask};
-use crate::image::{DecodeOptions, PixelMask, decode};
+use crate::image::{DecodeOptions, PixelMask, decode_with_facts};
 use crate::view::{Framed, ViewConfig};
 use crate::error::{Error, Result};
 
@@ -25,10 +25,12 @@ pub struct LoadOptions {
     pub image_size: [usize; 2],
     /// What the model looks at.
     pub view: ViewConfig,
-    /// 1 (grey) or 3 (RGB), whatever the files have; see [`detect_channels`].
+    /// 1 (grey) or 3 (RGB), whatever the files have; see [`Images::detect_channels`](super::Images::detect_channels).
     pub channels: usize,
     /// As [`DecodeOptions::max_pixels`].
     pub max_pixels: u64,
+    /// As [`DecodeOptions::range`].
+    pub range: Option<[f64; 2]>,
     /// Stop at an image that cannot be used, or skip it.
     pub on_error: OnError,
 }
@@ -51,19 +53,24 @@ pub struct LoadedImage {
     pub framed: Framed,
 }
 
-/// Decodes and resizes every sample once, in parallel; they stay in memory as bytes.
+/// Decodes and resizes every sample once, in parallel; they stay in memory.
 ///
 /// # Errors
 ///
-/// Under [`OnError::Stop`] the error of the first image of the list that cannot be used, as [`decode`] gives it. Under
+/// Under [`OnError::Stop`] the error of the first image of the list that cannot be used, as [`decode`](crate::image::decode) gives it. Under
 /// [`OnError::Skip`] that error only if no image at all can be used. [`Error::Config`] for a size of 0 or a number of
 /// channels that is neither 1 nor 3.
 pub fn load(samples: &[Sample], options: &LoadOptions) -> Result<Loaded> {
-    let decoding = DecodeOptions { max_pixels: options.max_pixels, channels: Some(options.channels) };
+    let decoding = DecodeOptions {
+        max_pixels: options.max_pixels,
+        channels: Some(options.channels),
+        range: options.range,
+    };
     let results: Vec<Result<LoadedImage>> = samples
         .par_iter()
         .map(|sample| {
-            let framed = Framed::new(&decode(&sample.path, &decoding)?, options.image_size, &options.view)?;
+            let (image, facts) = decode_with_facts(&sample.path, &decoding)?;
+            let framed = Framed::new(&image, options.image_size, &options.view)?.with_facts(facts);
             Ok(LoadedImage { sample: sample.clone(), framed })
         })
         .collect();

@@ -193,14 +193,14 @@ fn other_folders_are_explained() {
 fn images_of_a_folder_or_a_file() {
     let folder =
         temporary(&["b/1.png", "a.jpg", "b/0.BMP", ".hidden/2.png", "._a.jpg", "notes.txt", "empty/x.txt"]);
-    let images = images_in(folder.path()).unwrap();
+    let images = image_files(folder.path()).unwrap();
     assert_eq!(images, ["a.jpg", "b/0.BMP", "b/1.png"].map(|name| folder.path().join(name)));
-    assert_eq!(images_in(&images[0]).unwrap(), images[..1]);
-    assert!(matches!(images_in(&folder.path().join("empty")), Err(Error::Data { .. })));
-    assert!(matches!(images_in(&folder.path().join("none")), Err(Error::Io { .. })));
+    assert_eq!(image_files(&images[0]).unwrap(), images[..1]);
+    assert!(matches!(image_files(&folder.path().join("empty")), Err(Error::Data { .. })));
+    assert!(matches!(image_files(&folder.path().join("none")), Err(Error::Io { .. })));
     #[cfg(unix)]
     {
         std::os::unix::fs::symlink(folder.path(), folder.path().join("b/loop")).unwrap();
-        assert_eq!(images_in(folder.path()).unwrap(), images);
+        assert_eq!(image_files(folder.path()).unwrap(), images);
     }
 }

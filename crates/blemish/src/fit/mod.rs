@@ -23,15 +23,15 @@ pub use self::good_images::{GoodImages, Views};
 pub use self::outliers::SuspectedOutlier;
 pub use self::progress::{FitEvent, Progress};
 use self::cross::{CrossFit, cross_fit};
-use crate::config::{Align, Config};
+use crate::config::{Align, Config, Fit};
 use crate::dataset::{Images, OnError, Problem};
 use crate::detector::Detector;
 use crate::engine::Weights;
 use crate::error::{Error, Result};
-use crate::image::image_statistics;
+use crate::image::{Image, image_statistics};
 use crate::model_file::Provenance;
 use crate::parts::used;
-use crate::view::{Framed, Survey, Template, View};
+use crate::view::{Framed, Pose, Survey, Template, TrainingFacts, View};
 
 /// Good images that are named as the least like the rest.
 const NAMED: usize = 20;
@@ -61,6 +61,8 @@ pub struct Prepared {
     pub problems: Vec<Problem>,
     /// How bright the good images are.
     pub brightness: Brightness,
+    /// Their sizes, channels, depth and brightness.
+    pub facts: Option<TrainingFacts>,
     started: Instant,
 }
 
@@ -87,7 +89,13 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         None => images.detect_channels(config.data.max_pixels)?,
     };
     config.data.channels = Some(channels);
+    if config.data.range.is_none() {
+        config.data.range = images.detect_range(config.data.max_pixels);
+    }
     let survey = Survey::of(images, &config.data.decoding())?;
+    if config.data.fit == Fit::Auto && config.data.view.is_none() {
+        survey.require_shape(config.data.image_size, config.model.patch_size)?;
+    }
     config.resolve(channels, &survey);
     config.validate()?;
     progress.tell(FitEvent::Surveyed { facts: survey.describe() });
@@ -95,21 +103,31 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
     let mut order: Vec<usize> = (0..images.len()).collect();
     order.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
     let (view, frame, decoding) = (config.view(), config.data.image_size, config.data.decoding());
-    let mut views = Views::new(config.view_size(), channels, config.data.normalize)?;
+    let mut views =
+        Views::new(config.view_size(), channels, config.data.normalize)?.stretched_from(config.data.least_spread());
     let (mut problems, mut first_error, mut light) = (Vec::new(), None, Vec::new());
+    let (mut used, mut facts, mut blank, mut is_cut) = (Vec::new(), Vec::new(), 0, false);
     // A few at a time: decoded images may be large.
     for some in order.chunks(16) {
-        let read = |&i: &usize| -> Result<(View, [f32; 2])> {
-            let image = images.read(i, &decoding)?;
-            let framed = Framed::new(&image, frame, &view)?;
+        let read = |&i: &usize| -> Result<(Framed, [f32; 2])> {
+            let (image, facts) = images.read_with_facts(i, &decoding)?;
+            let framed = Framed::new(&image, frame, &view)?.with_facts(facts);
             let own = image_statistics(&framed.image);
-            Ok((framed.view, [own.median, own.spread]))
+            Ok((framed, [own.median, own.spread]))
         };
         for (&i, result) in some.iter().zip(some.par_iter().map(read).collect::<Vec<_>>()) {
             match result {
-                Ok((view, own)) => {
-                    views.push(images.name(i), &view.image)?;
+                // A frame that shows nothing is no example of a good product.
+                Ok((Framed { blank: Some(reason), .. }, _)) => {
+                    problems.push(Problem::new(images.name(i), reason.describe()));
+                    blank += 1;
+                }
+                Ok((framed, own)) => {
+                    views.push(images.name(i), &framed.view.image)?;
                     light.push(own);
+                    facts.push(framed.facts);
+                    used.push(i);
+                    is_cut |= framed.view.is_cut();
                 }
                 Err(error) if options.on_error == OnError::Stop || matches!(error, Error::Config { .. }) => {
                     return Err(error);
@@ -122,11 +140,21 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         }
         progress.step("reading good images", views.len(), images.len())?;
     }
-    if views.len() == 0 {
+    if views.is_empty() && blank > 0 {
+        let reason = format!("shows nothing, as do all {blank} images that could be read: {}", problems[0].reason);
+        return Err(Error::data(&problems[0].path, reason));
+    }
+    if views.is_empty() {
         return Err(first_error.unwrap_or_else(|| Error::data("images", "there is no good image to fit on")));
     }
     let template = match config.data.align {
-        Align::Always => views.register(&progress)?,
+        Align::Always if is_cut => {
+            let recut = |i: usize, pose: Pose| -> Result<Image> {
+                Ok(View::new(&images.read(used[i], &decoding)?, &view)?.in_pose(pose).image)
+            };
+            views.register(&progress, Some(&recut))?
+        }
+        Align::Always => views.register(&progress, None)?,
         _ => None,
     };
     let median = |k: usize| {
@@ -140,7 +168,8 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         problems: problems.clone(),
         config: Box::new(config.clone()),
     });
-    Ok(Prepared { config, survey, views, template, problems, brightness, started })
+    let facts = TrainingFacts::of(&facts);
+    Ok(Prepared { config, survey, views, template, problems, brightness, facts, started })
 }
 
 impl Prepared {
@@ -185,6 +214,7 @@ impl Prepared {
             seconds: self.started.elapsed().as_secs_f64(),
             suspected_outliers: suspected,
             profile: self.survey.describe(),
+            facts: self.facts.clone(),
             ..Provenance::default()
         };
         Ok(Detector::new(self.config.clone(), self.template.clone(), fitted.parts, good, provenance))

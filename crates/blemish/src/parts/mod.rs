@@ -4,6 +4,7 @@
 //! the part was not fitted on ([`Calibration`]), so that 1 is about the most that good images show, and a pixel is as
 //! anomalous as the part that finds it most anomalous says.
 
+pub mod features;
 pub mod line_filter;
 pub mod memory;
 pub mod network;
@@ -11,6 +12,7 @@ pub mod texture;
 
 use std::fmt::Debug;
 
+use self::features::Features;
 use self::line_filter::LineFilter;
 use self::memory::Memory;
 use self::network::Network;
@@ -116,7 +118,10 @@ impl PartKind {
 }
 
 /// Every kind of part. A new one is a folder and a line here; see `docs/adding-a-part.md`.
-pub static PARTS: [PartKind; 4] = [
+pub static PARTS: [PartKind; 5] = [
+    PartKind::of::<Features>("features", "memory of the network's features", CalibrationRule::Tail, |c| {
+        c.features == Use::Always
+    }),
     PartKind::of::<Network>("network", "network", CalibrationRule::Unit, |c| c.network.usage == Use::Always),
     PartKind::of::<Memory>("memory", "memory of good patches", CalibrationRule::Unit, |c| {
         c.memory.usage == Use::Always

@@ -39,7 +39,7 @@ fn every_image_is_listed() {
 
     for set in [&screw, &kolektor] {
         assert!(set.problems.is_empty(), "{:?}", set.problems);
-        assert_eq!(Images::from(*set).detect_channels(1_000_000).unwrap(), 1);
+        assert_eq!(Images::from(set).detect_channels(1_000_000).unwrap(), 1);
         let sample = set.test.iter().find(|sample| sample.label == Label::Defective).unwrap();
         let image = decode(&sample.path, &DecodeOptions::default()).unwrap();
         let mask =

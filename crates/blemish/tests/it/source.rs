@@ -35,7 +35,11 @@ pub fn check(folder: &Path, table: Table<'_>, backwards: &[(&str, &str)]) {
             assert!(may.contains(&import), "{module} must not import {import}");
         }
     }
-    assert_eq!(found.into_keys().collect::<Vec<_>>(), above.into_iter().collect::<Vec<_>>(), "modules and table");
+    assert_eq!(
+        found.into_keys().collect::<Vec<_>>(),
+        above.into_iter().collect::<Vec<_>>(),
+        "modules and table"
+    );
 }
 
 /// The files of a module: a file, or a folder of them.

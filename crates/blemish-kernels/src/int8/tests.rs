@@ -1,5 +1,5 @@
 use super::*;
-use crate::kernels::testing::{assert_close, random, sizes, wide};
+use crate::testing::{assert_close, random, sizes, wide};
 
 /// What `rows` must give: the rounded factors multiplied in `f64`.
 fn expected(x: &[f32], w: &[f32], bias: &[f32]) -> Vec<f64> {

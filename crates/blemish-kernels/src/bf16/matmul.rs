@@ -1,10 +1,10 @@
-//! The bf16 [matrix product](crate::kernels::matmul) of whole matrices, threaded over the rows of the output.
+//! The bf16 [matrix product](crate::matmul) of whole matrices, threaded over the rows of the output.
 
 use super::{Product16, pairs, with_packed_in, zip};
-use crate::kernels::panels::Matrix;
-use crate::kernels::precision::Precision;
-use crate::kernels::product::{Init, Segment};
-use crate::kernels::scratch;
+use crate::panels::Matrix;
+use crate::precision::Precision;
+use crate::product::{Init, Segment};
+use crate::scratch;
 use rayon::prelude::*;
 
 /// Words of a pass: a panel of 32 columns of it takes 24 KiB.
@@ -14,7 +14,7 @@ const DEPTH_TRANSPOSED: usize = 128;
 /// Rows of the output per task.
 const ROWS: usize = 96;
 
-/// `out = init + a * b`, factors rounded to bf16: see [`matmul`](crate::kernels::matmul::matmul).
+/// `out = init + a * b`, factors rounded to bf16: see [`matmul`](crate::matmul::matmul).
 ///
 /// `k` is even, unless `a` is transposed and `b` is not. A transposed `b` has no gaps.
 pub fn matmul(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, [m, k, n]: [usize; 3], init: Init<'_>) {

@@ -1,6 +1,6 @@
 use super::*;
-use crate::kernels::panels::{Matrix, pack};
-use crate::kernels::testing::{assert_close, random, sizes, wide};
+use crate::panels::{Matrix, pack};
+use crate::testing::{assert_close, random, sizes, wide};
 
 fn rounded(x: &[f32]) -> Vec<f32> {
     x.iter().map(|&x| f32::from_bits(round(x) << 16)).collect()

@@ -1,10 +1,10 @@
 //! A [`Product`] described in floats and computed in either precision.
 
 use super::{Product16, pairs, row_pairs};
-use crate::kernels::panels::{Matrix, Panels, each_panel, pack, with_packed};
-use crate::kernels::precision::Precision;
-use crate::kernels::product::{Product, Segment};
-use crate::kernels::scratch;
+use crate::panels::{Matrix, Panels, each_panel, pack, with_packed};
+use crate::precision::Precision;
+use crate::product::{Product, Segment};
+use crate::scratch;
 
 impl Product<'_> {
     /// Computes it in `precision`. With [`Precision::Bf16`] the panels hold words, `x_k` is 1, and every step and run
