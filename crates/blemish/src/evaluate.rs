@@ -89,6 +89,7 @@ pub fn evaluate(
     scored.defective = loaded.images.iter().map(|l| l.sample.label == Label::Defective).collect();
     let threshold = detector.threshold()?;
     let mut notes = scored.notes();
+    notes.extend(set.note.clone());
     let origin = detector.provenance();
     let light: Vec<Statistics> =
         loaded.images.iter().map(|l| image_statistics(&l.framed.image)).collect();
