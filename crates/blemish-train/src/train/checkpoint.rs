@@ -129,3 +129,40 @@ impl Checkpoint {
         }))
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use blemish::config::Preset;
+    use blemish::engine::Array;
+
+    use super::*;
+
+    fn checkpoint(weight: f32, best: f64) -> Checkpoint {
+        let weights: Weights = [("w".to_owned(), Array { shape: vec![1], values: vec![weight] })].into();
+        let config = RunConfig::preset(Preset::Light);
+        let progress = Progress { best: Some(best), step: 3, ..Progress::new(&config) };
+        let optimizer = AdamW { step: 3, first: weights.clone(), second: weights.clone() };
+        Checkpoint { progress, optimizer, best: Some(weights.clone()), weights }
+    }
+
+    #[test]
+    fn a_checkpoint_comes_back_to_the_last_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        // A float that many JSON parsers round.
+        let saved = checkpoint(0.1, 0.441_301_769_304_566_27);
+        saved.save(folder.path()).unwrap();
+        let read = Checkpoint::load(folder.path(), &saved.progress.config).unwrap().unwrap();
+        assert_eq!((&read.progress, &read.weights), (&saved.progress, &saved.weights));
+        assert_eq!((read.optimizer.step, read.optimizer.first), (3, saved.optimizer.first));
+        assert_eq!(read.best, saved.best);
+    }
+
+    #[test]
+    fn nothing_that_is_not_finite_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = checkpoint(f32::NAN, 0.5).save(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("not finite"), "{error}");
+        assert!(!path(folder.path()).exists());
+    }
+}
