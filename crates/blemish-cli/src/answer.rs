@@ -34,6 +34,9 @@ pub enum Answer {
         path: String,
         /// Why.
         error: String,
+        /// Whether it was named, or should have been an image.
+        #[serde(skip)]
+        is_failure: bool,
     },
 }
 
@@ -110,7 +113,7 @@ impl Answer {
                 let score = significant(Some(f64::from(judged.score)));
                 (word(judged.verdict), score, &judged.path, remarks.join("; "))
             }
-            Self::NotJudged { path, error } => ("not judged", "-".to_owned(), path, error.clone()),
+            Self::NotJudged { path, error, .. } => ("not judged", "-".to_owned(), path, error.clone()),
         };
         let path = visible(path);
         let remark = visible(&remark.replace('\n', " "));
@@ -137,7 +140,7 @@ impl Answer {
                 cells.extend([judged.remarks.join("; "), String::new()]);
                 cells
             }
-            Self::NotJudged { path, error } => {
+            Self::NotJudged { path, error, .. } => {
                 let mut cells = vec![path.clone(), "not judged".to_owned()];
                 cells.extend(vec![String::new(); 10]);
                 cells.push(error.clone());
@@ -190,7 +193,7 @@ mod tests {
     fn lines_are_aligned_and_tables_have_as_many_cells() {
         let region = Region { x: 3, y: 4, width: 5, height: 6, area: 20, peak: 1.5 };
         let defective = judged(vec![region, region], Verdict::Defective);
-        let bad = Answer::NotJudged { path: "c.png".to_owned(), error: "cut \"short\"".to_owned() };
+        let bad = Answer::NotJudged { path: "c.png".to_owned(), error: "cut \"short\"".to_owned(), is_failure: true };
         let text = defective.text();
         assert!(text.starts_with("defective       1.250  a,b.png ") && text.contains("5 x 6 pixels at (3, 4), and 1 more"));
         assert_eq!(text.find("a,b.png"), bad.text().find("c.png"));

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 
-use blemish::dataset::{self, DataSet};
+use blemish::dataset::{self, DataSet, OUTPUT_MARKER, Problem};
 use blemish::Error;
 
 use crate::failure::{Failure, Result};
@@ -17,6 +17,8 @@ pub enum Input {
     File(PathBuf),
     /// An image that came through standard input.
     Bytes(Vec<u8>),
+    /// A file of a folder that is no image.
+    Skipped(Problem),
     /// Something that was named, and that is no image.
     Unusable {
         /// As it was named.
@@ -30,7 +32,7 @@ impl Input {
     /// What it is called in answers.
     pub fn name(&self) -> &Path {
         match self {
-            Self::File(path) | Self::Unusable { path, .. } => path,
+            Self::File(path) | Self::Unusable { path, .. } | Self::Skipped(Problem { path, .. }) => path,
             Self::Bytes(_) => Path::new("-"),
         }
     }
@@ -94,18 +96,32 @@ impl Inputs {
     }
 }
 
-/// Adds a file, or the images of a folder.
+/// Adds a file, the images of a folder, or what a pattern stands for; other files of a folder are named.
 fn add(path: &Path, inputs: &mut Vec<Input>, folders: &mut Vec<PathBuf>) {
-    let reason = if path.exists() { None } else { Some("there is no such file or folder".to_owned()) };
-    let listed = reason.map_or_else(|| dataset::image_files(path).map_err(|error| error.reason()), Err);
-    match listed {
-        Ok(files) => {
-            let folder = if path.is_dir() { resolved(path) } else { parent(path) };
-            folders.push(folder);
-            inputs.extend(files.into_iter().map(Input::File));
-        }
-        Err(reason) => inputs.push(Input::Unusable { path: path.to_path_buf(), reason }),
+    let unusable = |path: PathBuf, reason: String| Input::Unusable { path, reason };
+    if !path.exists() && !is_pattern(path) {
+        let reason = "there is no such file or folder".to_owned();
+        return inputs.push(unusable(path.to_path_buf(), reason));
     }
+    let found = match dataset::expand(path) {
+        Ok(found) => found,
+        Err(error) => return inputs.push(unusable(path.to_path_buf(), error.reason())),
+    };
+    for path in found {
+        folders.push(if path.is_dir() { resolved(&path) } else { parent(&path) });
+        match dataset::list(std::slice::from_ref(&path)) {
+            Ok(listing) => {
+                inputs.extend(listing.images.into_iter().map(Input::File));
+                let skipped = listing.skipped.into_iter().filter(|problem| !problem.path.join(OUTPUT_MARKER).exists());
+                inputs.extend(skipped.map(|problem| Input::Skipped(problem)));
+            }
+            Err(error) => inputs.push(unusable(path, error.reason())),
+        }
+    }
+}
+
+fn is_pattern(path: &Path) -> bool {
+    path.to_string_lossy().contains(['*', '?', '['])
 }
 
 /// The folder that a file lies in.
@@ -148,16 +164,14 @@ fn standard_input() -> Result<Stream> {
     Ok(Stream::Names(Box::new(names)))
 }
 
-/// The data set of one or several paths.
+/// The data set of one or several paths; says what was found where that is not obvious.
 ///
 /// # Errors
-/// Those of [`dataset::open`]; several data sets cannot be joined.
+/// Those of [`dataset::open_all`].
 pub fn open_data(paths: &[PathBuf], category: Option<&str>) -> Result<DataSet> {
-    match paths {
-        [path] => Ok(dataset::open(path, category)?),
-        _ if category.is_some() => {
-            Err(Failure::Usage("--category goes with a single DATA folder".to_owned()))
-        }
-        _ => Ok(dataset::open_folders(paths, &[], None)?),
+    let set = dataset::open_all(paths, category)?;
+    if let Some(note) = &set.note {
+        tracing::info!("{note}");
     }
+    Ok(set)
 }

@@ -3,13 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use blemish::dataset::OUTPUT_MARKER;
 use blemish::{Error, write_whole};
 
 use crate::failure::{Failure, Result};
 use crate::output::quoted;
 
-/// The file that marks a folder as one of outputs: its images are not taken for inputs.
-pub const MARKER: &str = ".blemish-output";
 const MARKER_TEXT: &str = "Made by blemish: the images in this folder are outputs, and are not judged or fitted on.\n";
 
 /// A folder that can be written to. If it was made here and nothing was put into it, it is removed in the end: a
@@ -59,7 +58,7 @@ impl Drop for Folder {
 /// # Errors
 /// [`Failure::Usage`], unless the folder is marked as one of outputs.
 pub fn refuse_among_inputs(path: &Path, inputs: &[PathBuf]) -> Result<()> {
-    if path.join(MARKER).is_file() {
+    if path.join(OUTPUT_MARKER).is_file() {
         return Ok(());
     }
     let out = resolved(path);
@@ -80,7 +79,7 @@ pub fn refuse_among_inputs(path: &Path, inputs: &[PathBuf]) -> Result<()> {
 /// # Errors
 /// It cannot be written to.
 pub fn mark(folder: &Path) -> Result<()> {
-    let path = folder.join(MARKER);
+    let path = folder.join(OUTPUT_MARKER);
     if path.exists() { Ok(()) } else { Ok(write_whole(&path, MARKER_TEXT.as_bytes())?) }
 }
 

@@ -4,9 +4,11 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use blemish::dataset::Problem;
 use blemish::detector::{Prediction, Verdict};
-use blemish::image::{DecodeOptions, Image, decode, decode_bytes};
+use blemish::image::{DecodeOptions, Image, ImageFacts, decode_bytes, decode_with_facts};
 use blemish::parallel::in_order;
+use blemish::view::unlike;
 use blemish::{Detector, Error};
 use clap::Args;
 use tempfile::NamedTempFile;
@@ -16,7 +18,7 @@ use crate::args::ThresholdArgs;
 use crate::failure::{Failure, Result};
 use crate::inputs::{Input, Inputs};
 use crate::model;
-use crate::output::{Output, counted, print, thousands};
+use crate::output::{Output, counted, print, thousands, visible};
 use crate::progress;
 use crate::visuals::{VisualArgs, Visuals};
 
@@ -30,8 +32,8 @@ Examples:
 PATH is an image, a folder that is searched for images, @LIST (a file with a name a line), or - (standard input: an image,
 or a name a line). On a terminal each image gives a line to read; elsewhere, and with --json, a line of JSON: path, score,
 threshold, verdict (good or defective) and the regions found, in pixels of the image, the most anomalous first. A file that
-is not judged gives its path and the error, and the exit code 3 in the end. With --fail-on-defect the exit code is 10 if any
-image is defective and all were judged.";
+is not judged gives its path and the error; where it was named, or should have been an image, the exit code is 3 in the end.
+With --fail-on-defect the exit code is 10 if any image is defective and none failed.";
 
 /// Files that are named in the summary.
 const NAMED: usize = 10;
@@ -58,6 +60,10 @@ pub struct PredictArgs {
     /// End with exit code 10 if any image is defective
     #[arg(long)]
     fail_on_defect: bool,
+    /// Do not judge images that are unlike the training images (shape, scale, channels, depth, brightness), and let every file
+    /// that is not judged count as a failure
+    #[arg(long)]
+    strict: bool,
     /// Refuse images of more pixels than this before they are decoded [default: as the model says]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_pixels: Option<u64>,
@@ -69,6 +75,7 @@ struct Judge<'a> {
     decoding: DecodeOptions,
     visuals: &'a Visuals,
     map_threshold: f32,
+    strict: bool,
 }
 
 /// How many of what there were.
@@ -76,7 +83,12 @@ struct Judge<'a> {
 struct Counts {
     judged: usize,
     defective: usize,
+    /// Path and reason.
     not_judged: Vec<(String, String)>,
+    /// How many of these should have been images.
+    failed: usize,
+    /// How many were judged, though they are unlike the training images.
+    unlike: usize,
 }
 
 /// Predicts.
@@ -98,7 +110,7 @@ pub fn run(args: &PredictArgs, output: &Output) -> Result<()> {
     let mut decoding = detector.config().data.decoding();
     decoding.max_pixels = args.max_pixels.unwrap_or(decoding.max_pixels);
     let map_threshold = detector.map_threshold()?;
-    let judge = Judge { detector: &detector, decoding, visuals: &visuals, map_threshold };
+    let judge = Judge { detector: &detector, decoding, visuals: &visuals, map_threshold, strict: args.strict };
     let bar = progress::bar(output, inputs.total, "judging");
     let mut counts = Counts::default();
     if format == Format::Csv {
@@ -128,9 +140,13 @@ impl Judge<'_> {
     /// The answer for one input; what is wrong with the input itself is one, too.
     fn answer(&self, input: Input) -> Result<Answer> {
         let path = input.name().display().to_string();
+        if let Input::Skipped(problem) = input {
+            return Ok(Answer::NotJudged { path, error: problem.reason, is_failure: self.strict });
+        }
         match self.judge(&input) {
-            Ok((image, prediction)) => {
+            Ok((image, prediction, remarks)) => {
                 let mut judged = Judged::new(path, &prediction);
+                judged.remarks = remarks;
                 if self.visuals.is_wanted() {
                     let file = if matches!(input, Input::Bytes(_)) { Path::new("stdin") } else { input.name() };
                     self.visuals.write(file, &image, &prediction, self.map_threshold, None, &mut judged)?;
@@ -139,18 +155,30 @@ impl Judge<'_> {
             }
             // The model is at fault, not the image.
             Err(error @ Error::Model { .. }) => Err(error.into()),
-            Err(error) => Ok(Answer::NotJudged { path, error: error.reason() }),
+            Err(error) => Ok(Answer::NotJudged { path, error: error.reason(), is_failure: true }),
         }
     }
 
-    fn judge(&self, input: &Input) -> blemish::Result<(Image, Prediction)> {
-        let image = match input {
-            Input::File(path) => decode(path, &self.decoding)?,
-            Input::Bytes(bytes) => decode_bytes("standard input", bytes, &self.decoding)?,
-            Input::Unusable { path, reason } => return Err(Error::image(path, reason)),
+    fn judge(&self, input: &Input) -> blemish::Result<(Image, Prediction, Vec<String>)> {
+        let (image, facts) = match input {
+            Input::File(path) => decode_with_facts(path, &self.decoding)?,
+            Input::Bytes(bytes) => {
+                let image = decode_bytes("standard input", bytes, &self.decoding)?;
+                let facts = ImageFacts::of(&image);
+                (image, facts)
+            }
+            Input::Unusable { path, reason } | Input::Skipped(Problem { path, reason }) => {
+                return Err(Error::image(path, reason));
+            }
         };
-        let prediction = self.detector.predict_framed(&self.detector.frame(&image)?)?;
-        Ok((image, prediction))
+        let training = self.detector.provenance().facts.as_ref();
+        let remarks = training.map(|training| unlike(&facts, training)).unwrap_or_default();
+        if self.strict && !remarks.is_empty() {
+            let reason = format!("unlike the training images: {}", remarks.join("; "));
+            return Err(Error::image(input.name(), reason));
+        }
+        let prediction = self.detector.predict_framed(&self.detector.frame(&image)?.with_facts(facts))?;
+        Ok((image, prediction, remarks))
     }
 }
 
@@ -160,8 +188,12 @@ impl Counts {
             Answer::Judged(judged) => {
                 self.judged += 1;
                 self.defective += usize::from(judged.verdict == Verdict::Defective);
+                self.unlike += usize::from(!judged.remarks.is_empty());
             }
-            Answer::NotJudged { path, error } => self.not_judged.push((path.clone(), error.clone())),
+            Answer::NotJudged { path, error, is_failure } => {
+                self.failed += usize::from(*is_failure);
+                self.not_judged.push((path.clone(), error.clone()));
+            }
         }
     }
 
@@ -172,19 +204,27 @@ impl Counts {
         if !self.not_judged.is_empty() {
             summary += &format!(", {} not judged", thousands(self.not_judged.len()));
         }
-        tracing::info!("{summary}");
-        if self.not_judged.is_empty() {
-            return if fail_on_defect && self.defective > 0 { Err(Failure::Defective) } else { Ok(()) };
+        if self.unlike > 0 {
+            tracing::warn!(
+                "warning: {} unlike the training images; the answers say how (--strict refuses them)",
+                counted(self.unlike, "image is", "images are")
+            );
         }
+        tracing::info!("{summary}");
         let named: Vec<String> =
             self.not_judged.iter().take(NAMED).map(|(path, error)| format!("\n  {path}: {error}")).collect();
         let more = match self.not_judged.len().saturating_sub(NAMED) {
             0 => String::new(),
-            n => format!("\n  and {}", counted(n, "more", "more")),
+            n => format!("\n  and {} more", thousands(n)),
         };
         let not_judged = format!("{} of {}", thousands(self.not_judged.len()), thousands(all));
         let message = format!("{not_judged} files were not judged:{}{more}", named.concat());
-        Err(Failure::Partial { message, code: 3 })
+        match (self.not_judged.len(), self.failed) {
+            (1.., 1..) => return Err(Failure::Partial { message, code: 3 }),
+            (1.., 0) => tracing::warn!("warning: {}", visible(&message)),
+            _ => {}
+        }
+        if fail_on_defect && self.defective > 0 { Err(Failure::Defective) } else { Ok(()) }
     }
 }
 

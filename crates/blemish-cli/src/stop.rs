@@ -44,9 +44,9 @@ impl Stop {
         &self.flag
     }
 
-    /// Whether the work is to stop.
-    pub fn is_set(&self) -> bool {
-        self.flag.load(Ordering::Relaxed)
+    /// The same, shared.
+    pub fn shared(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.flag)
     }
 
     /// How to go on.

@@ -15,7 +15,7 @@ use crate::evaluation::{
 use crate::metrics::{
     Confusion, aupro, auroc, f1_all_positive, f1_at, f1_max, pixel_auroc, pro_curve, roc_curve,
 };
-use crate::report::{Curves, GalleryItem, Report, select_gallery};
+use crate::report::{Curves, GalleryItem, Listed, Report, select_gallery, shown_and_listed};
 use crate::detector::Detector;
 use crate::calibrate::Threshold;
 
@@ -164,7 +164,13 @@ impl Evaluated {
         };
         let threshold = self.evaluation.threshold;
         let doubles: Vec<f64> = scores.iter().map(|&s| f64::from(s)).collect();
-        let gallery = select_gallery(&doubles, defective, threshold, GALLERY)
+        let [shown, listed] = shown_and_listed(select_gallery(&doubles, defective, threshold, GALLERY));
+        let listed = listed.into_iter().map(|(group, i)| {
+            let sample = &self.images[i].sample;
+            let (file, kind) = (sample.path.display().to_string(), sample.kind.clone());
+            Listed { group, file, kind, score: doubles[i] }
+        });
+        let gallery = shown
             .into_iter()
             .map(|(group, i)| {
                 Ok(GalleryItem {
@@ -183,16 +189,17 @@ impl Evaluated {
         let origin = detector.provenance();
         let mut provenance = Vec::new();
         if !origin.data.is_empty() {
-            provenance.push(("Trained on".to_owned(), format!("{} ({})", origin.data, origin.category)));
+            provenance.push(("Fitted on".to_owned(), format!("{} ({})", origin.data, origin.category)));
         }
         if origin.seconds > 0.0 {
-            provenance.push(("Training time".to_owned(), format!("{:.1} minutes", origin.seconds / 60.0)));
+            provenance.push(("Time of the fit".to_owned(), format!("{:.1} minutes", origin.seconds / 60.0)));
         }
         Ok(Report {
             evaluation: &self.evaluation,
             history: detector.history(),
             curves,
             gallery,
+            listed: listed.collect(),
             map_threshold,
             map_scale_max: 2.0 * map_threshold,
             provenance,
