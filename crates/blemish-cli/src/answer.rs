@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn lines_are_aligned_and_tables_have_as_many_cells() {
         let region = Region { x: 3, y: 4, width: 5, height: 6, area: 20, peak: 1.5 };
-        let defective = judged(vec![region, region], Verdict::Defective);
+        let defective = judged(vec![region.clone(), region], Verdict::Defective);
         let bad = Answer::NotJudged { path: "c.png".to_owned(), error: "cut \"short\"".to_owned(), is_failure: true };
         let text = defective.text();
         assert!(text.starts_with("defective       1.250  a,b.png ") && text.contains("5 x 6 pixels at (3, 4), and 1 more"));

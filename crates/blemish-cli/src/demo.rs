@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use blemish::config::Preset;
-use blemish::dataset::{self, Label, decode_mask};
+use blemish::dataset::{self, Label, decode_masks};
 use blemish::evaluation::Evaluation;
 use blemish::image::decode;
 use blemish::report::text_table;
@@ -155,9 +155,9 @@ fn draw(trained: &Trained, folder: &Path, data: &Path) -> Result<()> {
         let image = decode(&sample.path, &decoding)?;
         let prediction = detector.predict_framed(&detector.frame(&image)?)?;
         let size = [image.height, image.width];
-        let truth = sample.mask.as_deref().map(|path| decode_mask(path, size, u64::MAX)).transpose()?;
+        let truth = decode_masks(&sample.masks, size, u64::MAX)?;
         let mut judged = Judged::new(sample.path.display().to_string(), &prediction);
-        visuals.write(&sample.path, &image, &prediction, detector.map_threshold()?, truth.as_ref(), &mut judged)?;
+        visuals.write(&sample.path, &image, &prediction, detector.map_threshold()?, Some(&truth), &mut judged)?;
     }
     Ok(())
 }

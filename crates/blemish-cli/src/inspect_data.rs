@@ -6,7 +6,7 @@ use std::path::Path;
 
 use blemish::Images;
 use blemish::config::Config;
-use blemish::dataset::{Label, Problem, Sample, decode_mask};
+use blemish::dataset::{Label, Problem, Sample, decode_masks};
 use blemish::evaluation::ShortcutAudit;
 use blemish::image::{DecodeOptions, Statistics, decode, image_statistics, resize};
 use blemish::metrics::auroc;
@@ -106,8 +106,8 @@ fn look(sample: &Sample, is_test: bool, decoding: &DecodeOptions, frame: [usize;
     let image = decode(&sample.path, decoding).map_err(broken)?;
     let size = [image.height, image.width];
     let statistics = image_statistics(&resize(&image, frame).map_err(broken)?);
-    let bad_mask = sample.mask.as_ref().and_then(|path| {
-        let reason = match decode_mask(path, frame, decoding.max_pixels) {
+    let bad_mask = sample.masks.first().and_then(|path| {
+        let reason = match decode_masks(&sample.masks, frame, decoding.max_pixels) {
             Err(error) => error.reason(),
             Ok(mask) if sample.label == Label::Defective && mask.count() == 0 => {
                 "empty, though the image is called defective".to_owned()
@@ -131,7 +131,7 @@ fn groups(seen: &[Seen]) -> Vec<Group> {
         Group {
             name: format!("{}/{kind}", if is_test { "test" } else { "train" }),
             images: images.len(),
-            masks: images.iter().filter(|one| one.sample.mask.is_some()).count(),
+            masks: images.iter().filter(|one| !one.sample.masks.is_empty()).count(),
             brightness: mean(|s| s.mean),
             contrast: mean(|s| s.spread),
         }

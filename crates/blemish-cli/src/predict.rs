@@ -117,7 +117,7 @@ pub fn run(args: &PredictArgs, output: &Output) -> Result<()> {
         print(CSV_HEADER)?;
     }
     // Every image goes from file to answer in one piece, several at a time.
-    let outcome = in_order(inputs.images, |input| judge.answer(input), |answer| {
+    let outcome = in_order(inputs.images, |input| judge.answer(input), |answer: Result<Answer>| -> Result<()> {
         let answer = answer?;
         counts.add(&answer);
         if let Some(table) = &mut table {
