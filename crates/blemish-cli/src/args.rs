@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::{EXIT_CODES, Failure, Result};
 use crate::output::OutputArgs;
-use crate::{benchmark, completions, demo, evaluate, import_pytorch, inspect, predict, pretrain, train};
+use crate::{benchmark, completions, demo, evaluate, import_pytorch, inspect, predict, pretrain, roi, train};
 
 /// Fits a detector on images of good products, then finds and locates defects in new images.
 #[derive(Parser)]
@@ -33,6 +33,7 @@ pub enum Command {
     Benchmark(benchmark::BenchmarkArgs),
     Demo(demo::DemoArgs),
     ImportPytorch(import_pytorch::ImportArgs),
+    Roi(roi::RoiArgs),
     Pretrain(pretrain::PretrainArgs),
     Completions(completions::CompletionsArgs),
 }

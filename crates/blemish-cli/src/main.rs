@@ -21,6 +21,7 @@ mod output;
 mod predict;
 mod pretrain;
 mod progress;
+mod roi;
 mod run_folder;
 mod session;
 mod settings;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args, &output),
         Command::Demo(args) => demo::run(args, &output),
         Command::ImportPytorch(args) => import_pytorch::run(args, &output),
+        Command::Roi(args) => roi::run(args, &output),
         Command::Pretrain(args) => pretrain::run(args, &output),
         Command::Completions(args) => completions::run(args, &output),
     };

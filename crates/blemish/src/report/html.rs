@@ -173,7 +173,11 @@ fn rgb([red, green, blue]: [u8; 3]) -> String {
     format!("rgb({red},{green},{blue})")
 }
 
-fn data_uri(image: &ByteImage) -> Result<String> {
+/// The image as a `data:` address, to be set into a page.
+///
+/// # Errors
+/// As [`encode_png`].
+pub fn data_uri(image: &ByteImage) -> Result<String> {
     Ok(format!("data:image/png;base64,{}", STANDARD.encode(encode_png(image)?)))
 }
 

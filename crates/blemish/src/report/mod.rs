@@ -11,6 +11,7 @@ mod raw;
 mod tables;
 
 pub use heatmap::{FOUND_COLOUR, TRUTH_COLOUR, colour_map, encode_png, heat, overlay, save_png};
+pub use html::data_uri;
 pub use number::significant;
 pub use overlay::{Caption, annotated};
 pub use raw::{THRESHOLD_LEVEL, encode_map_npy, encode_map_tiff, encode_mask};
