@@ -1,4 +1,4 @@
-//! `blemish pretrain`: weights learnt once, on generated images.
+//! `blemish pretrain`: weights trained once, on generated images.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -6,22 +6,21 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use blemish::config::Precision;
-use blemish::format::Pretrained;
-use blemish::train::pretrain::gate::{GateOptions, gate};
-use blemish::train::pretrain::{
-    Length, PretrainConfig, PretrainEvent, PretrainOptions, StepRecord, pretrain,
-};
+use blemish::pretrained::Pretrained;
 use blemish::{Error, write_whole};
+use blemish_train::pretrain::gate::{GateOptions, gate};
+use blemish_train::pretrain::{
+    Length, PretrainConfig, PretrainEvent, PretrainOptions, StepRecord, WEIGHTS, pretrain,
+};
 use clap::Args;
 use serde::Serialize;
 
 use crate::args::positive;
 use crate::device::DeviceArgs;
 use crate::failure::{Failure, Result};
-use crate::folder::Folder;
-use crate::output::{Output, json};
-use crate::quote::quoted;
-use crate::stop::on_ctrl_c;
+use crate::out_folder::Folder;
+use crate::output::{Output, json, quoted};
+use crate::stop::Stop;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,7 +28,7 @@ Examples:
   blemish pretrain --out runs/pretrained --steps 20000 --seed 1
   blemish pretrain --out runs/pretrained --resume
 
-No photo is needed: the images are generated. The folder gets light.safetensors (the weights), checkpoint.safetensors
+No image is needed: all are generated. The folder gets light.safetensors (the weights), checkpoint.safetensors
 (for --resume), pretrain.json (the settings) and metrics.jsonl (a line per 20 steps). The weights of a run that still
 goes on can be used.";
 
@@ -149,7 +148,7 @@ fn pre_train(out: &Path, args: &PretrainArgs, output: &Output) -> Result<()> {
         (None, None) => None,
     };
     if !args.resume {
-        for name in [METRICS, CHECKPOINT, blemish::train::pretrain::WEIGHTS] {
+        for name in [METRICS, CHECKPOINT, WEIGHTS] {
             let path = folder.join(name);
             if path.exists() {
                 fs::remove_file(&path).map_err(|e| Error::io(&path, e))?;
@@ -157,6 +156,7 @@ fn pre_train(out: &Path, args: &PretrainArgs, output: &Output) -> Result<()> {
         }
         write_whole(&folder.join(CONFIG), json(&config)?.as_bytes())?;
     }
+    let stop = Stop::on_ctrl_c(format!("continue with: blemish pretrain --out {} --resume", quoted(out)));
     let options = PretrainOptions {
         folder: folder.path().to_owned(),
         length,
@@ -166,7 +166,7 @@ fn pre_train(out: &Path, args: &PretrainArgs, output: &Output) -> Result<()> {
         precision: Precision::fastest(),
         command: std::env::args().map(|arg| quoted(Path::new(&arg))).collect::<Vec<_>>().join(" "),
         commit: args.commit.clone().or_else(|| option_env!("BLEMISH_COMMIT").map(str::to_owned)),
-        stop: on_ctrl_c(),
+        stop: stop.shared(),
     };
     let mut last = None;
     let mut broken = None;
@@ -183,10 +183,7 @@ fn pre_train(out: &Path, args: &PretrainArgs, output: &Output) -> Result<()> {
     if let Some(error) = broken {
         return Err(error);
     }
-    let weights = result.map_err(|error| {
-        Failure::from(error)
-            .with_next(|| format!("continue with: blemish pretrain --out {} --resume", quoted(out)))
-    })?;
+    let weights = result.map_err(|error| Failure::from(error).with_next(|| stop.next()))?;
     let summary = Summary { weights: weights.display().to_string(), last };
     output.result(&summary, || format!("weights: {}\n", summary.weights))
 }

@@ -17,7 +17,7 @@ use crate::evaluation::{Counts, DataSummary, Evaluation, ImageRow, ModelSummary,
 use crate::image::{Image, Statistics, equalising, image_statistics};
 use crate::metrics::{auroc, roc_curve};
 use crate::prediction::{Reason, Verdict};
-use crate::report::{Curves, GalleryItem, Report, select_gallery};
+use crate::report::{Curves, GalleryItem, Listed, Report, select_gallery, shown_and_listed};
 
 /// AUPRO is integrated up to this false-positive rate (Bergmann et al. 2021).
 pub const FPR_LIMIT: f64 = 0.3;
@@ -111,6 +111,7 @@ pub fn evaluate(
         return Err(first_error.unwrap_or_else(|| Error::data(&set.root, "no test image could be used")));
     }
     let mut notes = scored.notes();
+    notes.extend(set.note.clone());
     notes.extend(threshold.warning.clone());
     notes.extend(origin.profile.iter().map(|fact| format!("training images: {fact}")));
     let (metrics, pro_curve) = scored.metrics(threshold.value)?;
@@ -224,7 +225,12 @@ impl Evaluated {
         };
         let threshold = self.evaluation.threshold;
         let doubles: Vec<f64> = scores.iter().map(|&s| f64::from(s)).collect();
-        let gallery = select_gallery(&doubles, defective, threshold, GALLERY)
+        let [shown, listed] = shown_and_listed(select_gallery(&doubles, defective, threshold, GALLERY));
+        let listed = listed.into_iter().map(|(group, i)| {
+            let row = &self.evaluation.images[i];
+            Listed { group, file: row.path.clone(), kind: row.kind.clone(), score: doubles[i] }
+        });
+        let gallery = shown
             .into_iter()
             .map(|(group, i)| {
                 let (row, map) = (&self.evaluation.images[i], self.scored.map(i)?);
@@ -244,16 +250,17 @@ impl Evaluated {
         let origin = detector.provenance();
         let mut provenance = Vec::new();
         if !origin.data.is_empty() {
-            provenance.push(("Trained on".to_owned(), format!("{} ({})", origin.data, origin.category)));
+            provenance.push(("Fitted on".to_owned(), format!("{} ({})", origin.data, origin.category)));
         }
         if origin.seconds > 0.0 {
-            provenance.push(("Training time".to_owned(), format!("{:.1} minutes", origin.seconds / 60.0)));
+            provenance.push(("Time of the fit".to_owned(), format!("{:.1} minutes", origin.seconds / 60.0)));
         }
         Ok(Report {
             evaluation: &self.evaluation,
             history: detector.history(),
             curves,
             gallery,
+            listed: listed.collect(),
             map_threshold,
             map_scale_max: 2.0 * map_threshold,
             provenance,

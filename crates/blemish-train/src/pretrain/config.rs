@@ -76,7 +76,7 @@ impl Default for PretrainConfig {
     fn default() -> Self {
         let preset = RunConfig::preset(Preset::Light);
         Self {
-            model: preset.model,
+            model: preset.detector.model,
             image_size: [256, 256],
             mask: preset.mask,
             seed: 0,
@@ -117,8 +117,8 @@ impl PretrainConfig {
     /// [`Error::Config`] naming the first field that is out of range.
     pub fn validate(&self) -> Result<()> {
         let mut run = RunConfig::preset(Preset::Light);
-        (run.model, run.mask) = (self.model.clone(), self.mask.clone());
-        (run.data.image_size, run.data.channels) = (self.image_size, Some(CHANNELS));
+        (run.detector.model, run.mask) = (self.model.clone(), self.mask.clone());
+        (run.detector.data.image_size, run.detector.data.channels) = (self.image_size, Some(CHANNELS));
         run.validate()?;
         let require = |ok: bool, field: &str, reason: &str| {
             if ok { Ok(()) } else { Err(Error::config(format!("pretrain.{field}"), reason)) }

@@ -115,6 +115,7 @@ fn labelled(
         view: config.view(),
         channels: config.data.channels.unwrap_or(3),
         max_pixels: config.data.max_pixels,
+        range: config.data.range,
         on_error,
     };
     let mut loaded = load(samples, &options)?;

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Label, Problem, Sample, decode_mask};
+use super::{Label, Problem, Sample, decode_masks};
 use crate::image::{DecodeOptions, PixelMask, decode_with_facts};
 use crate::view::{Framed, ViewConfig};
 use crate::error::{Error, Result};
@@ -100,23 +100,23 @@ pub fn load(samples: &[Sample], options: &LoadOptions) -> Result<Loaded> {
 ///
 /// # Errors
 ///
-/// Under [`OnError::Stop`] the error of the first mask that cannot be used, as [`decode_mask`] gives it.
+/// Under [`OnError::Stop`] the error of the first mask that cannot be used, as [`decode_masks`] gives it.
 pub fn load_masks(
     images: &[LoadedImage],
     options: &LoadOptions,
 ) -> Result<(Vec<Option<PixelMask>>, Vec<Problem>)> {
     let size @ [height, width] = options.image_size;
-    let read = |image: &LoadedImage| match (image.sample.label, &image.sample.mask) {
+    let read = |image: &LoadedImage| match (image.sample.label, image.sample.masks.as_slice()) {
         (Label::Good, _) => Ok(Some(PixelMask::empty(height, width))),
-        (Label::Defective, None) => Ok(None),
-        (Label::Defective, Some(path)) => decode_mask(path, size, options.max_pixels).map(Some),
+        (Label::Defective, []) => Ok(None),
+        (Label::Defective, paths) => decode_masks(paths, size, options.max_pixels).map(Some),
     };
     let (mut masks, mut problems) = (Vec::with_capacity(images.len()), Vec::new());
     let results: Vec<_> = images.par_iter().map(read).collect();
     for (image, result) in images.iter().zip(results) {
         masks.push(match result {
             Err(error) if options.on_error == OnError::Skip => {
-                let path = image.sample.mask.as_deref().unwrap_or(&image.sample.path);
+                let path = image.sample.masks.first().unwrap_or(&image.sample.path);
                 problems.push(Problem::new(path, format!("mask: {}", error.reason())));
                 None
             }
