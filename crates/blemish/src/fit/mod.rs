@@ -10,6 +10,8 @@ mod progress;
 mod spill;
 #[cfg(test)]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
