@@ -11,6 +11,8 @@ mod places;
 mod progress;
 #[cfg(test)]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
