@@ -24,6 +24,8 @@ use crate::write::write_whole;
 pub const VERSION: u32 = 2;
 /// Name of the mean image among the tensors.
 const TEMPLATE: &str = "view.template";
+/// Name of the mask of what is ignored among the tensors.
+const IGNORED: &str = "view.ignore";
 /// Name of the scores of good images among the tensors.
 const GOOD_SCORES: &str = "calibration.good_scores";
 
@@ -56,6 +58,9 @@ pub struct Provenance {
     /// Sizes, channels, depth and brightness of the good images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub facts: Option<TrainingFacts>,
+    /// Whether every good image showed a product, where the detector looks for one: then an image that shows none is defective.
+    #[serde(default)]
+    pub always_found: bool,
 }
 
 /// Everything in a model file.
@@ -87,6 +92,9 @@ impl ModelFile {
         if let Some(template) = detector.template() {
             put(&mut tensors, TEMPLATE, &template.size(), template.pixels());
         }
+        if let Some(ignored) = detector.ignored() {
+            put(&mut tensors, IGNORED, &detector.config().view_size(), ignored);
+        }
         let scores = detector.good_scores();
         put(&mut tensors, GOOD_SCORES, &[scores.len()], scores);
         let header = Header {
@@ -110,6 +118,11 @@ impl ModelFile {
             Some(_) => return Err("its mean image has another size than the view".to_owned()),
             None => None,
         };
+        let ignored = tensors.remove(IGNORED).map(|array| array.values);
+        let fits = |mask: &Vec<f32>| mask.len() == size[0] * size[1] && mask.contains(&0.0);
+        if ignored.as_ref().is_some_and(|mask| !fits(mask)) {
+            return Err("its mask of what is ignored has another size than the view, or leaves nothing".to_owned());
+        }
         let good_scores = tensors.remove(GOOD_SCORES).map(|array| array.values).unwrap_or_default();
         let load = |kind| FittedPart::load(kind, &mut tensors, &config);
         let parts = used(&config).map(load).collect::<Result<Vec<_>, String>>()?;
@@ -120,6 +133,7 @@ impl ModelFile {
             return Err(format!("tensor {name} belongs to nothing that its configuration names"));
         }
         Ok(Detector::new(config, template, parts, good_scores, provenance.clone())
+            .with_ignored(ignored)
             .with_origin(provenance, history))
     }
 

@@ -187,6 +187,18 @@ impl Config {
         self.view().size
     }
 
+    /// The least area that counts, `score.min_area`, in pixels of the view of an image of `original` height and width.
+    pub fn least_area(&self, original: [usize; 2]) -> usize {
+        let view = self.view();
+        let [height, width] = original.map(|side| side as f64);
+        let covered = match view.product {
+            Some([across, along]) => across * along * height.max(width).powi(2),
+            None => height * width,
+        };
+        let pixels = (view.size[0] * view.size[1]) as f64 / covered.max(1.0);
+        ((self.score.min_area as f64 * pixels).round() as usize).max(1)
+    }
+
     /// Height and width of what the network takes in at once, pixels: the view, or one of its tiles.
     pub fn input_size(&self) -> [usize; 2] {
         let patch = self.model.patch_size.max(1);

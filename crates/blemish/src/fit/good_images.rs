@@ -3,9 +3,9 @@
 use rayon::prelude::*;
 
 use super::progress::Progress;
-use super::spill::Spill;
 use crate::error::Result;
 use crate::image::{Image, Normalize};
+use crate::spill::Spill;
 use crate::view::{Pose, Template};
 
 /// Cuts the view of this number anew, in a pose.

@@ -4,10 +4,12 @@
 //! make the thresholds, and name the images that are least like the rest.
 
 mod cross;
+mod duplicates;
+pub(crate) mod frame;
 mod good_images;
 mod outliers;
+mod places;
 mod progress;
-mod spill;
 #[cfg(test)]
 pub mod testing;
 
@@ -28,7 +30,7 @@ use crate::dataset::{Images, OnError, Problem};
 use crate::detector::Detector;
 use crate::engine::Weights;
 use crate::error::{Error, Result};
-use crate::image::{Image, image_statistics};
+use crate::image::{Image, PixelMask, image_statistics};
 use crate::model_file::Provenance;
 use crate::parts::used;
 use crate::view::{Framed, Pose, Survey, Template, TrainingFacts, View};
@@ -63,6 +65,12 @@ pub struct Prepared {
     pub brightness: Brightness,
     /// Their sizes, channels, depth and brightness.
     pub facts: Option<TrainingFacts>,
+    /// The number of each view's group of near-duplicates; see [`repeated`](Self::repeated).
+    pub groups: Vec<usize>,
+    /// Height and width of each image, pixels.
+    pub sizes: Vec<[usize; 2]>,
+    always_found: bool,
+    ignored: Option<Vec<f32>>,
     started: Instant,
 }
 
@@ -105,8 +113,9 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
     let (view, frame, decoding) = (config.view(), config.data.image_size, config.data.decoding());
     let mut views =
         Views::new(config.view_size(), channels, config.data.normalize)?.stretched_from(config.data.least_spread());
-    let (mut problems, mut first_error, mut light) = (Vec::new(), None, Vec::new());
-    let (mut used, mut facts, mut blank, mut is_cut) = (Vec::new(), Vec::new(), 0, false);
+    let (mut problems, mut first_error, mut light, mut sizes) = (Vec::new(), None, Vec::new(), Vec::new());
+    let (mut used, mut facts, mut blank, mut is_cut) = (Vec::new(), Vec::new(), Vec::new(), false);
+    let mut always_found = true;
     // A few at a time: decoded images may be large.
     for some in order.chunks(16) {
         let read = |&i: &usize| -> Result<(Framed, [f32; 2])> {
@@ -117,17 +126,20 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         };
         for (&i, result) in some.iter().zip(some.par_iter().map(read).collect::<Vec<_>>()) {
             match result {
-                // A frame that shows nothing is no example of a good product.
-                Ok((Framed { blank: Some(reason), .. }, _)) => {
-                    problems.push(Problem::new(images.name(i), reason.describe()));
-                    blank += 1;
-                }
                 Ok((framed, own)) => {
+                    // A frame that shows nothing is no example of a good product.
+                    if let Some(reason) = frame::blank_reason(&framed) {
+                        blank.push(images.name(i));
+                        problems.push(Problem::new(images.name(i), format!("not fitted on: {reason}")));
+                        continue;
+                    }
                     views.push(images.name(i), &framed.view.image)?;
                     light.push(own);
+                    sizes.push(framed.original_size);
                     facts.push(framed.facts);
                     used.push(i);
                     is_cut |= framed.view.is_cut();
+                    always_found &= frame::product_found(&framed) == Some(true);
                 }
                 Err(error) if options.on_error == OnError::Stop || matches!(error, Error::Config { .. }) => {
                     return Err(error);
@@ -140,9 +152,8 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         }
         progress.step("reading good images", views.len(), images.len())?;
     }
-    if views.is_empty() && blank > 0 {
-        let reason = format!("shows nothing, as do all {blank} images that could be read: {}", problems[0].reason);
-        return Err(Error::data(&problems[0].path, reason));
+    if views.is_empty() && !blank.is_empty() && first_error.is_none() {
+        return Err(Error::data(&blank[0], format!("is blank, as all {} good images are: there is nothing to fit on", blank.len())));
     }
     if views.is_empty() {
         return Err(first_error.unwrap_or_else(|| Error::data("images", "there is no good image to fit on")));
@@ -169,7 +180,21 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         config: Box::new(config.clone()),
     });
     let facts = TrainingFacts::of(&facts);
-    Ok(Prepared { config, survey, views, template, problems, brightness, facts, started })
+    let (groups, ignored) = (duplicates::groups(&views, &progress)?, None);
+    Ok(Prepared {
+        config,
+        survey,
+        views,
+        template,
+        problems,
+        brightness,
+        facts,
+        groups,
+        sizes,
+        always_found,
+        ignored,
+        started,
+    })
 }
 
 impl Prepared {
@@ -180,6 +205,30 @@ impl Prepared {
             return 0;
         }
         ((images as f64 * share).round() as usize).max(4).min(images / 3)
+    }
+
+    /// The held-out images that are no near-duplicates of any that a trained network has seen; all of them where every one is.
+    fn held_out(&self) -> Vec<usize> {
+        let count = self.holdout();
+        let unseen = |i: &usize| !self.groups[count..].contains(&self.groups[*i]);
+        let own: Vec<usize> = (0..count).filter(unseen).collect();
+        if own.is_empty() { (0..count).collect() } else { own }
+    }
+
+    /// How many images are near-duplicates of others: several photos of one product, or frames of a camera that stood still.
+    /// They are fitted on, but never score each other, and count once.
+    pub fn repeated(&self) -> usize {
+        duplicates::repeated(&self.groups)
+    }
+
+    /// Ignores what `mask` marks (1), in scores, thresholds and regions. It covers the view: the whole image, or the product
+    /// where that is turned to lie always the same way; where views are registered it moves with them.
+    ///
+    /// # Errors
+    /// A mask that leaves nothing, or has no pixels.
+    pub fn ignore(&mut self, mask: &PixelMask) -> Result<()> {
+        self.ignored = Some(mask_of_view(mask, self.config.view_size())?);
+        Ok(())
     }
 
     /// Fits every part that the configuration uses, and calibrates them. `trained` are the weights of a network that was
@@ -205,19 +254,67 @@ impl Prepared {
                 left_out.fill(false);
             }
         }
+        let mut profile = self.survey.describe();
+        profile.extend(self.remarks(&fitted.places, &progress));
         let suspected = outliers::name(self.views.names(), &fitted.scores, &left_out, NAMED);
-        let good: Vec<f32> = all.iter().filter(|&&i| !left_out[i]).filter_map(|&i| fitted.scores[i]).collect();
+        let good = self.one_score_each(&fitted.scores, &left_out);
         let provenance = Provenance {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             median: self.brightness.median,
             spread: self.brightness.spread,
             seconds: self.started.elapsed().as_secs_f64(),
             suspected_outliers: suspected,
-            profile: self.survey.describe(),
+            profile,
             facts: self.facts.clone(),
+            always_found: self.always_found,
             ..Provenance::default()
         };
-        Ok(Detector::new(self.config.clone(), self.template.clone(), fitted.parts, good, provenance))
+        let detector = Detector::new(self.config.clone(), self.template.clone(), fitted.parts, good, provenance);
+        if let Some(text) = detector.threshold()?.warning {
+            progress.tell(FitEvent::Warning { text });
+        }
+        Ok(detector.with_ignored(self.ignored.clone()))
+    }
+
+    /// The scores of the images that were fitted on; of near-duplicates the largest, since a product is good where all its
+    /// photos are, and since one product is one draw of the process, however often it was photographed.
+    fn one_score_each(&self, scores: &[Option<f32>], left_out: &[bool]) -> Vec<f32> {
+        let mut own: Vec<Option<f32>> = vec![None; self.views.len()];
+        for (i, score) in scores.iter().enumerate().filter(|(i, _)| !left_out[*i]) {
+            let group = &mut own[self.groups[i]];
+            *group = score.map(|score| group.map_or(score, |other: f32| other.max(score))).or(*group);
+        }
+        own.into_iter().flatten().collect()
+    }
+
+    /// What a user should know of the good images; told as warnings and kept in the model file.
+    fn remarks(&self, places: &[[usize; 4]], progress: &Progress<'_>) -> Vec<String> {
+        let mut remarks = Vec::new();
+        let blank = self.problems.iter().filter(|problem| problem.reason.starts_with("not fitted on: ")).count();
+        if blank > 0 {
+            remarks.push(format!("{blank} good images are blank and were not fitted on"));
+        }
+        if self.repeated() > 0 {
+            let groups = self.views.len() - self.repeated();
+            remarks.push(format!(
+                "{} of {} good images are near-duplicates of others: each product counts once, so rates are those of {groups} images",
+                self.repeated(),
+                self.views.len(),
+            ));
+        }
+        let view = self.config.view_size();
+        let original = self.sizes.first().copied().filter(|_| self.config.view().product.is_none()).unwrap_or(view);
+        for &[y, x, height, width] in places {
+            let [down, across] = [0, 1].map(|k| original[k] as f64 / view[k] as f64);
+            let (top, left) = ((y as f64 * down) as usize, (x as f64 * across) as usize);
+            let (bottom, right) = (((y + height) as f64 * down).ceil(), ((x + width) as f64 * across).ceil());
+            remarks.push(format!(
+                "a place varies far more than the rest on good images (columns {left} to {right}, rows {top} to {bottom}, in pixels): \
+                 differences there count less; if it is a code or a label, ignore it with a mask"
+            ));
+        }
+        remarks.iter().for_each(|text| progress.tell(FitEvent::Warning { text: text.clone() }));
+        remarks
     }
 
     /// Fits on the `trusted` images only; the others have scores all the same.
@@ -230,11 +327,28 @@ impl Prepared {
     ) -> Result<CrossFit> {
         let mut fitted = cross_fit(self, trusted, trained, progress)?;
         for &i in outliers {
-            let map = crate::detector::anomaly_map(&fitted.parts, &self.views.normalised(i)?);
-            fitted.scores[i] = Some(cross::finite_score(&map, &self.config)?);
+            let image = self.views.normalised(i)?;
+            let map = crate::scoring::anomaly_map(&fitted.parts, &image, self.ignored.as_deref());
+            fitted.scores[i] = Some(cross::finite_score(map, &self.config, self.sizes[i])?);
         }
         Ok(fitted)
     }
+}
+
+/// A mask of any size brought to the view's: 1 where nothing is to be found.
+///
+/// # Errors
+/// [`Error::Config`] for a mask that leaves nothing, or has no pixels.
+pub(crate) fn mask_of_view(mask: &PixelMask, [height, width]: [usize; 2]) -> Result<Vec<f32>> {
+    if mask.height == 0 || mask.width == 0 || mask.pixels.len() != mask.height * mask.width {
+        return Err(Error::config("ignore", "the mask has no pixels"));
+    }
+    let at = |i: usize| {
+        let (y, x) = ((i / width * 2 + 1) * mask.height / (2 * height), (i % width * 2 + 1) * mask.width / (2 * width));
+        f32::from(u8::from(mask.pixels[y * mask.width + x] != 0))
+    };
+    let ignored: Vec<f32> = (0..height * width).map(at).collect();
+    if ignored.contains(&0.0) { Ok(ignored) } else { Err(Error::config("ignore", "the mask leaves nothing to inspect")) }
 }
 
 impl Detector {

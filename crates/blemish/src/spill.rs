@@ -30,6 +30,11 @@ impl Spill {
         self.count
     }
 
+    /// The length of each.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
     /// Appends an array of the right length.
     ///
     /// # Errors
