@@ -330,6 +330,7 @@ mod tests {
     use blemish::fit::Views;
 
     use super::*;
+    use crate::config::Pose;
 
     const SIZE: usize = 32;
 
@@ -343,6 +344,8 @@ mod tests {
         (train.batch_size, train.epoch_images, train.precision) = (1, 0, Some(Precision::F32));
         (train.pretrain.epochs, train.finetune.epochs) = (Some(0), Some(1));
         train.defects.probability = 0.0;
+        // Lighting augmentation would make numbers of what is none.
+        train.pose = Pose::Published;
         config
     }
 

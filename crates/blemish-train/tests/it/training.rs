@@ -40,6 +40,8 @@ fn config(settings: &[&str]) -> RunConfig {
         "model.decoder_embed_dim=16",
         "model.decoder_num_heads=2",
         "network.use=always",
+        "lines=never",
+        "texture=never",
         "train.precision=f32",
         "network.precision=f32",
         "train.clip_norm=0.44130176930456627",
