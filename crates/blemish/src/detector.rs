@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::calibrate::{Threshold, Thresholds};
 use crate::config::{Config, ThresholdRule};
 use crate::error::{Error, Result};
-use crate::fit::{frame, mask_of_view};
+use crate::fit::mask_of_view;
 use crate::history::EpochRecord;
 use crate::hysteresis::NORMAL_MAX;
 use crate::image::{Image, ImageFacts, ImageView, PixelMask, decode_with_facts};
@@ -227,8 +227,8 @@ impl Detector {
     /// The model has no threshold.
     pub fn decision(&self, raw: f32, image: &Framed) -> Result<(f32, Verdict, Reason)> {
         let threshold = self.threshold()?.value as f32;
-        let missing = frame::product_found(image) == Some(false) && self.provenance.always_found;
-        let unseen = match frame::blank_reason(image) {
+        let missing = image.product_found == Some(false) && self.provenance.always_found;
+        let unseen = match image.blank {
             Some(_) => Some(Reason::Blank),
             None => missing.then_some(Reason::NoProduct),
         };
@@ -248,7 +248,7 @@ impl Detector {
         let kept = self.ignored.as_ref().map_or(1.0, |mask| {
             mask.iter().filter(|v| **v == 0.0).count() as f32 / mask.len().max(1) as f32
         });
-        frame::inspected(image) * kept
+        image.inspected * kept
     }
 
     /// The threshold that decides: that of the rule `score.threshold`.

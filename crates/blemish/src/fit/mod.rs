@@ -5,7 +5,6 @@
 
 mod cross;
 mod duplicates;
-pub(crate) mod frame;
 mod good_images;
 mod outliers;
 mod places;
@@ -114,8 +113,8 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
     let mut views =
         Views::new(config.view_size(), channels, config.data.normalize)?.stretched_from(config.data.least_spread());
     let (mut problems, mut first_error, mut light, mut sizes) = (Vec::new(), None, Vec::new(), Vec::new());
-    let (mut used, mut facts, mut blank, mut is_cut) = (Vec::new(), Vec::new(), Vec::new(), false);
-    let mut always_found = true;
+    let (mut used, mut facts, mut blank) = (Vec::new(), Vec::new(), 0);
+    let (mut is_cut, mut always_found) = (false, true);
     // A few at a time: decoded images may be large.
     for some in order.chunks(16) {
         let read = |&i: &usize| -> Result<(Framed, [f32; 2])> {
@@ -126,20 +125,19 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         };
         for (&i, result) in some.iter().zip(some.par_iter().map(read).collect::<Vec<_>>()) {
             match result {
+                // A frame that shows nothing is no example of a good product.
+                Ok((Framed { blank: Some(reason), .. }, _)) => {
+                    problems.push(Problem::new(images.name(i), format!("not fitted on: {}", reason.describe())));
+                    blank += 1;
+                }
                 Ok((framed, own)) => {
-                    // A frame that shows nothing is no example of a good product.
-                    if let Some(reason) = frame::blank_reason(&framed) {
-                        blank.push(images.name(i));
-                        problems.push(Problem::new(images.name(i), format!("not fitted on: {reason}")));
-                        continue;
-                    }
                     views.push(images.name(i), &framed.view.image)?;
                     light.push(own);
                     sizes.push(framed.original_size);
                     facts.push(framed.facts);
                     used.push(i);
                     is_cut |= framed.view.is_cut();
-                    always_found &= frame::product_found(&framed) == Some(true);
+                    always_found &= framed.product_found == Some(true);
                 }
                 Err(error) if options.on_error == OnError::Stop || matches!(error, Error::Config { .. }) => {
                     return Err(error);
@@ -152,8 +150,9 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         }
         progress.step("reading good images", views.len(), images.len())?;
     }
-    if views.is_empty() && !blank.is_empty() && first_error.is_none() {
-        return Err(Error::data(&blank[0], format!("is blank, as all {} good images are: there is nothing to fit on", blank.len())));
+    if views.is_empty() && blank > 0 {
+        let reason = format!("shows nothing, as do all {blank} images that could be read: {}", problems[0].reason);
+        return Err(Error::data(&problems[0].path, reason));
     }
     if views.is_empty() {
         return Err(first_error.unwrap_or_else(|| Error::data("images", "there is no good image to fit on")));
@@ -180,7 +179,7 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         config: Box::new(config.clone()),
     });
     let facts = TrainingFacts::of(&facts);
-    let (groups, ignored) = (duplicates::groups(&views, &progress)?, None);
+    let groups = duplicates::groups(&views, &progress)?;
     Ok(Prepared {
         config,
         survey,
@@ -192,7 +191,7 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         groups,
         sizes,
         always_found,
-        ignored,
+        ignored: None,
         started,
     })
 }
