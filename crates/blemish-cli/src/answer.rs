@@ -1,8 +1,8 @@
 //! What `predict` says of each image: a line for a person, a line of JSON, or a row of a table.
 
-use blemish::detector::{Prediction, Verdict};
 use blemish::metrics::Region;
 use blemish::report::significant;
+use blemish::{Prediction, Reason, Verdict};
 use serde::Serialize;
 
 use crate::failure::Result;
@@ -20,7 +20,7 @@ pub enum Format {
 }
 
 /// The first row of a table.
-pub const CSV_HEADER: &str = "path,verdict,score,threshold,regions,x,y,width,height,area,peak,remarks,error\n";
+pub const CSV_HEADER: &str = "path,verdict,reason,score,threshold,inspected,regions,x,y,width,height,area,peak,remarks,error\n";
 
 /// The answer for one image.
 #[derive(Debug, Serialize)]
@@ -46,8 +46,14 @@ pub struct Judged {
     path: String,
     score: f32,
     threshold: f32,
-    /// Good or defective.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    review_threshold: Option<f32>,
+    /// Good, defective or for a person to decide.
     pub verdict: Verdict,
+    /// Why.
+    reason: Reason,
+    /// Share of the image that was inspected.
+    inspected: f32,
     regions: Vec<Region>,
     /// What the user should know of this image.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -73,7 +79,10 @@ impl Judged {
             path,
             score: prediction.score,
             threshold: prediction.threshold,
+            review_threshold: prediction.review_threshold,
             verdict: prediction.verdict,
+            reason: prediction.reason,
+            inspected: prediction.inspected,
             regions: prediction.regions.clone(),
             remarks: Vec::new(),
             overlay: None,
@@ -84,11 +93,18 @@ impl Judged {
     }
 }
 
-/// A verdict in a word.
-pub fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Good => "good",
-        Verdict::Defective => "defective",
+impl Judged {
+    /// What there is to say beyond verdict and score.
+    fn in_words(&self) -> String {
+        let why = match self.reason {
+            Reason::Blank => Some("the frame shows nothing".to_owned()),
+            Reason::NoProduct => Some("no product was found".to_owned()),
+            _ => None,
+        };
+        let percent = 100.0 * self.inspected;
+        let part = (self.inspected < 0.995).then(|| format!("{percent:.0} % of the image inspected"));
+        let all = why.into_iter().chain(found(&self.regions)).chain(part).chain(self.remarks.iter().cloned());
+        all.collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -108,10 +124,8 @@ impl Answer {
     fn text(&self) -> String {
         let (verdict, score, path, remark) = match self {
             Self::Judged(judged) => {
-                let mut remarks = judged.remarks.clone();
-                remarks.extend(found(&judged.regions));
                 let score = significant(Some(f64::from(judged.score)));
-                (word(judged.verdict), score, &judged.path, remarks.join("; "))
+                (judged.verdict.name(), score, &judged.path, judged.in_words())
             }
             Self::NotJudged { path, error, .. } => ("not judged", "-".to_owned(), path, error.clone()),
         };
@@ -125,9 +139,11 @@ impl Answer {
             Self::Judged(judged) => {
                 let mut cells = vec![
                     judged.path.clone(),
-                    word(judged.verdict).to_owned(),
+                    judged.verdict.name().to_owned(),
+                    judged.reason.name().to_owned(),
                     judged.score.to_string(),
                     judged.threshold.to_string(),
+                    judged.inspected.to_string(),
                     judged.regions.len().to_string(),
                 ];
                 match judged.regions.first() {
@@ -142,7 +158,7 @@ impl Answer {
             }
             Self::NotJudged { path, error, .. } => {
                 let mut cells = vec![path.clone(), "not judged".to_owned()];
-                cells.extend(vec![String::new(); 10]);
+                cells.extend(vec![String::new(); 12]);
                 cells.push(error.clone());
                 cells
             }
@@ -178,7 +194,10 @@ mod tests {
             path: "a,b.png".to_owned(),
             score: 1.25,
             threshold: 1.0,
+            review_threshold: None,
             verdict,
+            reason: if verdict == Verdict::Good { Reason::Normal } else { Reason::Anomaly },
+            inspected: 1.0,
             regions,
             remarks: Vec::new(),
             overlay: None,
@@ -198,8 +217,8 @@ mod tests {
         assert!(text.starts_with("defective       1.250  a,b.png ") && text.contains("5 x 6 pixels at (3, 4), and 1 more"));
         assert_eq!(text.find("a,b.png"), bad.text().find("c.png"));
         assert_eq!(judged(Vec::new(), Verdict::Good).text(), "good            1.250  a,b.png\n");
-        assert_eq!(defective.row(), "\"a,b.png\",defective,1.25,1,2,3,4,5,6,20,1.5,,\n");
-        assert_eq!(bad.row(), "c.png,not judged,,,,,,,,,,,\"cut \"\"short\"\"\"\n");
+        assert_eq!(defective.row(), "\"a,b.png\",defective,anomaly,1.25,1,1,2,3,4,5,6,20,1.5,,\n");
+        assert_eq!(bad.row(), "c.png,not judged,,,,,,,,,,,,,\"cut \"\"short\"\"\"\n");
         let columns = CSV_HEADER.matches(',').count();
         assert_eq!(bad.row().matches(',').count(), columns);
         assert_eq!(judged(Vec::new(), Verdict::Good).row().matches(',').count(), columns + 1);

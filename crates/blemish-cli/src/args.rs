@@ -1,7 +1,10 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use blemish::config::ThresholdRule;
-use blemish::dataset::OnError;
+use blemish::dataset::{OnError, decode_mask};
+use blemish::image::{PixelMask, dimensions};
 use blemish::Detector;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -116,6 +119,43 @@ impl ThresholdArgs {
             }
         }
         detector.threshold()?;
+        Ok(())
+    }
+}
+
+/// What of the images is inspected.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaskArgs {
+    /// Ignore what is white in this image ('blemish roi' draws one)
+    #[arg(long, value_name = "MASK")]
+    pub ignore: Option<PathBuf>,
+    /// Inspect only what is white in this image
+    #[arg(long, value_name = "MASK", conflicts_with = "ignore")]
+    pub roi: Option<PathBuf>,
+}
+
+impl MaskArgs {
+    /// The mask: 1 where nothing is inspected.
+    ///
+    /// # Errors
+    /// A file that is no mask.
+    pub fn mask(&self) -> Result<Option<PixelMask>> {
+        let Some(path) = self.ignore.as_ref().or(self.roi.as_ref()) else { return Ok(None) };
+        let mut mask = decode_mask(path, dimensions(path)?, u64::MAX)?;
+        if self.roi.is_some() {
+            mask.pixels.iter_mut().for_each(|v| *v = 1 - *v);
+        }
+        Ok(Some(mask))
+    }
+
+    /// Makes `detector` ignore it, in place of what it ignored.
+    ///
+    /// # Errors
+    /// As [`mask`](Self::mask); a mask that leaves nothing.
+    pub fn apply(&self, detector: &mut Detector) -> Result<()> {
+        if let Some(mask) = self.mask()? {
+            detector.ignore(&mask)?;
+        }
         Ok(())
     }
 }

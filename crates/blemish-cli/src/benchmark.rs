@@ -9,7 +9,7 @@ use blemish_train::Device;
 use clap::Args;
 use serde::Serialize;
 
-use crate::args::{ErrorArgs, Split};
+use crate::args::{ErrorArgs, MaskArgs, Split};
 use crate::device::DeviceArgs;
 use crate::evaluate::{measure, write};
 use crate::failure::{Failure, Result};
@@ -158,6 +158,7 @@ impl Job<'_> {
             category: set.category.clone(),
             split: args.split,
             on_error: args.errors.on_error,
+            masks: MaskArgs::default(),
         };
         let mut settings = args.settings.clone();
         settings.seed = self.seed;

@@ -15,7 +15,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::answer::Judged;
-use crate::args::{ErrorPolicy, Split};
+use crate::args::{ErrorPolicy, MaskArgs, Split};
 use crate::device::DeviceName;
 use crate::evaluate::{measure, write};
 use crate::failure::{Failure, Result};
@@ -95,6 +95,7 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<()> {
         category: set.category.clone(),
         split: Split::Holdout,
         on_error: ErrorPolicy::Stop,
+        masks: MaskArgs::default(),
     };
     let session = Session {
         set,

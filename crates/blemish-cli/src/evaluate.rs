@@ -10,7 +10,7 @@ use blemish::{Detector, write_whole};
 use blemish_train::{Protocol, diyt_split};
 use clap::Args;
 
-use crate::args::{ErrorArgs, Split, ThresholdArgs};
+use crate::args::{ErrorArgs, MaskArgs, Split, ThresholdArgs};
 use crate::failure::Result;
 use crate::inputs::open_data;
 use crate::model::model_file;
@@ -35,11 +35,16 @@ pub struct EvaluateArgs {
     /// The product, where DATA holds several
     #[arg(long, value_name = "NAME")]
     category: Option<String>,
-    /// Write report.html and evaluation.json into this folder
+    /// Write report.html, evaluation.json and images.csv into this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Write a table of all images' scores to this file
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
     #[command(flatten)]
     threshold: ThresholdArgs,
+    #[command(flatten)]
+    masks: MaskArgs,
     /// 'holdout': every test image counts; 'diyt': without the fifth that chose checkpoint and threshold, as published
     #[arg(long, value_enum, default_value_t, hide_possible_values = true)]
     split: Split,
@@ -55,11 +60,15 @@ pub fn run(args: &EvaluateArgs, output: &Output) -> Result<()> {
     let model = model_file(&args.model)?;
     let mut detector = Detector::load(&model)?;
     args.threshold.apply(&mut detector)?;
+    args.masks.apply(&mut detector)?;
     let set = open_data(std::slice::from_ref(&args.data), args.category.as_deref())?;
     let folder = args.out.as_deref().map(Folder::open).transpose()?;
     let evaluated = measure(&detector, &model, &set, args.split, args.errors.on_error.into())?;
     if let Some(folder) = &folder {
         write(folder.path(), &evaluated, &detector)?;
+    }
+    if let Some(path) = &args.csv {
+        write_whole(path, evaluated.evaluation.images_csv().as_bytes())?;
     }
     output.result(&evaluated.evaluation, || text_table(&evaluated.evaluation))
 }
@@ -96,17 +105,19 @@ pub fn measure(
     Ok(evaluate(detector, set, &samples, &options)?)
 }
 
-/// Writes `report.html` and `evaluation.json`.
+/// Writes `report.html`, `evaluation.json` and `images.csv`.
 ///
 /// # Errors
 /// A file cannot be written.
 pub fn write(folder: &Path, evaluated: &Evaluated, detector: &Detector) -> Result<()> {
     let report = folder.join("report.html");
     evaluated.report(detector)?.save(&report)?;
-    if let Err(error) = write_whole(&folder.join("evaluation.json"), json(&evaluated.evaluation)?.as_bytes())
-    {
-        // Both or none; what cannot be removed is at least whole.
-        let _ = fs::remove_file(&report);
+    let (data, table) = (folder.join("evaluation.json"), folder.join("images.csv"));
+    let rest = write_whole(&data, json(&evaluated.evaluation)?.as_bytes())
+        .and_then(|()| write_whole(&table, evaluated.evaluation.images_csv().as_bytes()));
+    if let Err(error) = rest {
+        // All or none; what cannot be removed is at least whole.
+        [&report, &data].into_iter().for_each(|path| _ = fs::remove_file(path));
         return Err(error.into());
     }
     tracing::info!("wrote {}", report.display());

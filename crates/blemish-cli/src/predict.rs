@@ -5,16 +5,15 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use blemish::dataset::Problem;
-use blemish::detector::{Prediction, Verdict};
 use blemish::image::{DecodeOptions, Image, ImageFacts, decode_bytes, decode_with_facts};
 use blemish::parallel::in_order;
 use blemish::view::unlike;
-use blemish::{Detector, Error};
+use blemish::{Detector, Error, Prediction, Verdict};
 use clap::Args;
 use tempfile::NamedTempFile;
 
 use crate::answer::{Answer, CSV_HEADER, Format, Judged};
-use crate::args::ThresholdArgs;
+use crate::args::{MaskArgs, ThresholdArgs};
 use crate::failure::{Failure, Result};
 use crate::inputs::{Input, Inputs};
 use crate::model;
@@ -31,7 +30,7 @@ Examples:
 
 PATH is an image, a folder that is searched for images, @LIST (a file with a name a line), or - (standard input: an image,
 or a name a line). On a terminal each image gives a line to read; elsewhere, and with --json, a line of JSON: path, score,
-threshold, verdict (good or defective) and the regions found, in pixels of the image, the most anomalous first. A file that
+threshold, verdict (good, review or defective), the reason, the share of the image that was inspected, and the regions found, in pixels of the image, the most anomalous first. A file that
 is not judged gives its path and the error; where it was named, or should have been an image, the exit code is 3 in the end.
 With --fail-on-defect the exit code is 10 if any image is defective and none failed.";
 
@@ -57,6 +56,8 @@ pub struct PredictArgs {
     visuals: VisualArgs,
     #[command(flatten)]
     threshold: ThresholdArgs,
+    #[command(flatten)]
+    masks: MaskArgs,
     /// End with exit code 10 if any image is defective
     #[arg(long)]
     fail_on_defect: bool,
@@ -83,6 +84,7 @@ struct Judge<'a> {
 struct Counts {
     judged: usize,
     defective: usize,
+    review: usize,
     /// Path and reason.
     not_judged: Vec<(String, String)>,
     /// How many of these should have been images.
@@ -98,6 +100,7 @@ struct Counts {
 pub fn run(args: &PredictArgs, output: &Output) -> Result<()> {
     let mut detector = model::load(&args.model)?;
     args.threshold.apply(&mut detector)?;
+    args.masks.apply(&mut detector)?;
     let inputs = Inputs::of(&args.paths)?;
     let visuals = Visuals::open(&args.visuals, &inputs.folders)?;
     let mut table = args.csv.as_deref().map(Table::create).transpose()?;
@@ -188,6 +191,7 @@ impl Counts {
             Answer::Judged(judged) => {
                 self.judged += 1;
                 self.defective += usize::from(judged.verdict == Verdict::Defective);
+                self.review += usize::from(judged.verdict == Verdict::Review);
                 self.unlike += usize::from(!judged.remarks.is_empty());
             }
             Answer::NotJudged { path, error, is_failure } => {
@@ -201,6 +205,9 @@ impl Counts {
     fn conclude(self, fail_on_defect: bool) -> Result<()> {
         let all = self.judged + self.not_judged.len();
         let mut summary = format!("{} of {} defective", thousands(self.defective), thousands(all));
+        if self.review > 0 {
+            summary += &format!(", {} to be reviewed", thousands(self.review));
+        }
         if !self.not_judged.is_empty() {
             summary += &format!(", {} not judged", thousands(self.not_judged.len()));
         }

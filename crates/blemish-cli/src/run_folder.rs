@@ -13,7 +13,7 @@ use blemish::{Error, write_whole};
 use blemish_train::{Event, RunConfig, RunLock};
 use serde::{Deserialize, Serialize};
 
-use crate::args::{ErrorPolicy, Split};
+use crate::args::{ErrorPolicy, MaskArgs, Split};
 use crate::failure::{Failure, Result};
 use crate::model::MODEL;
 use crate::out_folder::Folder;
@@ -51,6 +51,9 @@ pub struct Source {
     pub split: Split,
     /// What happens at an image that cannot be used.
     pub on_error: ErrorPolicy,
+    /// What of the images is inspected.
+    #[serde(default)]
+    pub masks: MaskArgs,
 }
 
 /// The folder of a run, in use by nobody else.

@@ -122,12 +122,14 @@ impl Session {
             Split::Holdout => Protocol::Holdout,
             Split::Diyt => Protocol::Diyt { test: self.set.test.clone() },
         };
+        let mask = self.source.masks.mask()?;
         let options = TrainOptions {
             folder: Some(self.folder.lock()),
             resume: self.folder.is_resumed(),
             device: self.device.clone(),
             on_error: self.source.on_error.into(),
             budget: self.budget,
+            ignore: mask.as_ref(),
             stop: self.stop.flag(),
         };
         let heard = Mutex::new(Heard::new(output));
@@ -177,6 +179,10 @@ impl Heard {
                 self.images = *images;
                 self.problems.extend(problems.iter().cloned());
                 announce(&session.set.category, *images, problems.len(), config);
+            }
+            Event::Fit(FitEvent::Warning { text }) => {
+                self.progress.clear();
+                tracing::warn!("warning: {text}");
             }
             Event::Fit(FitEvent::Step { stage, done, total }) => self.progress.step(stage, *done, *total),
             Event::Settled(config) => session.folder.begin(config, &session.source)?,

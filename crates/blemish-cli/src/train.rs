@@ -10,7 +10,7 @@ use blemish::report::significant;
 use clap::Args;
 use serde::Serialize;
 
-use crate::args::{ErrorArgs, Split};
+use crate::args::{ErrorArgs, MaskArgs, Split};
 use crate::device::DeviceArgs;
 use crate::failure::Result;
 use crate::inputs::open_data;
@@ -60,9 +60,11 @@ pub struct TrainArgs {
     #[arg(long, value_enum, default_value_t)]
     split: Split,
     #[command(flatten)]
+    masks: MaskArgs,
+    #[command(flatten)]
     errors: ErrorArgs,
     /// Go on where a run was interrupted, with its own settings
-    #[arg(long, conflicts_with_all = ["settings", "split", "on_error"])]
+    #[arg(long, conflicts_with_all = ["settings", "split", "on_error", "ignore", "roi"])]
     resume: bool,
     /// Replace the run that is in the folder, once the new one is done
     #[arg(long, conflicts_with = "resume")]
@@ -113,6 +115,7 @@ fn source(args: &TrainArgs, set: &DataSet) -> Source {
         category: set.category.clone(),
         split: args.split,
         on_error: args.errors.on_error,
+        masks: args.masks.clone(),
     }
 }
 
@@ -156,6 +159,9 @@ fn summarise(trained: &Trained, args: &TrainArgs, output: &Output) -> Result<()>
         }
         let value = significant(Some(threshold.value));
         text += &format!("threshold:  {value}: {}\n", threshold.how);
+        if let Some(warning) = &threshold.warning {
+            text += &format!("            {warning}\n");
+        }
         text += &format!("model:      {}\n", summary.model);
         let unlike = summary.suspected_outliers.iter().take(NAMED_OUTLIERS);
         for (i, image) in unlike.enumerate() {

@@ -3,13 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use blemish::detector::{Prediction, Verdict};
 use blemish::image::{Image, PixelMask};
 use blemish::report::{Caption, THRESHOLD_LEVEL, annotated, encode_map_npy, encode_map_tiff, encode_mask, encode_png};
-use blemish::{Error, write_whole};
+use blemish::{Error, Prediction, Reason, Verdict, write_whole};
 use clap::{Args, ValueEnum};
 
-use crate::answer::{Judged, word};
+use crate::answer::Judged;
 use crate::failure::Result;
 use crate::inputs::parent;
 use crate::out_folder::{Folder, mark, refuse_among_inputs};
@@ -100,7 +99,11 @@ impl Visuals {
         let map = Image { height, width, channels: 1, pixels: prediction.map.clone() }.enlarged(size);
         if let Some(folder) = &self.overlays {
             let caption = Caption {
-                verdict: word(prediction.verdict).to_owned(),
+                verdict: match prediction.reason {
+                    Reason::Blank => "blank".to_owned(),
+                    Reason::NoProduct => "no product".to_owned(),
+                    _ => prediction.verdict.name().to_owned(),
+                },
                 score: prediction.score,
                 threshold: prediction.threshold,
                 alarm: prediction.verdict != Verdict::Good,

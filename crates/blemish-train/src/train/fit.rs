@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use blemish::dataset::OnError;
 use blemish::fit::{FitEvent, FitOptions, Prepared, prepare};
+use blemish::image::PixelMask;
 use blemish::model_file::Provenance;
 use blemish::{Detector, Error, Images, Result};
 use burn::tensor::Device;
@@ -30,6 +31,8 @@ pub struct TrainOptions<'a> {
     pub on_error: OnError,
     /// Minutes that both stages are scaled to, in a training that starts anew.
     pub budget: Option<f64>,
+    /// What is not inspected (1), at any size; see [`Prepared::ignore`].
+    pub ignore: Option<&'a PixelMask>,
     /// Set from elsewhere (Ctrl-C) to stop: after the current step of a training, within a second elsewhere.
     pub stop: &'a AtomicBool,
 }
@@ -38,7 +41,7 @@ impl<'a> TrainOptions<'a> {
     /// In memory, from the start, on the CPU, for as long as it takes.
     pub fn in_memory(stop: &'a AtomicBool) -> Self {
         let on_error = OnError::Stop;
-        Self { folder: None, resume: false, device: Device::flex(), on_error, budget: None, stop }
+        Self { folder: None, resume: false, device: Device::flex(), on_error, budget: None, ignore: None, stop }
     }
 }
 
@@ -60,7 +63,10 @@ pub fn fit(
     config.validate()?;
     let tell = |event: FitEvent| listener(Event::Fit(event));
     let fitting = FitOptions { on_error: options.on_error, listener: &tell, stop: options.stop };
-    let prepared = prepare(images, &config.detector, &fitting)?;
+    let mut prepared = prepare(images, &config.detector, &fitting)?;
+    if let Some(mask) = options.ignore {
+        prepared.ignore(mask)?;
+    }
     config.detector = prepared.config.clone();
     config.settle(&prepared.survey);
     config.validate()?;
