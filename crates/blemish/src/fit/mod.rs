@@ -4,7 +4,7 @@
 //! make the thresholds, and name the images that are least like the rest.
 
 mod cross;
-mod duplicates;
+pub(crate) mod duplicates;
 pub(crate) mod frame;
 mod good_images;
 mod outliers;
@@ -12,6 +12,8 @@ mod places;
 mod progress;
 #[cfg(test)]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
