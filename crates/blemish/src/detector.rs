@@ -249,6 +249,7 @@ impl Detector {
         config.score = score;
         config.validate()?;
         self.config = config;
+        self.thresholds.follow_rule();
         self.threshold().map(|_| ())
     }
 

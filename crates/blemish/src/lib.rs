@@ -40,6 +40,7 @@ pub mod metrics;
 pub mod model_file;
 pub mod parallel;
 pub mod parts;
+pub mod pools;
 pub mod report;
 pub mod view;
 mod write;

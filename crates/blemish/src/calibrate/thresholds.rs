@@ -46,6 +46,11 @@ impl Thresholds {
         self.fixed = Some(value);
     }
 
+    /// Decides by the rule again.
+    pub fn follow_rule(&mut self) {
+        self.fixed = None;
+    }
+
     /// The threshold that `config` asks for.
     ///
     /// # Errors
