@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Union
 
 import pytest
 
@@ -25,7 +26,8 @@ def test_a_script_moves_over_by_its_imports(dataset: Path, tmp_path: Path) -> No
     with pytest.raises(ValueError, match="not fitted"):
         engine.predict(model, data_path=part)
     engine.fit(model=model, datamodule=folder)
-    for data in [folder, MVTecAD(root=dataset, category="part")]:
+    sets: list[Union[Folder, MVTecAD]] = [folder, MVTecAD(root=dataset, category="part")]
+    for data in sets:
         found = engine.test(model=model, datamodule=data)[0]
         assert found["image_AUROC"] == 1.0 and found["pixel_AUPRO"] > 0.5
     predictions = engine.predict(model=model, dataset=PredictDataset(path=part / "test/bar"))

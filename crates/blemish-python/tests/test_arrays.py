@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from conftest import picture
 
@@ -41,7 +42,7 @@ def test_layouts_give_the_same(detector: Detector) -> None:
     padded[3:67, 5:69] = IMAGE
     twice = np.repeat(IMAGE, 2, axis=1)
     batch = np.stack([picture(1), IMAGE])
-    for image in [
+    layouts: list[npt.NDArray[np.uint8]] = [
         read_only,
         padded[3:67, 5:69],
         np.asfortranarray(IMAGE),
@@ -51,7 +52,8 @@ def test_layouts_give_the_same(detector: Detector) -> None:
         IMAGE.transpose(1, 0, 2).copy().transpose(1, 0, 2),
         batch[1],
         np.frombuffer(IMAGE.tobytes(), np.uint8).reshape(IMAGE.shape),
-    ]:
+    ]
+    for image in layouts:
         assert same(detector.predict(image), expected)
     assert same(detector.predict(IMAGE[:, :, ::-1], order="bgr"), expected)
     assert same(detector.predict(IMAGE[:, :, ::-1].copy(), order="bgr"), expected)
@@ -66,14 +68,15 @@ def test_depths_give_nearly_the_same(detector: Detector) -> None:
     expected = detector.predict(IMAGE)
     # 257 spreads 0..255 over 0..65535; both divide to the nearest float32.
     words = IMAGE.astype(np.uint16) * 257
-    for image in [
+    depths: list[Any] = [
         words,
         np.asfortranarray(words),
         words[::-1][::-1],
         IMAGE.astype(np.float32) / 255,
         IMAGE.astype(np.float64) / 255,
         np.asfortranarray(IMAGE.astype(np.float32) / 255),
-    ]:
+    ]
+    for image in depths:
         assert detector.predict(image).score == pytest.approx(expected.score, rel=1e-4)
     floats = IMAGE[:, :, ::-1].astype(np.float32) / 255
     assert same(detector.predict(floats, order="bgr"), detector.predict(floats[:, :, ::-1].copy()))
@@ -101,8 +104,10 @@ def test_grey_and_colour(detector: Detector, grey_detector: Detector) -> None:
 def test_batches_give_a_list_in_order(detector: Detector) -> None:
     images = [picture(600 + i, defective=i % 3 == 0) for i in range(20)]
     single = [detector.predict(image) for image in images]
-    for batch in [images, tuple(images), np.stack(images), np.asfortranarray(np.stack(images)), np.stack(images)[::-1][::-1]]:
-        found: Any = detector.predict(batch)  # type: ignore[call-overload]
+    stacked = np.stack(images)
+    batches: list[Any] = [images, tuple(images), stacked, np.asfortranarray(stacked), stacked[::-1][::-1]]
+    for batch in batches:
+        found: Any = detector.predict(batch)
         assert all(map(same, found, single)) and len(found) == len(images)
     assert detector.predict([]) == []
     one: Any = detector.predict(np.stack(images[:1]))

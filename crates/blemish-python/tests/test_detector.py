@@ -42,10 +42,8 @@ def test_a_folder_paths_and_arrays_fit_the_same(dataset: Path) -> None:
     paths = sorted(folder.iterdir())
     arrays = [picture(seed) for seed in range(12)]
     image = picture(301, defective=True)
-    scores = {
-        Detector.fit(images, **SETTINGS).predict(image).score
-        for images in [str(folder), folder, paths, [str(path) for path in paths], arrays, np.stack(arrays), dataset / "part"]
-    }
+    ways: list[Any] = [str(folder), folder, paths, [str(p) for p in paths], arrays, np.stack(arrays), dataset / "part"]
+    scores = {Detector.fit(images, **SETTINGS).predict(image).score for images in ways}
     assert len(scores) == 1
 
 
@@ -143,9 +141,10 @@ def test_evaluation(detector: Detector, dataset: Path) -> None:
     for name in ["image_auroc", "f1", "f1_max", "false_alarms", "detections", "threshold"]:
         assert arrays[name] == pytest.approx(whole[name]), name
     assert detector.evaluate(images[:4], labels=[False] * 4)["image_auroc"] is None
-    for wrong in [lambda: detector.evaluate(), lambda: detector.evaluate(images, labels=[1]), lambda: detector.evaluate(part / "train/good")]:
+    wrong: list[dict[str, Any]] = [{}, {"dataset": images, "labels": [1]}, {"dataset": part / "train/good"}, {"good": part}]
+    for arguments in wrong:
         with pytest.raises(blemish.DataError):
-            wrong()
+            detector.evaluate(**arguments)
     with pytest.raises((blemish.DataError, FileNotFoundError)):
         detector.evaluate(dataset / "nothing")
 

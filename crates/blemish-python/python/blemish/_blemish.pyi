@@ -84,9 +84,11 @@ class Detector:
     @staticmethod
     def from_bytes(model: bytes) -> Detector: ...
     def save(self, path: _Path) -> None: ...
-    # An array of shape [N, H, W, C] also gives a list; types cannot tell.
+    # An array of shape [N, H, W, C] also gives a list: types cannot tell. A str, itself a sequence of str, is a path.
     @overload
-    def predict(self, image: Union[_Path, _Array], *, order: _Order = "rgb") -> Prediction: ...
+    def predict(  # type: ignore[overload-overlap]
+        self, image: Union[_Path, _Array], *, order: _Order = "rgb"
+    ) -> Prediction: ...
     @overload
     def predict(
         self, image: Sequence[Union[_Path, _Array]], *, order: _Order = "rgb"
