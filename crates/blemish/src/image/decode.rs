@@ -4,7 +4,9 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Cursor, ErrorKind, Seek};
 use std::path::Path;
 
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{F32, F32x3};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use super::Image;
@@ -90,20 +92,26 @@ pub fn resize(image: &Image, size: [usize; 2]) -> Result<Image> {
     if [height, width] == size {
         return Ok(image.clone());
     }
-    let kind = if channels == 1 { PixelType::F32 } else { PixelType::F32x3 };
-    let bilinear = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    let [source_height, source_width] = lengths([height, width])?;
-    let [target_height, target_width] = lengths(size)?;
-    let source = images::ImageRef::new(source_width, source_height, bytemuck::cast_slice(pixels), kind)
-        .map_err(|reason| Error::config("image", reason.to_string()))?;
     let mut resized = vec![0.0f32; size[0] * size[1] * channels];
-    let bytes = bytemuck::cast_slice_mut(&mut resized);
-    let mut target = images::Image::from_slice_u8(target_width, target_height, bytes, kind)
+    let (source, target) = (bytemuck::cast_slice(pixels), bytemuck::cast_slice_mut(&mut resized));
+    let (from, to) = (lengths([height, width])?, lengths(size)?);
+    // By its kind of pixel, so that the code for all others is not part of the library.
+    match channels {
+        1 => resize_as::<F32>(source, from, target, to)?,
+        _ => resize_as::<F32x3>(source, from, target, to)?,
+    }
+    Ok(Image { height: size[0], width: size[1], channels, pixels: resized })
+}
+
+fn resize_as<P: PixelTrait>(source: &[u8], from: [u32; 2], target: &mut [u8], to: [u32; 2]) -> Result<()> {
+    let bilinear = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    let source = TypedImageRef::<P>::from_buffer(from[1], from[0], source)
+        .map_err(|reason| Error::config("image", reason.to_string()))?;
+    let mut target = TypedImage::<P>::from_buffer(to[1], to[0], target)
         .map_err(|reason| Error::config("image", reason.to_string()))?;
     Resizer::new()
-        .resize(&source, &mut target, &bilinear)
-        .map_err(|reason| Error::config("data.image_size", reason.to_string()))?;
-    Ok(Image { height: size[0], width: size[1], channels, pixels: resized })
+        .resize_typed(&source, &mut target, &bilinear)
+        .map_err(|reason| Error::config("data.image_size", reason.to_string()))
 }
 
 /// Lengths as the resizer wants them.
