@@ -31,7 +31,7 @@ from diyt import Diyt
 from model import Config, Light
 
 HERE = Path(__file__).resolve().parent
-FIXTURES = HERE.parent / "crates/blemish/tests/fixtures"
+FIXTURES = HERE.parent / "crates/blemish-train/tests/fixtures"
 Tensors = dict[str, Tensor]
 
 

@@ -3,6 +3,8 @@
 #include <blemish.h>
 #include <stdio.h>
 
+static const char *const verdicts[] = {"good", "defective", "review"};
+
 static int failed(const char *what) {
   fprintf(stderr, "%s: %s\n", what, blemish_last_error());
   return 2;
@@ -24,9 +26,9 @@ int main(int argc, char **argv) {
     }
     blemish_result result = {.struct_size = sizeof result};
     blemish_prediction_get(prediction, &result);
-    defective |= result.verdict != BLEMISH_VERDICT_GOOD;
-    printf("%s: %s, score %.3f, threshold %.3f\n", argv[i], result.verdict == BLEMISH_VERDICT_GOOD ? "good" : "defective",
-           result.score, result.threshold);
+    defective |= result.verdict == BLEMISH_VERDICT_DEFECTIVE;
+    printf("%s: %s (%s), score %.3f, threshold %.3f\n", argv[i], verdicts[result.verdict], result.reason, result.score,
+           result.threshold);
     for (size_t r = 0; r < result.region_count; r++) {
       const blemish_region *region = &result.regions[r];
       printf("  %u x %u pixels at column %u, row %u, peak %.3f\n", region->width, region->height, region->x, region->y,

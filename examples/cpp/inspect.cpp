@@ -6,8 +6,9 @@
 #include <vector>
 
 static void print(const char* name, const blemish::Prediction& prediction) {
-  std::printf("%s: %s, score %.3f, threshold %.3f\n", name, prediction.is_defective() ? "defective" : "good",
-              prediction.score(), prediction.threshold());
+  static const char* const verdicts[] = {"good", "defective", "review"};
+  std::printf("%s: %s (%s), score %.3f, threshold %.3f\n", name, verdicts[static_cast<int>(prediction.verdict())],
+              prediction.reason().c_str(), prediction.score(), prediction.threshold());
   for (const blemish::Region& region : prediction.regions()) {
     std::printf("  %u x %u pixels at column %u, row %u, peak %.3f\n", region.width, region.height, region.x, region.y,
                 region.peak);

@@ -26,8 +26,10 @@ namespace Blemish
         public float Threshold { get; internal set; }
         public Verdict Verdict { get; internal set; }
         public bool IsDefective { get { return Verdict == Verdict.Defective; } }
-        /// <summary>Why, in words; empty on a good image.</summary>
+        /// <summary>Why: "normal", "anomaly", "blank", "no_product".</summary>
         public string Reason { get; internal set; }
+        /// <summary>Share of the image that was inspected, 0 to 1.</summary>
+        public float Inspected { get; internal set; }
         /// <summary>The most anomalous first.</summary>
         public Region[] Regions { get; internal set; }
         public float[] Map { get; internal set; }
@@ -127,6 +129,7 @@ namespace Blemish
                     Score = result.Score,
                     Threshold = result.Threshold,
                     Verdict = (Verdict)result.Verdict,
+                    Inspected = result.Inspected,
                     Reason = Native.Text(result.Reason),
                     Regions = regions,
                     Map = map,
@@ -159,7 +162,7 @@ namespace Blemish
             internal UIntPtr StructSize;
             internal float Score, Threshold;
             internal uint Verdict;
-            internal float OutlinedFrom;
+            internal float OutlinedFrom, ReviewThreshold, Inspected;
             internal IntPtr Reason, Regions;
             internal UIntPtr RegionCount;
             internal IntPtr Map;

@@ -33,8 +33,9 @@ internal static class Inspect
     private static bool Judge(Model model, string path)
     {
         var prediction = model.PredictFile(path);
-        var verdict = prediction.Verdict == Verdict.Good ? "good" : "defective";
-        Console.WriteLine("{0}: {1}, score {2:F3}, threshold {3:F3}", path, verdict, prediction.Score, prediction.Threshold);
+        var verdict = prediction.Verdict.ToString().ToLowerInvariant();
+        Console.WriteLine("{0}: {1} ({2}), score {3:F3}, threshold {4:F3}", path, verdict, prediction.Reason, prediction.Score,
+            prediction.Threshold);
         foreach (var region in prediction.Regions)
             Console.WriteLine("  {0} x {1} pixels at column {2}, row {3}, peak {4:F3}", region.Width, region.Height, region.X,
                 region.Y, region.Peak);

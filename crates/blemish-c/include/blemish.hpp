@@ -63,7 +63,7 @@ class Prediction {
   float threshold() const noexcept { return result_.threshold; }
   Verdict verdict() const noexcept { return static_cast<Verdict>(result_.verdict); }
   bool is_defective() const noexcept { return verdict() == Verdict::defective; }
-  // Why, in words; empty on a good image.
+  // Why: "normal", "anomaly", "blank", "no_product".
   std::string reason() const { return result_.reason; }
   // The most anomalous first, in pixels of the image.
   std::vector<Region> regions() const { return {result_.regions, result_.regions + result_.region_count}; }
@@ -71,6 +71,10 @@ class Prediction {
   const float* map() const noexcept { return result_.map; }
   std::size_t map_height() const noexcept { return result_.map_height; }
   std::size_t map_width() const noexcept { return result_.map_width; }
+  // Share of the image that was inspected, 0 to 1.
+  float inspected() const noexcept { return result_.inspected; }
+  // The lower threshold, from which on a person decides; NaN where there is none.
+  float review_threshold() const noexcept { return result_.review_threshold; }
   // From which value of the map on a pixel belongs to a region.
   float outlined_from() const noexcept { return result_.outlined_from; }
 

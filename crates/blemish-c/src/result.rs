@@ -2,7 +2,7 @@
 
 use std::ffi::{CString, c_char};
 
-use blemish::{Prediction, Verdict};
+use blemish::prediction::{Prediction, Verdict};
 
 /// What was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,9 +10,9 @@ use blemish::{Prediction, Verdict};
 pub enum BlemishVerdict {
     /// The score is below the threshold.
     Good = 0,
-    /// The score is at least the threshold.
+    /// The score is at least the threshold, or the frame shows no product.
     Defective = 1,
-    /// A person should look; models of this version do not say so yet.
+    /// The score is below the threshold, but reaches the lower one from which a person decides.
     Review = 2,
 }
 
@@ -48,13 +48,17 @@ pub struct BlemishResult {
     pub threshold: f32,
     /// A `blemish_verdict`.
     pub verdict: u32,
-    /// From which value of the map on a pixel belongs to a region; infinite on a good image.
+    /// From which value of the map on a pixel belongs to a region; infinite where none is outlined.
     pub outlined_from: f32,
-    /// Why, in words, UTF-8; empty on a good image, never null.
+    /// The lower threshold, from which on a person decides; NaN where there is none.
+    pub review_threshold: f32,
+    /// Share of the image that was inspected, 0 to 1.
+    pub inspected: f32,
+    /// Why, a word: "normal", "anomaly", "blank", "no_product"; later versions may have others. Never null.
     pub reason: *const c_char,
     /// `region_count` regions, the most anomalous first.
     pub regions: *const BlemishRegion,
-    /// How many there are; 0 on a good image.
+    /// How many there are.
     pub region_count: usize,
     /// The anomaly map of the whole image, `map_height` rows of `map_width` values.
     pub map: *const f32,
@@ -85,15 +89,16 @@ impl Stored {
             peak: region.peak,
         });
         let regions = regions.collect();
-        let reason = CString::new(reason(&prediction)).unwrap_or_default();
+        let reason = CString::new(prediction.reason.name()).unwrap_or_default();
         Self { prediction, reason, regions }
     }
 
     /// What it says; the pointers are good while `self` is.
     pub fn result(&self) -> BlemishResult {
-        let Prediction { score, threshold, map_size, outlined_from, .. } = self.prediction;
+        let Prediction { score, threshold, map_size, outlined_from, inspected, .. } = self.prediction;
         let verdict = match self.prediction.verdict {
             Verdict::Good => BlemishVerdict::Good,
+            Verdict::Review => BlemishVerdict::Review,
             Verdict::Defective => BlemishVerdict::Defective,
         };
         BlemishResult {
@@ -102,6 +107,8 @@ impl Stored {
             threshold,
             verdict: verdict as u32,
             outlined_from,
+            review_threshold: self.prediction.review_threshold.unwrap_or(f32::NAN),
+            inspected,
             reason: self.reason.as_ptr(),
             regions: self.regions.as_ptr(),
             region_count: self.regions.len(),
@@ -110,12 +117,4 @@ impl Stored {
             map_width: map_size[1],
         }
     }
-}
-
-/// Why the verdict is what it is; empty on a good image.
-fn reason(prediction: &Prediction) -> String {
-    if !prediction.is_defective() {
-        return String::new();
-    }
-    format!("the score {:.3} is at least the threshold {:.3}", prediction.score, prediction.threshold)
 }

@@ -34,7 +34,8 @@ fn predicted(model: *mut BlemishModel, image: &BlemishImage) -> (f32, u32, Vec<f
     let map = unsafe { slice::from_raw_parts(result.map, result.map_height * result.map_width) }.to_vec();
     // SAFETY: the same.
     let reason = unsafe { CStr::from_ptr(result.reason) };
-    assert_eq!(reason.is_empty(), result.verdict == BlemishVerdict::Good as u32);
+    let normal = result.verdict == BlemishVerdict::Good as u32;
+    assert_eq!(reason, if normal { c"normal" } else { c"anomaly" });
     assert_eq!(blemish_prediction_free(prediction), BlemishStatus::Ok);
     (result.score, result.verdict, map, result.region_count)
 }

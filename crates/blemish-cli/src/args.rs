@@ -2,16 +2,16 @@
 
 use blemish::config::ThresholdRule;
 use blemish::dataset::OnError;
-use blemish::detector::Detector;
+use blemish::Detector;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{EXIT_CODES, Failure, Result};
 use crate::output::OutputArgs;
-use crate::{benchmark, completions, demo, evaluate, import_pytorch, inspect, predict, train};
+use crate::{benchmark, completions, demo, evaluate, import_pytorch, inspect, predict, pretrain, roi, train};
 
-/// Learns what a good product looks like from photos of good ones, then finds and locates defects in new photos.
+/// Fits a detector on images of good products, then finds and locates defects in new images.
 #[derive(Parser)]
 #[command(name = "blemish", version, propagate_version = true, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -27,20 +27,22 @@ pub struct Cli {
 #[derive(Subcommand)]
 pub enum Command {
     Train(train::TrainArgs),
-    Evaluate(evaluate::EvaluateArgs),
     Predict(predict::PredictArgs),
-    Benchmark(benchmark::BenchmarkArgs),
+    Evaluate(evaluate::EvaluateArgs),
     Inspect(inspect::InspectArgs),
+    Benchmark(benchmark::BenchmarkArgs),
     Demo(demo::DemoArgs),
     ImportPytorch(import_pytorch::ImportArgs),
+    Roi(roi::RoiArgs),
+    Pretrain(pretrain::PretrainArgs),
     Completions(completions::CompletionsArgs),
 }
 
-/// Which images choose the checkpoint and the threshold.
+/// Which images a network's training is validated on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Split {
-    /// Held-out good training images and synthetic defects made from them; no test image is seen
+    /// Held-out good images and synthetic defects made from them; no test image is seen
     #[default]
     Holdout,
     /// As published: a fifth of every test folder; for comparison with published figures only
@@ -50,7 +52,7 @@ pub enum Split {
 /// What to do with an image that cannot be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Broken {
+pub enum ErrorPolicy {
     /// Stop, and name it
     #[default]
     Stop,
@@ -58,51 +60,63 @@ pub enum Broken {
     Skip,
 }
 
-impl From<Broken> for OnError {
-    fn from(broken: Broken) -> Self {
-        match broken {
-            Broken::Stop => Self::Stop,
-            Broken::Skip => Self::Skip,
+impl From<ErrorPolicy> for OnError {
+    fn from(policy: ErrorPolicy) -> Self {
+        match policy {
+            ErrorPolicy::Stop => Self::Stop,
+            ErrorPolicy::Skip => Self::Skip,
         }
     }
 }
 
-/// How patient a command is with its images.
+/// What happens at an image that cannot be used.
 #[derive(Args)]
-pub struct Patience {
+pub struct ErrorArgs {
     /// What to do with an image that cannot be used
     #[arg(long, value_enum, default_value_t)]
-    pub on_error: Broken,
+    pub on_error: ErrorPolicy,
 }
 
-/// Which of the model's thresholds decides.
+/// From which score on an image is defective.
 #[derive(Args)]
 pub struct ThresholdArgs {
-    /// Decide by another of the thresholds that the model holds ('blemish inspect MODEL' lists them)
-    #[arg(long, value_name = "RULE", value_parser = named(&RULES, ThresholdRule::name))]
-    threshold: Option<ThresholdRule>,
-    /// Accept this share of false alarms among good products, such as 0.01 (means '--threshold far')
-    #[arg(long, value_name = "RATE", value_parser = share)]
-    far: Option<f64>,
+    /// Decide by this score, or by a rule: fpr, percentile or sigma ('blemish inspect MODEL' lists them)
+    #[arg(long, value_name = "NUMBER | RULE", value_parser = chosen)]
+    threshold: Option<Chosen>,
+    /// Accept this share of false alarms among good images, such as 0.01 (means '--threshold fpr')
+    #[arg(long, alias = "far", value_name = "RATE", value_parser = share)]
+    fpr: Option<f64>,
 }
 
-const RULES: [ThresholdRule; 4] =
-    [ThresholdRule::Val, ThresholdRule::Percentile, ThresholdRule::Sigma, ThresholdRule::Far];
+/// A threshold as it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Chosen {
+    Score(f32),
+    Rule(ThresholdRule),
+}
+
+const RULES: [ThresholdRule; 3] = [ThresholdRule::Fpr, ThresholdRule::Percentile, ThresholdRule::Sigma];
 
 impl ThresholdArgs {
-    /// Makes `detector` decide as asked for.
+    /// Makes `detector` decide as asked for; one that has no threshold is refused.
     pub fn apply(&self, detector: &mut Detector) -> Result<()> {
-        let rule = match (self.threshold, self.far) {
-            (None, None) => return Ok(()),
-            (Some(rule), Some(_)) if rule != ThresholdRule::Far => {
-                return Err(Failure::Usage(format!(
-                    "--far goes with '--threshold far', not '{}'",
-                    rule.name()
-                )));
-            }
-            (rule, _) => rule.unwrap_or(ThresholdRule::Far),
+        let refused = |error: blemish::Error| match error {
+            error @ blemish::Error::Config { .. } => Failure::Usage(error.to_string()),
+            error => error.into(),
         };
-        detector.choose_threshold(rule, self.far).map_err(|error| Failure::Usage(error.to_string()))
+        match (self.threshold, self.fpr) {
+            (None, None) => {}
+            (Some(Chosen::Score(value)), None) => detector.set_threshold(value),
+            (None | Some(Chosen::Rule(ThresholdRule::Fpr)), fpr) => {
+                detector.choose_threshold(ThresholdRule::Fpr, fpr).map_err(refused)?;
+            }
+            (Some(Chosen::Rule(rule)), None) => detector.choose_threshold(rule, None).map_err(refused)?,
+            (Some(_), Some(_)) => {
+                return Err(Failure::Usage("--fpr states a rate: it goes with '--threshold fpr' only".to_owned()));
+            }
+        }
+        detector.threshold()?;
+        Ok(())
     }
 }
 
@@ -115,8 +129,18 @@ pub fn named<T: Copy + Send + Sync>(
         .try_map(move |text| values.iter().copied().find(|&value| name(value) == text).ok_or("unknown"))
 }
 
+fn chosen(text: &str) -> Result<Chosen, String> {
+    // The name that the rule had.
+    let name = if text == "far" { "fpr" } else { text };
+    if let Some(rule) = RULES.into_iter().find(|rule| rule.name() == name) {
+        return Ok(Chosen::Rule(rule));
+    }
+    let score = text.parse().ok().filter(|value: &f32| value.is_finite());
+    score.map(Chosen::Score).ok_or_else(|| format!("must be a number, or one of {}", RULES.map(ThresholdRule::name).join(", ")))
+}
+
 /// A share above 0 and below 1.
-fn share(text: &str) -> Result<f64, String> {
+pub fn share(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|&v| v > 0.0 && v < 1.0).ok_or_else(|| "must be above 0 and below 1".to_owned())
 }
 

@@ -1,37 +1,35 @@
 //! `blemish benchmark`: train and evaluate every category of a collection.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use blemish::data;
+use blemish::dataset;
 use blemish::report::{BenchmarkRow, markdown_table};
-use blemish_train::train::peak_memory_mib;
-use blemish::{Device, Error, write_whole};
+use blemish::{Error, write_whole};
+use blemish_train::Device;
 use clap::Args;
 use serde::Serialize;
 
-use crate::args::{Patience, Split};
+use crate::args::{ErrorArgs, Split};
 use crate::device::DeviceArgs;
 use crate::evaluate::{measure, write};
 use crate::failure::{Failure, Result};
-use crate::folder::Folder;
+use crate::out_folder::Folder;
 use crate::output::{Output, json};
 use crate::run_folder::{RunFolder, Source, Start, is_started};
 use crate::session::Session;
 use crate::settings::Settings;
-use crate::stop::on_ctrl_c;
+use crate::stop::Stop;
 
 const EXAMPLES: &str = "\
 Examples:
   blemish benchmark mvtec --out runs/mvtec
-  blemish benchmark mvtec --categories screw,bottle --seeds 0,1,2 --budget 20 --out runs/mvtec
+  blemish benchmark mvtec --categories screw,bottle --seeds 0,1,2 --finetune 20 --out runs/mvtec
   blemish benchmark mvtec --out runs/mvtec --resume
 
 Every category gets a folder with its model and report; results.md and results.json hold the table. A category that
-fails is named, the others go on, and the exit code is 1.";
+fails keeps its row with the reason, the others go on, and the exit code is 1.";
 
-/// Train and evaluate several products, and print a table
+/// Fit and evaluate several products, and print a table
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct BenchmarkArgs {
@@ -45,14 +43,14 @@ pub struct BenchmarkArgs {
     out: PathBuf,
     #[command(flatten)]
     settings: Settings,
-    /// Train each product once with each of these seeds
+    /// Fit each product once with each of these seeds
     #[arg(long, value_delimiter = ',', value_name = "SEEDS", conflicts_with = "seed")]
     seeds: Vec<u64>,
-    /// Which images choose the checkpoint and the threshold
+    /// Which images a network's training is validated on
     #[arg(long, value_enum, default_value_t)]
     split: Split,
     #[command(flatten)]
-    patience: Patience,
+    errors: ErrorArgs,
     #[command(flatten)]
     device: DeviceArgs,
     /// Go on where a benchmark was interrupted; what is finished is only evaluated again
@@ -76,15 +74,8 @@ struct Job<'a> {
 #[derive(Default, Serialize)]
 struct Results {
     rows: Vec<BenchmarkRow>,
-    failed: Vec<FailedJob>,
     /// Of the whole process, MiB.
     peak_memory_mib: Option<f64>,
-}
-
-#[derive(Serialize)]
-struct FailedJob {
-    category: String,
-    error: String,
 }
 
 /// Runs the benchmark.
@@ -95,28 +86,25 @@ pub fn run(args: &BenchmarkArgs, output: &Output) -> Result<()> {
     // Before hours of work, not after.
     jobs.iter().try_for_each(|job| RunFolder::check(&job.folder, job.start))?;
     let folder = Folder::open(&args.out)?;
-    let stop = on_ctrl_c();
+    let stop = Stop::on_ctrl_c("continue with the same command and --resume");
     let mut results = Results::default();
     for (i, job) in jobs.iter().enumerate() {
         tracing::info!("[{} of {}] {}", i + 1, jobs.len(), job.name);
         match job.run(args, &device, &stop, output) {
             Ok(row) => results.rows.push(row),
-            Err(Failure::Library(Error::Interrupted)) => stop.store(true, Ordering::Relaxed),
+            Err(Failure::Library(Error::Interrupted)) => return Err(Failure::Interrupted(stop.next())),
             Err(failure) => {
                 tracing::warn!("warning: {}: {failure}", job.name);
-                results.failed.push(FailedJob { category: job.name.clone(), error: failure.to_string() });
+                let (category, error) = (job.name.clone(), Some(failure.to_string()));
+                results.rows.push(BenchmarkRow { category, error, ..BenchmarkRow::default() });
             }
         }
         results.peak_memory_mib = peak_memory_mib();
         write_whole(&folder.join("results.md"), markdown_table(&results.rows).as_bytes())?;
         write_whole(&folder.join("results.json"), json(&results)?.as_bytes())?;
-        if stop.load(Ordering::Relaxed) {
-            let next = || "continue with the same command and --resume".to_owned();
-            return Err(Failure::from(Error::Interrupted).with_next(next));
-        }
     }
     output.result(&results, || markdown_table(&results.rows))?;
-    match results.failed.len() {
+    match results.rows.iter().filter(|row| row.error.is_some()).count() {
         0 => Ok(()),
         n => Err(Failure::Partial { message: format!("{n} of {} failed", jobs.len()), code: 1 }),
     }
@@ -124,7 +112,7 @@ pub fn run(args: &BenchmarkArgs, output: &Output) -> Result<()> {
 
 /// The categories below `root` that were asked for, by their full or their last name.
 fn choose(root: &Path, wanted: &[String]) -> Result<Vec<String>> {
-    let all = data::categories(root)?;
+    let all = dataset::categories(root)?;
     if wanted == ["all"] {
         return Ok(all);
     }
@@ -160,23 +148,22 @@ impl Job<'_> {
         &self,
         args: &BenchmarkArgs,
         device: &Device,
-        stop: &Arc<AtomicBool>,
+        stop: &Stop,
         output: &Output,
     ) -> Result<BenchmarkRow> {
         let folder = RunFolder::open(&self.folder, self.start)?;
-        let set = data::open(&args.root, Some(self.category))?;
+        let set = dataset::open(&args.root, Some(self.category))?;
         let source = Source {
-            data: args.root.display().to_string(),
+            data: vec![args.root.display().to_string()],
             category: set.category.clone(),
             split: args.split,
-            val: None,
-            on_error: args.patience.on_error,
+            on_error: args.errors.on_error,
         };
         let mut settings = args.settings.clone();
         settings.seed = self.seed;
         let trained =
-            Session::new(set, source, &settings, folder, device.clone(), Arc::clone(stop))?.run(output)?;
-        let (detector, on_error) = (&trained.detector, args.patience.on_error.into());
+            Session::new(set, source, &settings, folder, device.clone(), stop.clone())?.run(output)?;
+        let (detector, on_error) = (&trained.detector, args.errors.on_error.into());
         let evaluated = measure(detector, &trained.model, &trained.set, trained.source.split, on_error)?;
         write(&self.folder, &evaluated, detector)?;
         let evaluation = &evaluated.evaluation;
@@ -190,6 +177,15 @@ impl Job<'_> {
             equalised_auroc: evaluation.equalised.as_ref().and_then(|m| m.image_auroc),
             minutes: Some(detector.provenance().seconds / 60.0),
             images_per_second: evaluation.images_per_second,
+            error: None,
         })
     }
+}
+
+/// The most memory that this process has held, MiB; absent where the system does not say.
+fn peak_memory_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib / 1024.0)
 }

@@ -3,32 +3,35 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use blemish::config::{Preset, RunConfig};
-use blemish::data::synthetic::{SyntheticConfig, generate};
-use blemish::dataset::{self, Label, decode_mask};
+use blemish::config::Preset;
+use blemish::dataset::{self, Label, decode_masks};
 use blemish::evaluation::Evaluation;
+use blemish::image::decode;
 use blemish::report::text_table;
 use blemish::{Error, write_whole};
+use blemish_synthetic::flange::{SyntheticConfig, generate};
+use blemish_train::RunConfig;
 use clap::Args;
 use serde::Serialize;
 
-use crate::args::{Broken, Split};
+use crate::answer::Judged;
+use crate::args::{ErrorPolicy, Split};
 use crate::device::DeviceName;
 use crate::evaluate::{measure, write};
 use crate::failure::{Failure, Result};
-use crate::folder::Folder;
-use crate::heatmaps::HeatMaps;
-use crate::output::Output;
-use crate::quote::quoted;
+use crate::inputs::parent;
+use crate::out_folder::Folder;
+use crate::output::{Output, quoted};
 use crate::run_folder::{RunFolder, Source, Start};
 use crate::session::{Session, Trained};
-use crate::stop::on_ctrl_c;
+use crate::stop::Stop;
+use crate::visuals::Visuals;
 
 const EXAMPLES: &str = "\
 Example:
   blemish demo
 
-Makes pictures of a machined part, good ones and ones with scratches, dents, stains and missing pieces, learns the good
+Makes images of a machined part, good ones and ones with scratches, dents, stains and missing pieces, fits a detector on good
 ones, and shows what it finds in the others. Open report.html in the folder afterwards.";
 
 /// The file that marks a folder as the demo's own, to be replaced without a question.
@@ -36,14 +39,14 @@ const MARK: &str = "README.txt";
 const MARK_TEXT: &str =
     "Made by `blemish demo`, which replaces everything in this folder when it runs again.\n";
 
-/// Do the whole job on a synthetic product: no data needed
+/// Do the whole job on a synthetic product: no images needed
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct DemoArgs {
-    /// Folder for pictures, model and report; is made if needed
+    /// Folder for images, model and report; is made if needed
     #[arg(long, value_name = "DIR", default_value = "blemish-demo")]
     out: PathBuf,
-    /// The same seed gives the same pictures and the same model
+    /// The same seed gives the same images and the same model
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: u64,
 }
@@ -56,41 +59,42 @@ struct Summary<'a> {
     minutes: f64,
     model_file: String,
     report: String,
-    heatmaps: String,
+    overlays: String,
 }
 
-/// What the demo learns from.
-fn pictures(seed: u64) -> SyntheticConfig {
+/// The images of the demo.
+fn images(seed: u64) -> SyntheticConfig {
     SyntheticConfig { image_size: 128, train: 160, test_good: 40, test_defective: 40, seed, channels: 3 }
 }
 
 /// Small enough for a minute on two processor cores.
 fn config(seed: u64) -> RunConfig {
     let mut config = RunConfig::preset(Preset::Light);
-    config.seed = seed;
-    config.data.image_size = [128, 128];
-    // Thresholds need more good images than a tenth of so few.
-    config.train.holdout = 0.2;
+    config.detector.seed = seed;
+    config.detector.data.image_size = [128, 128];
     config
 }
 
 /// Runs the demo.
+///
+/// # Errors
+/// A folder that is not its own; files that cannot be written; Ctrl-C.
 pub fn run(args: &DemoArgs, output: &Output) -> Result<()> {
     let folder = claim(&args.out)?;
-    let (data, heatmaps) = (folder.join("data/flange"), folder.join("heatmaps"));
-    tracing::info!("drawing pictures of a synthetic product into {}", data.display());
-    if let Err(error) = generate(&pictures(args.seed), &data) {
-        // A part of the pictures is of no use; what cannot be removed goes when the demo runs again.
+    let (data, overlays) = (folder.join("data/flange"), folder.join("overlays"));
+    tracing::info!("drawing images of a synthetic product into {}", data.display());
+    if let Err(error) = generate(&images(args.seed), &data) {
+        // A part of the images is of no use; what cannot be removed goes when the demo runs again.
         let _ = fs::remove_dir_all(folder.join("data")).and_then(|()| fs::remove_file(folder.join(MARK)));
         return Err(error.into());
     }
-    let set = data::open(&data, None)?;
+    let set = dataset::open(&data, None)?;
+    let stop = Stop::on_ctrl_c("run it again to start anew");
     let source = Source {
-        data: data.display().to_string(),
+        data: vec![data.display().to_string()],
         category: set.category.clone(),
         split: Split::Holdout,
-        val: None,
-        on_error: Broken::Stop,
+        on_error: ErrorPolicy::Stop,
     };
     let session = Session {
         set,
@@ -99,28 +103,27 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<()> {
         budget: None,
         folder: RunFolder::open(folder.path(), Start::Overwrite)?,
         device: DeviceName::Cpu.open()?,
-        stop: on_ctrl_c(),
+        stop: stop.clone(),
     };
-    let again = || "run it again to start anew".to_owned();
-    let trained = session.run(output).map_err(|failure| failure.with_next(again))?;
+    let trained = session.run(output).map_err(|failure| failure.with_next(|| stop.next()))?;
     let detector = &trained.detector;
-    let evaluated = measure(detector, &trained.model, &trained.set, Split::Holdout, Broken::Stop.into())?;
+    let evaluated = measure(detector, &trained.model, &trained.set, Split::Holdout, ErrorPolicy::Stop.into())?;
     write(folder.path(), &evaluated, detector)?;
-    draw(&trained, &heatmaps)?;
+    draw(&trained, &overlays, &data)?;
     let evaluation = &evaluated.evaluation;
     let summary = Summary {
         evaluation,
         minutes: detector.provenance().seconds / 60.0,
         model_file: trained.model.display().to_string(),
         report: folder.join("report.html").display().to_string(),
-        heatmaps: heatmaps.display().to_string(),
+        overlays: overlays.display().to_string(),
     };
     output.result(&summary, || {
         let places =
-            [("model", &summary.model_file), ("report", &summary.report), ("heat maps", &summary.heatmaps)];
+            [("model", &summary.model_file), ("report", &summary.report), ("overlays", &summary.overlays)];
         let places: String = places.iter().map(|(name, path)| format!("{name:<11}{path}\n")).collect();
         let model = quoted(&args.out);
-        format!("{}\n{places}next       blemish predict {model} PHOTO..\n", text_table(evaluation))
+        format!("{}\n{places}next       blemish predict {model} IMAGES..\n", text_table(evaluation))
     })
 }
 
@@ -134,7 +137,7 @@ fn claim(path: &Path) -> Result<Folder> {
         )));
     }
     let folder = Folder::open(path)?;
-    for name in ["data", "heatmaps"] {
+    for name in ["data", "overlays"] {
         let path = folder.join(name);
         if path.exists() {
             fs::remove_dir_all(&path).map_err(|e| Error::io(&path, e))?;
@@ -144,15 +147,17 @@ fn claim(path: &Path) -> Result<Folder> {
     Ok(folder)
 }
 
-/// Heat maps of the defective test images, with the true outline.
-fn draw(trained: &Trained, folder: &Path) -> Result<()> {
-    let (detector, mut heatmaps) = (&trained.detector, HeatMaps::open(folder)?);
+/// Overlays of the defective test images, with the true outline.
+fn draw(trained: &Trained, folder: &Path, data: &Path) -> Result<()> {
+    let (detector, visuals) = (&trained.detector, Visuals::overlays(folder, &parent(&data.join("test/x")))?);
+    let decoding = detector.config().data.decoding();
     for sample in trained.set.test.iter().filter(|sample| sample.label == Label::Defective) {
-        let picture = detector.read(&sample.path)?;
-        let prediction = detector.predict(&picture)?;
-        let size = [picture.image.height, picture.image.width];
-        let truth = sample.mask.as_deref().map(|path| decode_mask(path, size, u64::MAX)).transpose()?;
-        heatmaps.save(&sample.path, &picture.image, &prediction, truth.as_ref())?;
+        let image = decode(&sample.path, &decoding)?;
+        let prediction = detector.predict_framed(&detector.frame(&image)?)?;
+        let size = [image.height, image.width];
+        let truth = decode_masks(&sample.masks, size, u64::MAX)?;
+        let mut judged = Judged::new(sample.path.display().to_string(), &prediction);
+        visuals.write(&sample.path, &image, &prediction, detector.map_threshold()?, Some(&truth), &mut judged)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Where to compute.
 
-use blemish::{Device, Error};
+use blemish::Error;
+use blemish_train::Device;
 use clap::{Args, ValueEnum};
 
 use crate::failure::Result;

@@ -3,27 +3,26 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use blemish::dataset::{self, DataSet, OnError};
+use blemish::dataset::{DataSet, OnError};
 use blemish::evaluate::{EvaluateOptions, Evaluated, evaluate};
 use blemish::report::text_table;
-use blemish::detector::Detector;
-use blemish_train::train::{Protocol, diyt_split};
-use blemish::write_whole;
+use blemish::{Detector, write_whole};
+use blemish_train::{Protocol, diyt_split};
 use clap::Args;
 
-use crate::args::{Patience, Split, ThresholdArgs};
-use crate::device::DeviceArgs;
+use crate::args::{ErrorArgs, Split, ThresholdArgs};
 use crate::failure::Result;
-use crate::folder::Folder;
+use crate::inputs::open_data;
+use crate::model::model_file;
+use crate::out_folder::Folder;
 use crate::output::{Output, json};
-use crate::run_folder::model_file;
 
 const EXAMPLES: &str = "\
 Examples:
   blemish evaluate runs/screw mvtec --category screw --out runs/screw/report
-  blemish evaluate runs/screw mvtec/screw --far 0.01 --json
+  blemish evaluate runs/screw mvtec/screw --fpr 0.01 --json
 
-The report (report.html) is one file with curves, histograms and pictures that needs nothing else.";
+The report (report.html) is one file with curves, histograms and images that needs nothing else.";
 
 /// Measure how well a model finds defects in labelled images
 #[derive(Args)]
@@ -45,20 +44,20 @@ pub struct EvaluateArgs {
     #[arg(long, value_enum, default_value_t, hide_possible_values = true)]
     split: Split,
     #[command(flatten)]
-    patience: Patience,
-    #[command(flatten)]
-    device: DeviceArgs,
+    errors: ErrorArgs,
 }
 
 /// Evaluates.
+///
+/// # Errors
+/// A model or data that cannot be used; files that cannot be written.
 pub fn run(args: &EvaluateArgs, output: &Output) -> Result<()> {
-    let model = model_file(&args.model);
-    let mut detector = Detector::load(&model, &args.device.open()?)?;
+    let model = model_file(&args.model)?;
+    let mut detector = Detector::load(&model)?;
     args.threshold.apply(&mut detector)?;
-    detector.threshold()?;
-    let set = data::open(&args.data, args.category.as_deref())?;
+    let set = open_data(std::slice::from_ref(&args.data), args.category.as_deref())?;
     let folder = args.out.as_deref().map(Folder::open).transpose()?;
-    let evaluated = measure(&detector, &model, &set, args.split, args.patience.on_error.into())?;
+    let evaluated = measure(&detector, &model, &set, args.split, args.errors.on_error.into())?;
     if let Some(folder) = &folder {
         write(folder.path(), &evaluated, &detector)?;
     }
@@ -66,6 +65,9 @@ pub fn run(args: &EvaluateArgs, output: &Output) -> Result<()> {
 }
 
 /// Evaluates `detector` on the test images of `set`; with `Split::Diyt` on those that did not validate.
+///
+/// # Errors
+/// Those of [`evaluate`].
 pub fn measure(
     detector: &Detector,
     model: &Path,
@@ -75,13 +77,12 @@ pub fn measure(
 ) -> Result<Evaluated> {
     let mut options =
         EvaluateOptions { on_error, model_path: model.display().to_string(), ..EvaluateOptions::default() };
-    let as_published = Protocol::Diyt.describe();
+    let as_published = Protocol::Diyt { test: Vec::new() }.describe();
     let samples = match split {
         Split::Holdout => {
-            if detector.provenance().split == as_published {
+            if detector.provenance().split.starts_with(&as_published) {
                 tracing::warn!(
-                    "warning: a fifth of these test images chose the model's checkpoint and threshold; leave them \
-                     out with --split diyt"
+                    "warning: a fifth of these test images chose the model's checkpoint; leave them out with --split diyt"
                 );
             }
             set.test.clone()
@@ -96,6 +97,9 @@ pub fn measure(
 }
 
 /// Writes `report.html` and `evaluation.json`.
+///
+/// # Errors
+/// A file cannot be written.
 pub fn write(folder: &Path, evaluated: &Evaluated, detector: &Detector) -> Result<()> {
     let report = folder.join("report.html");
     evaluated.report(detector)?.save(&report)?;

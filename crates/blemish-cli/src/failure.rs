@@ -22,6 +22,10 @@ pub enum Failure {
         /// The exit code.
         code: u8,
     },
+    /// Something is defective, and `--fail-on-defect` was given.
+    Defective,
+    /// A folder is in use by another run.
+    Busy(String),
     /// Stopped by Ctrl-C; says how to go on.
     Interrupted(String),
     /// Standard output cannot be written to.
@@ -39,7 +43,8 @@ Exit codes:
     3  data or an image cannot be used
     4  a model file or checkpoint cannot be used
     5  the configuration is wrong
-    6  a file or folder cannot be read or written
+    6  a file or folder cannot be read or written, or another run is at work in it
+   10  something is defective ('predict --fail-on-defect')
   130  interrupted (Ctrl-C)";
 
 impl Failure {
@@ -49,12 +54,13 @@ impl Failure {
             Self::Library(Error::Data { .. } | Error::Image { .. }) => 3,
             Self::Library(Error::Model { .. }) => 4,
             Self::Library(Error::Config { .. }) => 5,
-            Self::Library(Error::Io { .. }) => 6,
+            Self::Library(Error::Io { .. }) | Self::Busy(_) => 6,
             Self::Library(Error::Interrupted) | Self::Interrupted(_) => 130,
             Self::Library(_) => 1,
             Self::Usage(_) => 2,
             Self::Partial { code, .. } => *code,
-            Self::Output(_) if self.is_closed_pipe() => 0,
+            Self::Defective => 10,
+            Self::Output(error) if is_closed(error) => 0,
             Self::Output(_) => 6,
         }
     }
@@ -62,15 +68,23 @@ impl Failure {
     /// The same, but an interruption says what to do next.
     pub fn with_next(self, next: impl FnOnce() -> String) -> Self {
         match self {
-            Self::Library(Error::Interrupted) => Self::Interrupted(format!("interrupted; {}", next())),
+            Self::Library(Error::Interrupted) => Self::Interrupted(next()),
             other => other,
         }
     }
 
-    /// Whether the reader of the results went away, as `head` does: nothing to complain of.
-    pub fn is_closed_pipe(&self) -> bool {
-        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    /// Whether nothing is left to be said: the summary did, or the reader of the results went away, as `head` does.
+    pub fn is_told(&self) -> bool {
+        match self {
+            Self::Defective => true,
+            Self::Output(error) => is_closed(error),
+            _ => false,
+        }
     }
+}
+
+fn is_closed(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
 }
 
 impl From<Error> for Failure {
@@ -83,9 +97,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Library(error) => error.fmt(f),
-            Self::Usage(message) | Self::Partial { message, .. } | Self::Interrupted(message) => {
-                f.write_str(message)
-            }
+            Self::Usage(message) | Self::Partial { message, .. } | Self::Busy(message) => f.write_str(message),
+            Self::Interrupted(next) => write!(f, "interrupted; {next}"),
+            Self::Defective => f.write_str("something is defective"),
             Self::Output(error) => write!(f, "standard output: {error}"),
         }
     }

@@ -2,20 +2,17 @@
 
 use std::path::PathBuf;
 
-use blemish::Error;
-use blemish::dataset::{self, DataSet};
-use blemish::format::ImportOptions;
-use blemish::model_file::ModelFile;
-use blemish_train::pytorch::import_pytorch;
-use blemish::detector::Detector;
-use blemish_train::train::{Protocol, TrainingData, calibrate};
+use blemish::Images;
+use blemish::fit::FitOptions;
+use blemish_train::{ImportOptions, import_pytorch};
 use clap::Args;
 use serde::Serialize;
 
-use crate::args::Patience;
-use crate::device::DeviceName;
+use crate::args::ErrorArgs;
 use crate::failure::Result;
-use crate::output::Output;
+use crate::inputs::open_data;
+use crate::output::{Output, thousands, warn_of};
+use crate::stop::Stop;
 
 const EXAMPLES: &str = "\
 Example:
@@ -40,7 +37,7 @@ pub struct ImportArgs {
     #[arg(long, value_name = "NAME", requires = "calibrate")]
     category: Option<String>,
     #[command(flatten)]
-    patience: Patience,
+    errors: ErrorArgs,
 }
 
 #[derive(Serialize)]
@@ -48,35 +45,37 @@ struct Summary {
     model: String,
     preset: &'static str,
     parameters: usize,
-    thresholds: usize,
+    /// Scores of good images that thresholds come from.
+    calibrated_on: usize,
 }
 
 /// Imports.
+///
+/// # Errors
+/// Weights that cannot be used; images that cannot be calibrated on.
 pub fn run(args: &ImportArgs, output: &Output) -> Result<()> {
-    let mut file = import_pytorch(&args.weights, ImportOptions::default())?;
-    if let Some(data) = &args.calibrate {
-        file = calibrated(file, &data::open(data, args.category.as_deref())?, args)?;
-    }
-    file.save(&args.out)?;
+    let imported = import_pytorch(&args.weights, ImportOptions::default())?;
+    let detector = match &args.calibrate {
+        None => imported.uncalibrated()?,
+        Some(data) => {
+            let set = open_data(std::slice::from_ref(data), args.category.as_deref())?;
+            warn_of(&set.problems);
+            let stop = Stop::on_ctrl_c("nothing was written; run it again");
+            let options =
+                FitOptions { on_error: args.errors.on_error.into(), listener: &|_| {}, stop: stop.flag() };
+            imported.calibrated(&Images::from(&set), &options)?
+        }
+    };
+    detector.save(&args.out)?;
     let summary = Summary {
         model: args.out.display().to_string(),
-        preset: file.config.preset.name(),
-        parameters: file.weights.values().map(|array| array.values.len()).sum(),
-        thresholds: file.thresholds.len(),
+        preset: detector.config().preset.name(),
+        parameters: imported.weights.values().map(|array| array.values.len()).sum(),
+        calibrated_on: detector.good_scores().len(),
     };
     output.result(&summary, || {
-        let Summary { model, preset, parameters, thresholds } = &summary;
-        format!("{model}: {parameters} parameters, preset {preset}, {thresholds} thresholds\n")
+        let Summary { model, preset, parameters, calibrated_on } = &summary;
+        let parameters = thousands(*parameters);
+        format!("{model}: {parameters} parameters, preset {preset}, calibrated on {calibrated_on} good images\n")
     })
-}
-
-/// The model with thresholds set on all good training images of `set`: none of them has to be held out here.
-fn calibrated(file: ModelFile, set: &DataSet, args: &ImportArgs) -> Result<ModelFile> {
-    let device = DeviceName::Cpu.open()?;
-    let detector =
-        Detector::from_file(file, &device).map_err(|reason| Error::model(&args.weights, reason))?;
-    let mut config = detector.config().clone();
-    config.train.holdout = 0.0;
-    let data = TrainingData::load(&config, set, &Protocol::Holdout, args.patience.on_error.into())?;
-    Ok(calibrate(&detector, &data)?.to_file())
 }

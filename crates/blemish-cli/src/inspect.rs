@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::failure::Result;
 use crate::output::Output;
-use crate::run_folder::model_file;
+use crate::model::{MODEL, model_file};
 use crate::{inspect_data, inspect_model};
 
 const EXAMPLES: &str = "\
@@ -27,11 +27,13 @@ pub struct InspectArgs {
 }
 
 /// Inspects.
+///
+/// # Errors
+/// There is nothing at the path, or neither a model nor images.
 pub fn run(args: &InspectArgs, output: &Output) -> Result<()> {
-    let model = model_file(&args.path);
-    if model.is_file() {
-        inspect_model::run(&model, output)
-    } else {
-        inspect_data::run(&args.path, args.category.as_deref(), output)
+    let path = &args.path;
+    if path.is_dir() && !path.join(MODEL).is_file() {
+        return inspect_data::run(path, args.category.as_deref(), output);
     }
+    inspect_model::run(&model_file(path)?, output)
 }

@@ -4,18 +4,20 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use blemish::image::{Statistics, image_statistics};
-use blemish::config::{Preset, RunConfig};
-use blemish::dataset::{self, Label, LoadedImage, OnError, Problem, Sample, detect_channels, load, load_masks};
-use blemish::image::DecodeOptions;
-use blemish::evaluate::shortcut_audit;
+use blemish::Images;
+use blemish::config::Config;
+use blemish::dataset::{Label, Problem, Sample, decode_masks};
 use blemish::evaluation::ShortcutAudit;
-use blemish::view::Profile;
-use blemish_train::train::load_options;
+use blemish::image::{DecodeOptions, Statistics, decode, image_statistics, resize};
+use blemish::metrics::auroc;
+use blemish::parallel::in_order;
+use blemish::view::Survey;
 use serde::Serialize;
 
 use crate::failure::Result;
+use crate::inputs::open_data;
 use crate::output::{Output, colours};
+use crate::progress;
 
 #[derive(Serialize)]
 struct Summary {
@@ -49,57 +51,87 @@ struct Size {
     images: usize,
 }
 
-/// Shows a data set: every image and every mask is read once.
-pub fn run(path: &Path, category: Option<&str>, output: &Output) -> Result<()> {
-    let set = data::open(path, category)?;
-    let mut config = RunConfig::preset(Preset::Light);
-    config.data.channels = Some(detect_channels(&set.train, config.data.max_pixels)?);
-    let options = load_options(&config, OnError::Skip);
-    let samples: Vec<Sample> = set.train.iter().chain(&set.test).cloned().collect();
-    let loaded = load(&samples, &options)?;
-    let (train, test): (Vec<&LoadedImage>, Vec<&LoadedImage>) =
-        loaded.images.iter().partition(|image| set.train.contains(&image.sample));
+/// What is kept of an image that was read.
+struct Seen {
+    sample: Sample,
+    is_test: bool,
+    size: [usize; 2],
+    statistics: Statistics,
+    bad_mask: Option<Problem>,
+}
 
+/// Shows a data set: every image and every mask is read once.
+///
+/// # Errors
+/// No images to be found; none that can be used.
+pub fn run(path: &Path, category: Option<&str>, output: &Output) -> Result<()> {
+    let set = open_data(&[path.to_path_buf()], category)?;
+    let config = Config::default().data;
+    let images = Images::from(&set);
+    let channels = images.detect_channels(config.max_pixels)?;
+    let decoding = DecodeOptions { channels: Some(channels), ..config.decoding() };
     let mut problems = set.problems.clone();
-    let (masks, bad_masks) = load_masks(&loaded.images, &options)?;
-    problems.extend(loaded.problems.into_iter().chain(bad_masks));
-    for (image, mask) in loaded.images.iter().zip(&masks) {
-        if image.sample.label == Label::Defective && mask.as_ref().is_some_and(|mask| mask.count() == 0) {
-            let path = image.sample.mask.clone().unwrap_or_default();
-            problems
-                .push(Problem { path, reason: "mask: empty, though the image is called defective".into() });
+    let mut seen = Vec::new();
+    let samples = set.train.iter().map(|s| (s, false)).chain(set.test.iter().map(|s| (s, true)));
+    let bar = progress::bar(output, Some(set.train.len() + set.test.len()), "reading");
+    let look = |(sample, is_test): (&Sample, bool)| look(sample, is_test, &decoding, config.image_size);
+    in_order(samples.collect::<Vec<_>>(), look, |result: Result<Seen, Problem>| {
+        bar.inc(1);
+        match result {
+            Ok(one) => {
+                problems.extend(one.bad_mask.clone());
+                seen.push(one);
+            }
+            Err(problem) => problems.push(problem),
         }
-    }
-    let decoding = DecodeOptions { max_pixels: options.max_pixels, channels: Some(options.channels) };
+        Ok::<(), crate::failure::Failure>(())
+    })?;
+    bar.finish_and_clear();
     let summary = Summary {
         data: set.root.display().to_string(),
         category: set.category.clone(),
         layout: set.layout.name(),
-        channels: options.channels,
-        groups: groups(&train, "train").into_iter().chain(groups(&test, "test")).collect(),
-        sizes: sizes(&loaded.images),
-        profile: Profile::survey(&set.train, &decoding)?.describe(),
-        shortcut_audit: shortcut_audit(&test),
+        channels,
+        groups: groups(&seen),
+        sizes: sizes(&seen),
+        profile: Survey::of(&images, &decoding)?.describe(),
+        shortcut_audit: audit(&seen),
         problems,
     };
     output.result(&summary, || text(&summary))
 }
 
-fn groups(images: &[&LoadedImage], part: &str) -> Vec<Group> {
-    let mut kinds: BTreeMap<&str, Vec<&LoadedImage>> = BTreeMap::new();
-    for image in images {
-        kinds.entry(&image.sample.kind).or_default().push(image);
+fn look(sample: &Sample, is_test: bool, decoding: &DecodeOptions, frame: [usize; 2]) -> Result<Seen, Problem> {
+    let broken = |error: blemish::Error| Problem::new(&sample.path, error.reason());
+    let image = decode(&sample.path, decoding).map_err(broken)?;
+    let size = [image.height, image.width];
+    let statistics = image_statistics(&resize(&image, frame).map_err(broken)?);
+    let bad_mask = sample.masks.first().and_then(|path| {
+        let reason = match decode_masks(&sample.masks, frame, decoding.max_pixels) {
+            Err(error) => error.reason(),
+            Ok(mask) if sample.label == Label::Defective && mask.count() == 0 => {
+                "empty, though the image is called defective".to_owned()
+            }
+            Ok(_) => return None,
+        };
+        Some(Problem::new(path, format!("mask: {reason}")))
+    });
+    Ok(Seen { sample: sample.clone(), is_test, size, statistics, bad_mask })
+}
+
+fn groups(seen: &[Seen]) -> Vec<Group> {
+    let mut kinds: BTreeMap<(bool, &str), Vec<&Seen>> = BTreeMap::new();
+    for one in seen {
+        kinds.entry((one.is_test, &one.sample.kind)).or_default().push(one);
     }
-    let group = |(kind, images): (&str, Vec<&LoadedImage>)| {
-        let statistics: Vec<_> =
-            images.iter().map(|l| image_statistics(&l.picture.image.to_image())).collect();
+    let group = |((is_test, kind), images): ((bool, &str), Vec<&Seen>)| {
         let mean = |of: fn(&Statistics) -> f32| {
-            statistics.iter().map(|s| f64::from(of(s))).sum::<f64>() / images.len() as f64
+            images.iter().map(|one| f64::from(of(&one.statistics))).sum::<f64>() / images.len() as f64
         };
         Group {
-            name: format!("{part}/{kind}"),
+            name: format!("{}/{kind}", if is_test { "test" } else { "train" }),
             images: images.len(),
-            masks: images.iter().filter(|l| l.sample.mask.is_some()).count(),
+            masks: images.iter().filter(|one| !one.sample.masks.is_empty()).count(),
             brightness: mean(|s| s.mean),
             contrast: mean(|s| s.spread),
         }
@@ -108,15 +140,23 @@ fn groups(images: &[&LoadedImage], part: &str) -> Vec<Group> {
 }
 
 /// The sizes that occur, the most frequent first.
-fn sizes(images: &[LoadedImage]) -> Vec<Size> {
+fn sizes(seen: &[Seen]) -> Vec<Size> {
     let mut counts: BTreeMap<[usize; 2], usize> = BTreeMap::new();
-    for image in images {
-        *counts.entry(image.picture.original_size).or_default() += 1;
-    }
+    seen.iter().for_each(|one| *counts.entry(one.size).or_default() += 1);
     let mut sizes: Vec<Size> =
         counts.into_iter().map(|([height, width], images)| Size { height, width, images }).collect();
     sizes.sort_by_key(|size| Reverse(size.images));
     sizes
+}
+
+/// How far brightness or contrast alone tells good test images from defective ones.
+fn audit(seen: &[Seen]) -> ShortcutAudit {
+    let test: Vec<&Seen> = seen.iter().filter(|one| one.is_test).collect();
+    let defective: Vec<bool> = test.iter().map(|one| one.sample.label == Label::Defective).collect();
+    let of = |value: fn(&Statistics) -> f32| {
+        auroc(&test.iter().map(|one| value(&one.statistics)).collect::<Vec<_>>(), &defective).ok()
+    };
+    ShortcutAudit::new(of(|s| s.mean), of(|s| s.spread), of(|s| s.high_frequency))
 }
 
 fn text(summary: &Summary) -> String {

@@ -1,6 +1,7 @@
 //! `blemish`: the program around the library. Parses the command line, runs one command, prints the error, and ends
 //! with an exit code that says what kind of error it was.
 
+mod answer;
 mod args;
 mod benchmark;
 mod completions;
@@ -9,22 +10,24 @@ mod demo;
 mod device;
 mod evaluate;
 mod failure;
-mod folder;
-mod heatmaps;
 mod import_pytorch;
+mod inputs;
 mod inspect;
 mod inspect_data;
 mod inspect_model;
+mod model;
+mod out_folder;
 mod output;
-mod plan;
 mod predict;
+mod pretrain;
 mod progress;
-mod quote;
+mod roi;
 mod run_folder;
 mod session;
 mod settings;
 mod stop;
 mod train;
+mod visuals;
 
 use std::process::ExitCode;
 
@@ -43,12 +46,14 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args, &output),
         Command::Demo(args) => demo::run(args, &output),
         Command::ImportPytorch(args) => import_pytorch::run(args, &output),
+        Command::Roi(args) => roi::run(args, &output),
+        Command::Pretrain(args) => pretrain::run(args, &output),
         Command::Completions(args) => completions::run(args, &output),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if !failure.is_closed_pipe() {
+            if !failure.is_told() {
                 output::error(&failure);
             }
             ExitCode::from(failure.code())

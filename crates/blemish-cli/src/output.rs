@@ -2,8 +2,10 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
-use blemish::model_file::StrangeImage;
+use blemish::dataset::Problem;
+use blemish::fit::SuspectedOutlier;
 use blemish::report::significant;
 use clap::Args;
 use serde::Serialize;
@@ -13,6 +15,8 @@ use crate::failure::{Failure, Result};
 
 /// In help texts these options stand below the command's own.
 const LAST: usize = 900;
+/// Problems that are named one by one.
+const NAMED_PROBLEMS: usize = 10;
 
 /// What is printed, and how; the same for every command.
 #[derive(Args)]
@@ -23,7 +27,7 @@ pub struct OutputArgs {
     /// Print no progress and no remarks, only warnings and errors
     #[arg(long, short, global = true, conflicts_with = "verbose", display_order = LAST)]
     quiet: bool,
-    /// Print one line per epoch instead of a progress bar, and details
+    /// Print lines instead of a progress bar, and what was found and decided on the way
     #[arg(long, short, global = true, display_order = LAST)]
     verbose: bool,
 }
@@ -34,6 +38,8 @@ pub struct Output {
     pub json: bool,
     /// Whether a progress bar can be drawn.
     pub bar: bool,
+    /// Whether results go to a terminal.
+    pub terminal: bool,
 }
 
 impl OutputArgs {
@@ -56,7 +62,8 @@ impl OutputArgs {
             .finish();
         // It fails only if there is one already, and there is none.
         let _ = tracing::subscriber::set_global_default(subscriber);
-        Output { json: self.json, bar: level == Level::INFO && io::stderr().is_terminal() }
+        let bar = level == Level::INFO && io::stderr().is_terminal();
+        Output { json: self.json, bar, terminal: io::stdout().is_terminal() }
     }
 }
 
@@ -73,10 +80,10 @@ pub fn json(value: &impl Serialize) -> Result<String> {
     Ok(text + "\n")
 }
 
-/// Prints `value` as one line of JSON.
-pub fn json_line(value: &impl Serialize) -> Result<()> {
+/// `value` as one line of JSON, with its end.
+pub fn json_line(value: &impl Serialize) -> Result<String> {
     let text = serde_json::to_string(value).map_err(|e| Failure::Output(e.into()))?;
-    print(&(text + "\n"))
+    Ok(text + "\n")
 }
 
 /// Prints to standard output.
@@ -92,13 +99,13 @@ pub fn error(error: &impl Display) {
 }
 
 /// Names of files and texts in model files come from anywhere: what would command the terminal is made visible.
-fn visible(text: &str) -> String {
+pub fn visible(text: &str) -> String {
     let shown = |c: char| if c.is_control() && !"\n\t".contains(c) { '\u{fffd}' } else { c };
     text.chars().map(shown).collect()
 }
 
-/// A strange good image in a line: its score, its file, and whether it was left out.
-pub fn strange(image: &StrangeImage) -> String {
+/// A good image that is unlike the others in a line: its score, its file, and whether it was left out.
+pub fn outlier(image: &SuspectedOutlier) -> String {
     let left_out = if image.left_out { " (left out)" } else { "" };
     format!("{}  {}{left_out}", significant(Some(f64::from(image.score))), image.path)
 }
@@ -106,4 +113,52 @@ pub fn strange(image: &StrangeImage) -> String {
 /// One channel or three, in a word.
 pub fn colours(channels: usize) -> &'static str {
     if channels == 1 { "grey" } else { "colour" }
+}
+
+/// A number with its thousands set apart, and what it counts: `1 image`, `5,000 images`.
+pub fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{} {}", thousands(count), if count == 1 { one } else { many })
+}
+
+/// A number with its thousands set apart: `5,000`.
+pub fn thousands(count: usize) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `path` as a word of a POSIX shell, to be copied from a message.
+pub fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    shlex::try_quote(&text).map_or_else(|_| text.clone(), |word| word.into_owned())
+}
+
+/// Names files that were left out, not all of them if there are many.
+pub fn warn_of(problems: &[Problem]) {
+    for Problem { path, reason } in problems.iter().take(NAMED_PROBLEMS) {
+        tracing::warn!("warning: {}: {reason}", path.display());
+    }
+    if let Some(more) = problems.len().checked_sub(NAMED_PROBLEMS).filter(|&n| n > 0) {
+        tracing::warn!("warning: and {}", counted(more, "more file", "more files"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_words() {
+        assert_eq!([1, 999, 1000, 1_234_567].map(thousands), ["1", "999", "1,000", "1,234,567"]);
+        assert_eq!([counted(1, "file", "files"), counted(2, "file", "files")], ["1 file", "2 files"]);
+        for (path, word) in [("runs/a-1", "runs/a-1"), ("my photos", "'my photos'"), ("it's", "\"it's\""), ("", "''")] {
+            assert_eq!(quoted(Path::new(path)), word);
+        }
+    }
 }

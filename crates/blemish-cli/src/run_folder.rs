@@ -1,32 +1,39 @@
 //! The folder of a training run: model, checkpoint, configuration, data and metrics.
+//!
+//! A run that replaces another one works in a folder of its own inside, and takes the other's place file by file when all is
+//! done: until then the model that was there stays in use.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use blemish::config::{Preset, RunConfig};
+use blemish::config::{Overlay, Preset};
 use blemish::history::{EpochRecord, Stage};
-use blemish_train::train::{Event, Protocol};
 use blemish::{Error, write_whole};
+use blemish_train::{Event, RunConfig, RunLock};
 use serde::{Deserialize, Serialize};
 
-use crate::args::{Broken, Split};
+use crate::args::{ErrorPolicy, Split};
 use crate::failure::{Failure, Result};
-use crate::folder::Folder;
+use crate::model::MODEL;
+use crate::out_folder::Folder;
 use crate::output::json;
 
-const MODEL: &str = "model.safetensors";
 const CHECKPOINT: &str = "checkpoint.safetensors";
 const CONFIG: &str = "run.toml";
 const SOURCE: &str = "data.json";
 const METRICS: &str = "metrics.jsonl";
+/// In the order in which they replace those of an earlier run: the model is complete by itself.
+const FILES: [&str; 5] = [MODEL, CHECKPOINT, METRICS, CONFIG, SOURCE];
+/// Where a run works that replaces another.
+const NEXT: &str = ".next";
 
 /// What happens to a run that is in the folder already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
     /// There must be none.
     New,
-    /// It is replaced.
+    /// It is replaced, once the new one is done.
     Overwrite,
     /// It goes on.
     Resume,
@@ -36,60 +43,66 @@ pub enum Start {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// The data set's folder, as it was named.
-    pub data: String,
+    /// The data, as it was named.
+    pub data: Vec<String>,
     /// The product.
     pub category: String,
     /// Which images validate.
     pub split: Split,
-    /// The user's own validation images.
-    pub val: Option<PathBuf>,
     /// What happens at an image that cannot be used.
-    pub on_error: Broken,
+    pub on_error: ErrorPolicy,
 }
 
-impl Source {
-    /// How validation images are found.
-    pub fn protocol(&self) -> Protocol {
-        match (&self.val, self.split) {
-            (Some(folder), _) => Protocol::Labelled(folder.clone()),
-            (None, Split::Diyt) => Protocol::Diyt,
-            (None, Split::Holdout) => Protocol::Holdout,
-        }
-    }
-}
-
-/// The folder of a run.
+/// The folder of a run, in use by nobody else.
+#[derive(Debug)]
 pub struct RunFolder {
-    folder: Folder,
+    // Released before the folders, which are removed where they are empty.
+    lock: RunLock,
+    _outer_lock: Option<RunLock>,
+    work: Folder,
+    outer: Option<Folder>,
     start: Start,
-}
-
-/// The model file that `path` means: itself, or the one in a run's folder.
-pub fn model_file(path: &Path) -> PathBuf {
-    if path.is_dir() { path.join(MODEL) } else { path.to_path_buf() }
 }
 
 impl RunFolder {
     /// Opens the folder; refuses it before any work is done if it cannot be used for `start`.
+    ///
+    /// # Errors
+    /// It holds a run, or none, against what `start` says; another run is at work in it; it cannot be written to.
     pub fn open(path: &Path, start: Start) -> Result<Self> {
         Self::check(path, start)?;
         let folder = Folder::open(path)?;
-        // A run that was killed while it wrote a file leaves the part that it had written.
-        for name in [MODEL, CHECKPOINT, CONFIG, SOURCE, METRICS] {
-            remove_temporary(path, name)?;
+        let lock = acquire(path)?;
+        remove_temporary(path)?;
+        let next = path.join(NEXT);
+        let replaces = match start {
+            Start::New => false,
+            Start::Overwrite => holds_run(path),
+            Start::Resume => is_started(&next),
+        };
+        if start != Start::Resume && next.exists() {
+            fs::remove_dir_all(&next).map_err(|e| Error::io(&next, e))?;
         }
-        Ok(Self { folder, start })
+        if !replaces {
+            return Ok(Self { lock, _outer_lock: None, work: folder, outer: None, start });
+        }
+        let work = Folder::open(&next)?;
+        let inner = acquire(&next)?;
+        remove_temporary(&next)?;
+        Ok(Self { lock: inner, _outer_lock: Some(lock), work, outer: Some(folder), start })
     }
 
     /// Whether the folder can be used for `start`, as far as a look tells.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`].
     pub fn check(path: &Path, start: Start) -> Result<()> {
         let shown = path.display();
         let refusal = match start {
-            Start::New if path.join(MODEL).exists() || path.join(CHECKPOINT).exists() => format!(
+            Start::New if holds_run(path) || is_started(&path.join(NEXT)) => format!(
                 "{shown} already holds a run: continue it with --resume, replace it with --overwrite, or name another folder"
             ),
-            Start::Resume if !is_started(path) => {
+            Start::Resume if !is_started(path) && !is_started(&path.join(NEXT)) => {
                 format!("{shown} holds no run to resume: there is no {CONFIG}")
             }
             _ => return Ok(()),
@@ -97,9 +110,14 @@ impl RunFolder {
         Err(Failure::Usage(refusal))
     }
 
-    /// The folder's path.
+    /// The folder that the run works in.
     pub fn path(&self) -> &Path {
-        self.folder.path()
+        self.work.path()
+    }
+
+    /// The lock on it.
+    pub fn lock(&self) -> &RunLock {
+        &self.lock
     }
 
     /// Whether its run goes on.
@@ -107,42 +125,49 @@ impl RunFolder {
         self.start == Start::Resume
     }
 
-    /// The path of the model file.
+    /// The path of the model file while the run is at work.
     pub fn model(&self) -> PathBuf {
-        self.folder.join(MODEL)
+        self.work.join(MODEL)
     }
 
     /// Configuration and images of the run that goes on.
+    ///
+    /// # Errors
+    /// One of the files cannot be read or understood.
     pub fn load(&self) -> Result<(RunConfig, Source)> {
+        let overlay = Overlay::default().file(&self.work.join(CONFIG))?;
         // The file is complete: nothing of the preset that it is laid over remains.
-        let config = RunConfig::preset(Preset::Light).load(&self.folder.join(CONFIG))?;
-        let path = self.folder.join(SOURCE);
+        let config = RunConfig::preset(Preset::Light).with(&overlay)?;
+        let path = self.work.join(SOURCE);
         let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
         let source =
             serde_json::from_str(&text).map_err(|e| Error::data(&path, format!("cannot be resumed: {e}")))?;
         Ok((config, source))
     }
 
-    /// Makes way for a new run, and writes down what is needed to resume it.
+    /// Writes down what is needed to resume the run.
+    ///
+    /// # Errors
+    /// The folder cannot be written to.
     pub fn begin(&self, config: &RunConfig, source: &Source) -> Result<()> {
-        for name in [MODEL, CHECKPOINT, METRICS] {
-            let path = self.folder.join(name);
-            if path.exists() {
-                fs::remove_file(&path).map_err(|e| Error::io(&path, e))?;
-            }
+        if self.is_resumed() {
+            return Ok(());
         }
-        write_whole(&self.folder.join(SOURCE), json(source)?.as_bytes())?;
-        if let Err(error) = write_whole(&self.folder.join(CONFIG), config.to_toml()?.as_bytes()) {
+        write_whole(&self.work.join(SOURCE), json(source)?.as_bytes())?;
+        if let Err(error) = write_whole(&self.work.join(CONFIG), config.to_toml()?.as_bytes()) {
             // One is of no use without the other.
-            let _ = fs::remove_file(self.folder.join(SOURCE));
+            let _ = fs::remove_file(self.work.join(SOURCE));
             return Err(error.into());
         }
         Ok(())
     }
 
     /// Keeps `metrics.jsonl`: a line per epoch, without those that were lost with an interrupted epoch.
+    ///
+    /// # Errors
+    /// The file cannot be written.
     pub fn log(&self, event: &Event) -> Result<()> {
-        let path = self.folder.join(METRICS);
+        let path = self.work.join(METRICS);
         let failed = |e| Error::io(&path, e);
         match event {
             Event::StageStarted { stage, done, .. } if path.exists() => {
@@ -165,6 +190,42 @@ impl RunFolder {
         }
         Ok(())
     }
+
+    /// The run is done: where it replaces another one it takes its place. The model file's path.
+    ///
+    /// # Errors
+    /// A file cannot be moved.
+    pub fn finish(&self) -> Result<PathBuf> {
+        let Some(outer) = &self.outer else { return Ok(self.model()) };
+        for name in FILES {
+            let (from, to) = (self.work.join(name), outer.join(name));
+            if from.exists() {
+                fs::rename(&from, &to).map_err(|e| Error::io(&to, e))?;
+            } else if to.exists() {
+                fs::remove_file(&to).map_err(|e| Error::io(&to, e))?;
+            }
+        }
+        Ok(outer.join(MODEL))
+    }
+
+    /// The run failed and cannot go on: what it has written beside the one that it was to replace is removed.
+    pub fn give_up(&self) {
+        if self.outer.is_some() && !self.is_resumed() {
+            // What cannot be removed goes when the next run begins.
+            FILES.iter().for_each(|name| _ = fs::remove_file(self.work.join(name)));
+        }
+    }
+}
+
+fn acquire(path: &Path) -> Result<RunLock> {
+    RunLock::acquire(path).map_err(|error| match error {
+        error @ Error::Data { .. } => Failure::Busy(error.to_string()),
+        error => error.into(),
+    })
+}
+
+fn holds_run(path: &Path) -> bool {
+    path.join(MODEL).exists() || path.join(CHECKPOINT).exists()
 }
 
 /// Whether `path` holds a run that can go on.
@@ -172,15 +233,14 @@ pub fn is_started(path: &Path) -> bool {
     path.join(CONFIG).is_file()
 }
 
-/// Removes what [`write_whole`] leaves beside `name` when the process is killed.
-fn remove_temporary(folder: &Path, name: &str) -> Result<()> {
+/// Removes what [`write_whole`] leaves beside a run's files when the process is killed.
+fn remove_temporary(folder: &Path) -> Result<()> {
     let failed = |e| Error::io(folder, e);
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        let file = entry.file_name();
-        let number =
-            file.to_str().and_then(|file| file.strip_prefix(name)?.strip_prefix('.')?.strip_suffix(".tmp"));
-        if number.is_some_and(|number| number.parse::<u32>().is_ok()) {
+        let name = entry.file_name();
+        let ours = |name: &str| FILES.iter().any(|file| name.starts_with(&format!(".{file}.")));
+        if name.to_str().is_some_and(|name| name.ends_with(".tmp") && ours(name)) {
             fs::remove_file(entry.path()).map_err(|e| Error::io(entry.path(), e))?;
         }
     }

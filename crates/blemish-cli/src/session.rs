@@ -1,28 +1,24 @@
 //! One training from data set to model file: what `train`, `benchmark` and `demo` share.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 
-use blemish_train::Device;
-use blemish::config::{MapKind, RunConfig};
-use blemish::dataset::{DataSet, Problem, detect_channels};
-use blemish::image::DecodeOptions;
+use blemish::config::{Align, Config, Use};
+use blemish::dataset::{DataSet, Problem};
+use blemish::fit::FitEvent;
 use blemish::model_file::Provenance;
-use blemish::view::Profile;
-use blemish::detector::Detector;
-use blemish_train::train::{self, TrainOptions, TrainingData};
+use blemish::{Detector, Images};
+use blemish_train::{Device, Event, Protocol, RunConfig, TrainOptions, fit};
 
+use crate::args::Split;
 use crate::date::today;
 use crate::failure::{Failure, Result};
-use crate::output::{Output, colours};
-use crate::plan::announce;
-use crate::progress::Progress;
+use crate::output::{Output, colours, counted, warn_of};
+use crate::progress::{Progress, duration};
 use crate::run_folder::{RunFolder, Source};
 use crate::settings::Settings;
-
-/// Problems that are named one by one.
-const NAMED_PROBLEMS: usize = 10;
+use crate::stop::Stop;
 
 /// All that a training needs.
 pub struct Session {
@@ -32,14 +28,14 @@ pub struct Session {
     pub source: Source,
     /// The configuration, before the training images were looked at.
     pub config: RunConfig,
-    /// Minutes to scale the epochs to.
+    /// Minutes to scale a network's training to.
     pub budget: Option<f64>,
     /// Where everything is written.
     pub folder: RunFolder,
     /// Where to compute.
     pub device: Device,
     /// Set to stop.
-    pub stop: Arc<AtomicBool>,
+    pub stop: Stop,
 }
 
 /// What a training gave.
@@ -52,156 +48,182 @@ pub struct Trained {
     pub set: DataSet,
     /// Which of its images did what.
     pub source: Source,
-    /// Good images that were learnt from, and that were held out.
-    pub images: [usize; 2],
+    /// Good images that were fitted on.
+    pub images: usize,
     /// Files that were left out.
     pub problems: Vec<Problem>,
 }
 
 impl Session {
     /// A session with the user's settings, or, in a folder whose run goes on, with that run's own.
+    ///
+    /// # Errors
+    /// Settings that cannot work; a run of another product.
     pub fn new(
         set: DataSet,
         source: Source,
         settings: &Settings,
         folder: RunFolder,
         device: Device,
-        stop: Arc<AtomicBool>,
+        stop: Stop,
     ) -> Result<Self> {
         if !folder.is_resumed() {
             let config = settings.config(&set.category)?;
-            return Ok(Self { set, source, config, budget: settings.budget, folder, device, stop });
+            return Ok(Self { set, source, config, budget: settings.finetune, folder, device, stop });
         }
         let (config, source) = folder.load()?;
         let shown = folder.path().display();
         if source.category != set.category {
             let (old, new) = (&source.category, &set.category);
             return Err(Failure::Usage(format!(
-                "the run in {shown} learns '{old}': it cannot go on with '{new}'"
+                "the run in {shown} is of product '{old}': it cannot go on with '{new}'"
             )));
         }
-        if settings.seed.is_some_and(|seed| seed != config.seed) {
-            return Err(Failure::Usage(format!("the run in {shown} has seed {}", config.seed)));
+        if settings.seed.is_some_and(|seed| seed != config.detector.seed) {
+            return Err(Failure::Usage(format!("the run in {shown} has seed {}", config.detector.seed)));
         }
         Ok(Self { set, source, config, budget: None, folder, device, stop })
     }
 
-    /// Trains, and writes the model file.
-    pub fn run(mut self, output: &Output) -> Result<Trained> {
+    /// Fits, and writes the model file.
+    ///
+    /// # Errors
+    /// Images or settings that cannot be used; files that cannot be written; Ctrl-C.
+    pub fn run(self, output: &Output) -> Result<Trained> {
         warn_of(&self.set.problems);
-        if self.config.data.channels.is_none() {
-            self.config.data.channels = Some(detect_channels(&self.set.train, self.config.data.max_pixels)?);
-        }
-        self.config.validate()?;
-        let profile = self.survey()?;
-        let data = self.load()?;
         if self.folder.is_resumed() {
             tracing::info!("resuming the run in {}", self.folder.path().display());
-        } else {
-            announce(&mut self.config, &data, self.budget, &self.device);
-            self.folder.begin(&self.config, &self.source)?;
         }
-        let detector = self.train(&data, output)?;
-        if self.config.score.map == MapKind::Fused {
-            tracing::info!("the score is made of: {}", detector.normal().describe(&detector.config().score));
-        }
-        let provenance = Provenance {
-            data: self.source.data.clone(),
-            category: self.source.category.clone(),
-            trained: today(),
-            split: self.source.protocol().describe(),
-            profile: profile.describe(),
-            ..detector.provenance().clone()
-        };
-        let history = detector.history().to_vec();
-        let detector = detector.with_origin(provenance, history);
-        let model = self.folder.model();
-        detector.to_file().save(&model)?;
-        let images = [data.train.len(), data.holdout.len()];
+        let fitted = self.fit(output).and_then(|(detector, heard)| {
+            let origin = detector.provenance().clone();
+            let history = detector.history().to_vec();
+            let provenance = Provenance {
+                data: self.source.data.join(", "),
+                category: self.source.category.clone(),
+                fitted: today(),
+                ..origin
+            };
+            let detector = detector.with_origin(provenance, history);
+            detector.save(self.folder.model())?;
+            Ok((detector, heard, self.folder.finish()?))
+        });
+        let (detector, heard, model) = fitted.inspect_err(|failure| {
+            if failure.code() != 130 {
+                self.folder.give_up();
+            }
+        })?;
         let mut problems = self.set.problems.clone();
-        problems.extend(data.problems);
-        Ok(Trained { detector, model, set: self.set, source: self.source, images, problems })
+        problems.extend(heard.problems);
+        Ok(Trained { detector, model, set: self.set, source: self.source, images: heard.images, problems })
     }
 
-    /// Looks at the training images, and settles what depends on them.
-    fn survey(&mut self) -> Result<Profile> {
-        let config = &mut self.config;
-        let decoding = DecodeOptions { max_pixels: config.data.max_pixels, channels: config.data.channels };
-        let profile = Profile::survey(&self.set.train, &decoding)?;
-        profile.describe().iter().for_each(|fact| tracing::info!("{fact}"));
-        config.resolve(config.data.channels.unwrap_or(3), &profile);
-        config.validate()?;
-        let turns = config.train.geometric.rotation_degrees;
-        let [h, w] = config.view_size();
-        tracing::info!(
-            "preset {}, {h} x {w} pixels{}, {}; augmentation turns images by up to {turns} degrees",
-            config.preset.name(),
-            if config.view().product.is_some() { " of the turned product" } else { "" },
-            colours(config.data.channels.unwrap_or(3))
-        );
-        if config.data.tiles > 1 && config.score.hears_network() {
-            let [h, w] = config.input_size();
-            tracing::info!("the network sees tiles of {h} x {w} pixels, which overlap by half");
-        }
-        Ok(profile)
-    }
-
-    fn load(&self) -> Result<TrainingData> {
-        let protocol = self.source.protocol();
-        let data = TrainingData::load(&self.config, &self.set, &protocol, self.source.on_error.into())?;
-        warn_of(&data.problems);
-        let [train, holdout, validation] = [data.train.len(), data.holdout.len(), data.validation.len()];
-        tracing::info!(
-            "{}: {train} good images to learn from, {holdout} held out, {validation} to validate with",
-            self.set.category
-        );
-        tracing::info!("{}", protocol.describe());
-        if holdout == 0 {
-            tracing::warn!(
-                "warning: no good image is held out: the thresholds come from images that the model has learnt, and \
-                 may be too low"
-            );
-        }
-        if validation == 0 {
-            tracing::warn!("warning: nothing to validate with: the last epoch counts, not the best");
-        }
-        Ok(data)
-    }
-
-    fn train(&self, data: &TrainingData, output: &Output) -> Result<Detector> {
+    fn fit(&self, output: &Output) -> Result<(Detector, Heard)> {
+        let protocol = match self.source.split {
+            Split::Holdout => Protocol::Holdout,
+            Split::Diyt => Protocol::Diyt { test: self.set.test.clone() },
+        };
         let options = TrainOptions {
-            folder: Some(self.folder.path().to_path_buf()),
+            folder: Some(self.folder.lock()),
             resume: self.folder.is_resumed(),
             device: self.device.clone(),
-            stop: Arc::clone(&self.stop),
+            on_error: self.source.on_error.into(),
+            budget: self.budget,
+            stop: self.stop.flag(),
         };
-        let mut progress = Progress::new(output);
-        let mut failed = None;
-        let result = train::train(&self.config, data, &options, &mut |event| {
-            progress.show(event);
-            if let Err(failure) = self.folder.log(event) {
-                // Stops the training; what it then returns is this failure.
-                failed.get_or_insert(failure);
-                self.stop.store(true, Ordering::Relaxed);
+        let heard = Mutex::new(Heard::new(output));
+        let listener = |event: Event| {
+            let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Err(failure) = heard.hear(&event, self) {
+                // Stops the training; what is then told is this failure.
+                heard.failed.get_or_insert(failure);
+                self.stop.flag().store(true, Ordering::Relaxed);
             }
-        });
-        progress.clear();
-        match (failed, result) {
+        };
+        let result = fit(&Images::from(&self.set), &self.config, &protocol, &options, &listener);
+        let mut heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
+        heard.progress.clear();
+        match (heard.failed.take(), result) {
             (Some(failure), _) => {
-                self.stop.store(false, Ordering::Relaxed);
+                self.stop.flag().store(false, Ordering::Relaxed);
                 Err(failure)
             }
-            (None, result) => Ok(result?),
+            (None, result) => Ok((result?, heard)),
         }
     }
 }
 
-/// Names files that were left out, not all of them if there are many.
-fn warn_of(problems: &[Problem]) {
-    for Problem { path, reason } in problems.iter().take(NAMED_PROBLEMS) {
-        tracing::warn!("warning: {}: {reason}", path.display());
+/// What a fit has told.
+struct Heard {
+    progress: Progress,
+    images: usize,
+    problems: Vec<Problem>,
+    failed: Option<Failure>,
+}
+
+impl Heard {
+    fn new(output: &Output) -> Self {
+        Self { progress: Progress::new(output), images: 0, problems: Vec::new(), failed: None }
     }
-    if let Some(more) = problems.len().checked_sub(NAMED_PROBLEMS).filter(|&n| n > 0) {
-        tracing::warn!("warning: and {more} more files");
+
+    fn hear(&mut self, event: &Event, session: &Session) -> Result<()> {
+        match event {
+            Event::Fit(FitEvent::Surveyed { facts }) => {
+                self.progress.clear();
+                facts.iter().for_each(|fact| tracing::debug!("{fact}"));
+            }
+            Event::Fit(FitEvent::Prepared { images, problems, config }) => {
+                self.progress.clear();
+                warn_of(problems);
+                self.images = *images;
+                self.problems.extend(problems.iter().cloned());
+                announce(&session.set.category, *images, problems.len(), config);
+            }
+            Event::Fit(FitEvent::Step { stage, done, total }) => self.progress.step(stage, *done, *total),
+            Event::Settled(config) => session.folder.begin(config, &session.source)?,
+            Event::Divided { train, holdout, validation, problems } => {
+                warn_of(problems);
+                self.problems.extend(problems.iter().cloned());
+                tracing::debug!(
+                    "the network is trained on {train} images, {holdout} are held out, {validation} validate it"
+                );
+            }
+            Event::Estimated(estimate) => tracing::info!(
+                "training the network will take about {}: {} epochs of {} images, {:.1} images/s",
+                duration(60.0 * estimate.minutes),
+                estimate.epochs,
+                estimate.epoch_images,
+                estimate.images_per_second
+            ),
+            event => {
+                self.progress.show(event);
+                session.folder.log(event)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What will be fitted on: how many images, of what kind.
+fn announce(category: &str, images: usize, left_out: usize, config: &Config) {
+    let channels = colours(config.data.channels.unwrap_or(3));
+    let skipped = match left_out {
+        0 => String::new(),
+        n => format!(", {} left out", counted(n, "file", "files")),
+    };
+    tracing::info!("{category}: {}{skipped}, {channels}: {}", counted(images, "good image", "good images"), kind(config));
+    let [height, width] = config.view_size();
+    tracing::debug!("preset {}, views of {height} x {width} pixels", config.preset.name());
+    if images == 1 {
+        tracing::warn!("warning: a single good image shows nothing of how good images vary: add more");
+    }
+}
+
+/// What the images show, in words.
+fn kind(config: &Config) -> &'static str {
+    match () {
+        () if config.texture == Use::Always => "a surface",
+        () if config.view().product.is_some() => "a product in arbitrary orientation, which is rectified",
+        () if config.data.align == Align::Always => "a product in a fixed pose",
+        () => "a product whose pose varies",
     }
 }

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use blemish::Error;
-use blemish::config::{GeometricConfig, Preset, RunConfig};
+use blemish::config::{Overlay, Preset, Use};
+use blemish_train::RunConfig;
 use clap::Args;
 
-use crate::args::{named, positive};
+use crate::args::{named, positive, share};
 use crate::failure::Result;
 
 const PRESETS: [Preset; 2] = [Preset::Light, Preset::Diyt];
@@ -21,50 +22,68 @@ pub struct Settings {
     /// A TOML file with settings, such as the run.toml of another run
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// One setting, such as train.finetune.epochs=20; may be repeated
+    /// One setting, such as memory.prototypes=256; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// The same seed gives the same model
     #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: Option<u64>,
-    /// Look this many times as closely, for small defects: pictures of so many times the pixels along each side, which a network
-    /// sees in overlapping tiles. Takes N x N times the time, or more
+    /// Accept this share of false alarms among good images [default: 0.05]
+    #[arg(long, alias = "far", value_name = "RATE", value_parser = share)]
+    fpr: Option<f64>,
+    /// Look this many times as closely, for small defects: at images of so many times the pixels along each side, which a
+    /// network takes in overlapping tiles. Takes N x N times the time, or more
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
     tile: Option<u8>,
-    /// Choose the number of epochs so that training takes about this long
+    /// Train the network on these images for about this long, and let it contribute to the score
     #[arg(long, value_name = "MINUTES", value_parser = positive)]
-    pub budget: Option<f64>,
+    pub finetune: Option<f64>,
+    /// Refuse images of more pixels than this before they are decoded [default: 100000000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_pixels: Option<u64>,
 }
 
 impl Settings {
     /// The configuration for `category`.
+    ///
+    /// # Errors
+    /// A file that cannot be read; a setting that does not exist or cannot work.
     pub fn config(&self, category: &str) -> Result<RunConfig> {
-        // A file may say itself which preset it is meant for.
-        let preset = match (self.preset, &self.config) {
-            (Some(preset), _) => preset,
-            (None, Some(file)) => RunConfig::preset(Preset::Light).load(file)?.preset,
-            (None, None) => Preset::Light,
-        };
-        let mut config = RunConfig::preset(preset);
-        if preset == Preset::Diyt {
-            config.train.geometric = GeometricConfig::reference(category);
-        }
+        let mut overlay = Overlay::default();
         if let Some(file) = &self.config {
-            config = config.load(file)?;
-            config.preset = preset;
+            overlay = overlay.file(file)?;
         }
+        // A file may say itself which preset it is meant for.
+        let named = |overlay: &Overlay| PRESETS.into_iter().find(|preset| overlay.text("preset") == Some(preset.name()));
+        let preset = self.preset.or(named(&overlay)).unwrap_or_default();
         for assignment in &self.set {
-            config = config.set(assignment)?;
+            overlay = overlay.set(assignment)?;
         }
-        if config.preset != preset {
-            return Err(Error::config("preset", "is chosen with --preset").into());
+        let base = RunConfig::preset(preset).for_category(category);
+        let mut config = base.with(&overlay)?;
+        if config.detector.preset != preset {
+            if self.set.iter().any(|assignment| assignment.starts_with("preset=")) {
+                return Err(Error::config("preset", "is chosen with --preset").into());
+            }
+            config.detector.preset = preset;
         }
+        let detector = &mut config.detector;
         if let Some(seed) = self.seed {
-            config.seed = seed;
+            detector.seed = seed;
+        }
+        if let Some(fpr) = self.fpr {
+            detector.score.fpr = fpr;
+        }
+        if let Some(max_pixels) = self.max_pixels {
+            detector.data.max_pixels = max_pixels;
         }
         if let Some(times) = self.tile {
-            config.data = config.data.closer(usize::from(times));
+            detector.data = detector.data.clone().closer(usize::from(times));
         }
+        if self.finetune.is_some() {
+            detector.network.usage = Use::Always;
+        }
+        config.validate()?;
         Ok(config)
     }
 }

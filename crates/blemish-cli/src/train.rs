@@ -2,48 +2,50 @@
 
 use std::path::PathBuf;
 
-use blemish::dataset::{self, Problem};
-use blemish::model_file::StrangeImage;
+use blemish::calibrate::Threshold;
+use blemish::dataset::{DataSet, Problem};
+use blemish::fit::SuspectedOutlier;
 use blemish::history::EpochRecord;
 use blemish::report::significant;
-use blemish::calibrate::Threshold;
 use clap::Args;
 use serde::Serialize;
 
-use crate::args::{Patience, Split};
+use crate::args::{ErrorArgs, Split};
 use crate::device::DeviceArgs;
 use crate::failure::Result;
-use crate::output::{Output, strange};
+use crate::inputs::open_data;
+use crate::output::{Output, counted, outlier, quoted};
 use crate::progress::duration;
-use crate::quote::quoted;
 use crate::run_folder::{RunFolder, Source, Start};
 use crate::session::{Session, Trained};
 use crate::settings::Settings;
-use crate::stop::on_ctrl_c;
+use crate::stop::Stop;
 
 const EXAMPLES: &str = "\
 Examples:
   blemish train photos/good --out runs/flange
-  blemish train mvtec --category screw --out runs/screw --budget 30
-  blemish train photos/good --val photos/sorted --out runs/flange --set train.finetune.epochs=20
+  blemish train monday/good tuesday/good --out runs/flange --fpr 0.01
+  blemish train mvtec --category screw --out runs/screw --finetune 30
   blemish train photos/good --out runs/flange --resume
 
-DATA is a folder of good images, or a data set in the layout of MVTec AD, BTAD or VisA. The folder of the run gets
-model.safetensors (the model, all in one file), checkpoint.safetensors (for --resume; may be deleted afterwards),
-run.toml (the settings in full), data.json (which images) and metrics.jsonl (a line per epoch).
+DATA is a folder of good images, or a data set in the layout of MVTec AD, BTAD or VisA; several are joined. The folder of
+the run gets model.safetensors (the model, all in one file), run.toml (the settings in full), data.json (which images) and,
+where a network is trained, checkpoint.safetensors (for --resume; may be deleted afterwards) and metrics.jsonl (a line per
+epoch). With --overwrite the model that is there stays in use until the new one is done.
 
-The strangest good images, each judged by what others teach, are named at the end: look at them, and take out what is
-defective or lies wrong. 'blemish inspect MODEL' names 20.";
+The good images that are least like the others are named at the end: look at them, and take out what is defective or lies
+wrong. 'blemish inspect MODEL' names 20.";
 
-/// Strange good images that are named when all is done.
-const NAMED_STRANGE: usize = 5;
+/// Images unlike the others that are named when all is done.
+const NAMED_OUTLIERS: usize = 5;
 
-/// Learn what good products look like
+/// Fit a detector on images of good products
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct TrainArgs {
-    /// Folder of good images, or of a data set
-    data: PathBuf,
+    /// Folders of good images, or of a data set
+    #[arg(required = true, value_name = "DATA")]
+    data: Vec<PathBuf>,
     /// The product, where DATA holds several
     #[arg(long, value_name = "NAME")]
     category: Option<String>,
@@ -54,18 +56,15 @@ pub struct TrainArgs {
     settings: Settings,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Which images choose the checkpoint and the threshold
+    /// Which images a network's training is validated on
     #[arg(long, value_enum, default_value_t)]
     split: Split,
-    /// Choose them on your own images instead: a folder with folders 'good' and others
-    #[arg(long, value_name = "DIR", conflicts_with = "split")]
-    val: Option<PathBuf>,
     #[command(flatten)]
-    patience: Patience,
+    errors: ErrorArgs,
     /// Go on where a run was interrupted, with its own settings
-    #[arg(long, conflicts_with_all = ["settings", "split", "val", "on_error"])]
+    #[arg(long, conflicts_with_all = ["settings", "split", "on_error"])]
     resume: bool,
-    /// Replace the run that is in the folder
+    /// Replace the run that is in the folder, once the new one is done
     #[arg(long, conflicts_with = "resume")]
     overwrite: bool,
 }
@@ -77,17 +76,20 @@ struct Summary<'a> {
     category: &'a str,
     epochs: usize,
     minutes: f64,
-    images: [usize; 2],
-    split: String,
+    images: usize,
+    split: &'a str,
     validation: Option<&'a EpochRecord>,
     threshold: f64,
     threshold_rule: &'a str,
     thresholds: &'a [Threshold],
-    strangest: &'a [StrangeImage],
+    suspected_outliers: &'a [SuspectedOutlier],
     problems: &'a [Problem],
 }
 
 /// Trains.
+///
+/// # Errors
+/// Those of [`Session::run`].
 pub fn run(args: &TrainArgs, output: &Output) -> Result<()> {
     let device = args.device.open()?;
     let start = match (args.resume, args.overwrite) {
@@ -95,75 +97,74 @@ pub fn run(args: &TrainArgs, output: &Output) -> Result<()> {
         (_, true) => Start::Overwrite,
         _ => Start::New,
     };
+    RunFolder::check(&args.out, start)?;
+    let set = open_data(&args.data, args.category.as_deref())?;
     let folder = RunFolder::open(&args.out, start)?;
-    let set = data::open(&args.data, args.category.as_deref())?;
-    let source = Source {
-        data: args.data.display().to_string(),
+    let stop = Stop::on_ctrl_c(next(args));
+    let source = source(args, &set);
+    let session = Session::new(set, source, &args.settings, folder, device, stop.clone())?;
+    let trained = session.run(output).map_err(|failure| failure.with_next(|| stop.next()))?;
+    summarise(&trained, args, output)
+}
+
+fn source(args: &TrainArgs, set: &DataSet) -> Source {
+    Source {
+        data: args.data.iter().map(|path| path.display().to_string()).collect(),
         category: set.category.clone(),
         split: args.split,
-        val: args.val.clone(),
-        on_error: args.patience.on_error,
-    };
-    let session = Session::new(set, source, &args.settings, folder, device, on_ctrl_c())?;
-    let trained = session.run(output).map_err(|failure| failure.with_next(|| next(args)))?;
-    summarise(&trained, args, output)
+        on_error: args.errors.on_error,
+    }
 }
 
 /// The command that goes on after Ctrl-C.
 fn next(args: &TrainArgs) -> String {
     let (data, out) = (data_set(args), quoted(&args.out));
-    format!("nothing but the last epoch is lost; continue with: blemish train {data} --out {out} --resume")
+    format!("continue with: blemish train {data} --out {out} --resume")
 }
 
-/// The data set as the command line named it.
+/// The data as the command line named them.
 fn data_set(args: &TrainArgs) -> String {
     let category = args.category.as_ref().map(|name| format!(" --category {}", quoted(name.as_ref())));
-    quoted(&args.data) + &category.unwrap_or_default()
+    let data: Vec<String> = args.data.iter().map(|path| quoted(path)).collect();
+    data.join(" ") + &category.unwrap_or_default()
 }
 
 fn summarise(trained: &Trained, args: &TrainArgs, output: &Output) -> Result<()> {
     let detector = &trained.detector;
     let threshold = detector.threshold()?;
+    let thresholds = detector.thresholds();
+    let origin = detector.provenance();
     let summary = Summary {
         model: trained.model.display().to_string(),
         category: &trained.set.category,
         epochs: detector.history().len(),
-        minutes: detector.provenance().seconds / 60.0,
+        minutes: origin.seconds / 60.0,
         images: trained.images,
-        split: trained.source.protocol().describe(),
+        split: &origin.split,
         validation: best(detector.history()),
         threshold: threshold.value,
         threshold_rule: threshold.rule.name(),
-        thresholds: detector.thresholds(),
-        strangest: &detector.provenance().strangest,
+        thresholds: &thresholds,
+        suspected_outliers: &origin.suspected_outliers,
         problems: &trained.problems,
     };
     output.result(&summary, || {
-        let took = duration(detector.provenance().seconds);
-        let mut text = match summary.epochs {
-            0 => format!("learnt from the good images in {took}; no network was trained\n"),
-            epochs => format!("trained {epochs} epochs in {took}\n"),
-        };
+        let images = counted(summary.images, "good image", "good images");
+        let mut text = format!("fitted on {images} in {}\n", duration(origin.seconds));
         if let Some(best) = summary.validation {
-            let show = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.3}"));
-            text += &format!(
-                "validation: image AUROC {}, F1-max {}, AUPRO {} (epoch {})\n",
-                show(best.val_auroc),
-                show(best.val_f1),
-                show(best.val_aupro),
-                best.epoch
-            );
+            text += &validation(best);
         }
         let value = significant(Some(threshold.value));
-        text += &format!("threshold:  {value} ({}: {})\n", threshold.rule.name(), threshold.how);
+        text += &format!("threshold:  {value}: {}\n", threshold.how);
         text += &format!("model:      {}\n", summary.model);
-        for (i, image) in summary.strangest.iter().take(NAMED_STRANGE).enumerate() {
-            let name = if i == 0 { "strangest:" } else { "" };
-            text += &format!("{name:<11} {}\n", strange(image));
+        let unlike = summary.suspected_outliers.iter().take(NAMED_OUTLIERS);
+        for (i, image) in unlike.enumerate() {
+            let name = if i == 0 { "least like the others (score, file):\n" } else { "" };
+            text += &format!("{name}            {}\n", outlier(image));
         }
         let run = quoted(&args.out);
         let next = if trained.set.test.is_empty() {
-            format!("predict {run} PHOTO..")
+            format!("predict {run} IMAGES..")
         } else {
             format!("evaluate {run} {}", data_set(args))
         };
@@ -171,7 +172,18 @@ fn summarise(trained: &Trained, args: &TrainArgs, output: &Output) -> Result<()>
     })
 }
 
-/// The validation that chose the model: the best, the latest of equals.
+fn validation(best: &EpochRecord) -> String {
+    let show = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.3}"));
+    format!(
+        "network:    validated with image AUROC {}, F1-max {}, AUPRO {} (epoch {})\n",
+        show(best.val_auroc),
+        show(best.val_f1),
+        show(best.val_aupro),
+        best.epoch
+    )
+}
+
+/// The validation that chose the network: the best, the latest of equals.
 fn best(history: &[EpochRecord]) -> Option<&EpochRecord> {
     let figures = |r: &EpochRecord| (r.val_auroc.unwrap_or(0.0), r.val_aupro.unwrap_or(0.0));
     let validated = history.iter().filter(|r| r.val_auroc.is_some());

@@ -82,7 +82,7 @@ impl Array<'_> {
         match self.pixels() {
             Pixels::View(view) => view.to_image(if self.order == Order::Grey { 1 } else { 3 }),
             Pixels::Image(image) => Ok(image.clone()),
-            Pixels::File(path) => blemish::image::decode(path, &blemish::image::DecodeOptions { max_pixels: u64::MAX, channels: None }),
+            Pixels::File(path) => blemish::image::decode(path, &blemish::image::DecodeOptions::default()),
         }
     }
 }

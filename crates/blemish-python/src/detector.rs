@@ -7,6 +7,7 @@ use blemish::config::ThresholdRule;
 use blemish::dataset::{DataSet, Sample, open, open_folders};
 use blemish::evaluate::{EvaluateOptions, evaluate};
 use blemish::evaluation::Rate;
+use blemish::image::ImageFacts;
 use blemish::metrics::{Confusion, auroc, f1_at, f1_max};
 use blemish::pools::Pools;
 use pyo3::prelude::*;
@@ -77,8 +78,13 @@ fn predict(detector: &blemish::Detector, pixels: &Pixels<'_>) -> blemish::Result
         Pixels::File(path) => detector.predict_file(path),
         Pixels::View(view) => detector.predict(*view),
         Pixels::Image(image) => {
-            let image = (*image).clone().with_channels(detector.channels())?;
-            detector.predict_framed(&detector.frame(&image)?)
+            let deep = image.is_deep();
+            let image = match detector.config().data.range {
+                Some(range) if deep => (*image).clone().in_range(range),
+                _ => (*image).clone(),
+            };
+            let facts = ImageFacts::new(&image, if deep { 16 } else { 8 });
+            detector.predict_framed(&detector.frame(&image)?.with_facts(facts))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a detector says of one image.
 
-use blemish::Verdict;
+use blemish::prediction::{Reason, Verdict};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
 
@@ -40,9 +40,13 @@ pub struct Prediction {
     #[pyo3(get)]
     threshold: f32,
     verdict: Verdict,
-    /// Why, in words; empty on a good image.
+    reason: Reason,
+    /// Share of the image that was inspected, 0 to 1.
     #[pyo3(get)]
-    reason: String,
+    inspected: f32,
+    /// The lower threshold, from which on a person decides; None where there is none.
+    #[pyo3(get)]
+    review_threshold: Option<f32>,
     regions: Vec<Region>,
     /// The anomaly map of the whole image, float32, shape [H, W] of the detector's `image_size`.
     #[pyo3(get)]
@@ -58,8 +62,8 @@ pub struct Prediction {
 impl Prediction {
     /// Of the library's prediction, whose map is not copied.
     pub fn new(py: Python<'_>, prediction: blemish::Prediction, image_path: Option<String>) -> PyResult<Self> {
-        let reason = reason(&prediction);
-        let blemish::Prediction { score, threshold, verdict, regions, map, map_size, outlined_from, .. } = prediction;
+        let blemish::Prediction { score, threshold, verdict, reason, regions, map, map_size, outlined_from, .. } = prediction;
+        let blemish::Prediction { review_threshold, inspected, .. } = prediction;
         let regions = regions.into_iter().map(|r| Region {
             x: r.x,
             y: r.y,
@@ -69,22 +73,26 @@ impl Prediction {
             peak: r.peak,
         });
         let map = PyArray1::from_vec(py, map).reshape(map_size)?.unbind();
-        Ok(Self { score, threshold, verdict, reason, regions: regions.collect(), map, outlined_from, image_path })
+        let regions = regions.collect();
+        Ok(Self { score, threshold, verdict, reason, inspected, review_threshold, regions, map, outlined_from, image_path })
     }
 }
 
 #[pymethods]
 impl Prediction {
-    /// `"good"` or `"defective"`.
+    /// `"good"`, `"review"` or `"defective"`.
     #[getter]
     fn verdict(&self) -> &'static str {
-        match self.verdict {
-            Verdict::Good => "good",
-            Verdict::Defective => "defective",
-        }
+        self.verdict.name()
     }
 
-    /// Whether the score is at least the threshold.
+    /// Why: `"normal"`, `"anomaly"`, `"blank"` or `"no_product"`.
+    #[getter]
+    fn reason(&self) -> &'static str {
+        self.reason.name()
+    }
+
+    /// Whether the image is defective, and not only to be reviewed.
     #[getter]
     fn is_defective(&self) -> bool {
         self.verdict == Verdict::Defective
@@ -125,12 +133,4 @@ impl Prediction {
         let Self { score, threshold, regions, .. } = self;
         format!("Prediction({}, score={score:.3}, threshold={threshold:.3}, regions={})", self.verdict(), regions.len())
     }
-}
-
-/// Why the verdict is what it is; empty on a good image.
-fn reason(prediction: &blemish::Prediction) -> String {
-    if !prediction.is_defective() {
-        return String::new();
-    }
-    format!("the score {:.3} is at least the threshold {:.3}", prediction.score, prediction.threshold)
 }

@@ -21,9 +21,9 @@ def same(a: Prediction, b: Prediction) -> bool:
 
 def test_a_prediction_says_what_was_found(detector: Detector) -> None:
     good, bad = detector.predict(picture(501)), detector.predict(IMAGE)
-    assert not good.is_defective and good.verdict == "good" and good.regions == [] and good.reason == ""
+    assert not good.is_defective and good.verdict == "good" and good.regions == [] and good.reason == "normal"
     assert bad.is_defective and bad.verdict == "defective" and bad.score >= bad.threshold > good.score
-    assert "threshold" in bad.reason
+    assert bad.reason == "anomaly" and bad.inspected == 1.0 and bad.review_threshold is None
     region = bad.regions[0]
     assert region.x < 40 and region.x + region.width > 26 and region.y < 32 and region.y + region.height > 28
     assert bad.map.shape == (64, 64) and bad.map.dtype == np.float32 and bad.map.flags.owndata is False

@@ -1,58 +1,60 @@
-//! Both training stages.
+//! The settings of a training: those of the detector, and what is beside them.
 
+use blemish::config::{Config, Overlay, Precision, Preset, Use, require};
+use blemish::image::Border;
+use blemish::view::Survey;
+use blemish::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{DefectConfig, GeometricConfig, ModelConfig, PhotometricConfig, require};
-use blemish::error::Result;
-pub use blemish::kernels::precision::Precision;
+use crate::augment::{DefectConfig, Fill, GeometricConfig, PhotometricConfig};
+use crate::loss::SSIM_WINDOW;
+use crate::masking::{MaskConfig, MaskStrategy};
 
-/// Epochs of the stages where nothing is said: a little masked pre-training, then mostly repair.
+/// Epochs of the two stages where nothing is said: a little masked pre-training, then mostly repair.
 const EPOCHS: [usize; 2] = [2, 28];
+/// Most epochs of a stage.
+pub(crate) const MOST_EPOCHS: usize = 100_000;
+/// Settings at the top level that belong to training; all others are the detector's.
+const KEYS: [&str; 2] = ["train", "mask"];
+
+/// A detector's settings, and how its network is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// The detector.
+    pub detector: Config,
+    /// What is hidden while pre-training.
+    pub mask: MaskConfig,
+    /// Both training stages.
+    pub train: TrainConfig,
+}
 
 /// Both training stages and what they share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Images per step.
+    /// Images per step, 1 to 4096.
     pub batch_size: usize,
     /// What a step's large products are computed in: `f32`, or `bf16`, their factors rounded to 8 significant bits and
     /// summed in 32; weights, gradients and all else are 32-bit floats. `bf16` is faster on a CPU with AVX512-BF16,
-    /// slower on others, which round the factors alike; GPUs take no notice. Absent: what the machine that trains does
-    /// best.
+    /// slower on others, which round the factors alike; GPUs ignore it. Absent: what the machine that trains does best.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub precision: Option<Precision>,
-    /// Images per epoch; 0: every training image once. Small sets are repeated.
+    /// Images per epoch, up to 10,000,000; 0: every training image once. Small sets are repeated.
     pub epoch_images: usize,
-    /// Decoupled weight decay; norms, biases and embeddings are left out.
+    /// Decoupled weight decay, 0 to 1; norms, biases and embeddings are left out.
     pub weight_decay: f64,
     /// Gradients are scaled down to this global norm; 0: never.
     pub clip_norm: f64,
-    /// Decay of the moving average of the weights that is kept for scoring; 0: none.
-    pub ema_decay: f64,
-    /// Share of SSIM in the masked loss.
+    /// Share of SSIM in the loss of pre-training, 0 to 1.
     pub ssim_weight: f64,
-    /// Focusing exponent of the defect logit's loss (Lin et al. 2017); 0: plain cross-entropy.
-    pub focal_gamma: f64,
-    /// Weight of the defect logit's loss beside the repair loss.
-    pub locate_weight: f64,
-    /// Standard deviation of isotropic noise added to the input and kept in the target (Bauer and Mueller 2025).
-    pub noise: f64,
-    /// Share of the good training images that is held out for validation and calibration.
-    pub holdout: f64,
-    /// Share of the good training images that may not be good, 0 to 0.5: of outliers by what the others teach, no more than
-    /// this are left out of what memory, ridges and grain learn. Thresholds are asked of all images.
-    #[serde(default)]
-    pub contamination: f64,
-    /// First stage.
-    pub pretrain: StageConfig,
-    /// Second stage.
-    pub finetune: StageConfig,
-    /// How the pose of the training images is varied.
+    /// How the pose and the lighting of training images are varied.
     pub pose: Pose,
-    /// Geometric augmentation; with `pose` other than `custom` it follows from that.
-    pub geometric: GeometricConfig,
-    /// Lighting augmentation.
-    pub photometric: PhotometricConfig,
-    /// The synthetic defect generator.
+    /// First stage: filling in hidden patches.
+    pub pretrain: StageConfig,
+    /// Second stage: undoing synthetic defects and locating them; in preset `diyt` plain reconstruction.
+    pub finetune: StageConfig,
+    /// The synthetic defects.
     pub defects: DefectConfig,
 }
 
@@ -60,99 +62,437 @@ pub struct TrainConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StageConfig {
-    /// What the stage learns.
-    pub task: Task,
-    /// Passes over `train.epoch_images` images; 0 leaves the stage out. Absent in both stages: as many as the preset has
-    /// where the network is heard, none where it is not (`score.network`).
+    /// Passes over `train.epoch_images` images, up to 100,000; 0 leaves the stage out. Absent in both stages: 2 and 28
+    /// where the network contributes to the score, none where it does not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub epochs: Option<usize>,
-    /// Peak learning rate of AdamW.
+    /// Peak learning rate of AdamW, above 0 and at most 1.
     pub learning_rate: f64,
-    /// Epochs of linear warm-up before the cosine.
-    pub warmup_epochs: f64,
-    /// Validate after this many epochs; 0: never.
+    /// Validate after this many epochs, and after the last; 0: never.
     pub validate_every: usize,
     /// Stop after this many epochs without a better loss (pre-training) or AUROC (fine-tuning); 0: never.
     pub patience: usize,
 }
 
-/// What a stage learns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// What a stage's loss compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
-    /// Fill in hidden patches (masked patches' MSE plus SSIM).
+    /// Fill in hidden patches (their MSE, plus SSIM).
     Masked,
     /// Reproduce the unmasked image (whole-image MSE), as published.
     Reconstruct,
-    /// Undo synthetic defects and say where they were.
+    /// Undo synthetic defects and locate them.
     Repair,
 }
 
-/// How the pose of the training images is varied.
+/// How the pose and the lighting of training images are varied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pose {
-    /// `fixed` or `free`, whichever the training images show.
+    /// `fixed`, `free` or `surface`, whichever the training images show.
     Auto,
-    /// Small turns and shifts: the product always lies the same way.
+    /// Small rotations and shifts: the product's pose is fixed.
     Fixed,
-    /// Any angle and mirror image: the product lies anyhow, or is a texture.
+    /// Any angle and mirror image: products in arbitrary orientation.
     Free,
-    /// As `train.geometric` says.
-    Custom,
+    /// Mirrored, hardly rotated, continued beyond the edges, since a surface may have a direction; no synthetic defects that
+    /// only move its texture.
+    Surface,
+    /// As published (diyt): up to 30 degrees, perspective, the central part; lighting is left alone.
+    Published,
+    /// As published for those categories of MVTec AD that are mirrored there.
+    PublishedMirrored,
+}
+
+impl Pose {
+    /// The geometric augmentation; none before `auto` is settled.
+    pub(crate) fn geometric(self) -> GeometricConfig {
+        let unchanged = GeometricConfig::default();
+        match self {
+            Self::Auto => unchanged,
+            Self::Fixed => {
+                GeometricConfig { rotation_degrees: 4.0, scale: 0.03, translate: 0.02, ..unchanged }
+            }
+            Self::Free => GeometricConfig {
+                rotation_degrees: 180.0,
+                horizontal_flip: 0.5,
+                vertical_flip: 0.5,
+                scale: 0.05,
+                translate: 0.03,
+                ..unchanged
+            },
+            Self::Surface => GeometricConfig {
+                rotation_degrees: 10.0,
+                horizontal_flip: 0.5,
+                vertical_flip: 0.5,
+                scale: 0.05,
+                border: Border::Reflect,
+                ..unchanged
+            },
+            // Deviation: what a rotation uncovers is filled from the edge, not with black.
+            Self::Published | Self::PublishedMirrored => GeometricConfig {
+                rotation_degrees: 30.0,
+                perspective_distortion: 0.2,
+                perspective_probability: 0.8,
+                center_crop: 200.0 / 256.0,
+                horizontal_flip: if self == Self::PublishedMirrored { 0.9 } else { 0.0 },
+                ..unchanged
+            },
+        }
+    }
+
+    /// The lighting augmentation.
+    pub(crate) fn photometric(self) -> PhotometricConfig {
+        match self {
+            Self::Published | Self::PublishedMirrored => PhotometricConfig::default(),
+            _ => PhotometricConfig {
+                gradient: 0.1,
+                gamma: 0.15,
+                blur: 0.1,
+                noise: 0.01,
+                ..PhotometricConfig::default()
+            },
+        }
+    }
+
+    /// The contents of synthetic defects, each as often as the others.
+    pub(crate) fn fills(self) -> Vec<Fill> {
+        Fill::ALL.into_iter().filter(|fill| self != Self::Surface || fill.shows_on_surfaces()).collect()
+    }
 }
 
 impl StageConfig {
-    /// Passes that the stage makes; before the training images have settled it, 0 where nothing is said.
+    /// Passes that the stage makes; before they are settled, 0 where nothing is said.
     pub fn epochs(&self) -> usize {
         self.epochs.unwrap_or(0)
     }
 }
 
-impl TrainConfig {
-    /// Passes that both stages make.
-    pub fn epochs(&self) -> usize {
-        self.pretrain.epochs() + self.finetune.epochs()
-    }
+/// What of a configuration belongs to training, as users write it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Training {
+    mask: MaskConfig,
+    train: TrainConfig,
+}
 
-    /// Whether both stages are left out by name, or by what the images show.
-    pub(super) fn leaves_network_untrained(&self) -> bool {
-        self.pretrain.epochs == Some(0) && self.finetune.epochs == Some(0)
-    }
-
-    /// Settles the epochs that are absent: those of the preset `light`, or none where the network is not heard.
-    pub(super) fn settle_epochs(&mut self, heard: bool) {
-        let asked = self.pretrain.epochs.or(self.finetune.epochs).is_some();
-        let [pretrain, finetune] = if heard || asked { EPOCHS } else { [0, 0] };
-        self.pretrain.epochs.get_or_insert(pretrain);
-        self.finetune.epochs.get_or_insert(finetune);
-    }
-
-    pub(super) fn validate(&self, model: &ModelConfig) -> Result<()> {
-        require(self.batch_size > 0, "train.batch_size", "must be at least 1")?;
-        let not_negative =
-            |v: f64, field: &str| require(v >= 0.0 && v.is_finite(), field, "must not be negative");
-        not_negative(self.weight_decay, "train.weight_decay")?;
-        not_negative(self.clip_norm, "train.clip_norm")?;
-        not_negative(self.noise, "train.noise")?;
-        not_negative(self.locate_weight, "train.locate_weight")?;
-        not_negative(self.focal_gamma, "train.focal_gamma")?;
-        require((0.0..1.0).contains(&self.ema_decay), "train.ema_decay", "must be 0 to below 1")?;
-        require((0.0..=1.0).contains(&self.ssim_weight), "train.ssim_weight", "must be 0 to 1")?;
-        require((0.0..=0.5).contains(&self.holdout), "train.holdout", "must be 0 to 0.5")?;
-        require((0.0..=0.5).contains(&self.contamination), "train.contamination", "must be 0 to 0.5")?;
-        for (stage, name) in [(&self.pretrain, "pretrain"), (&self.finetune, "finetune")] {
-            let ok = stage.learning_rate > 0.0 && stage.learning_rate.is_finite();
-            require(ok, &format!("train.{name}.learning_rate"), "must be above 0")?;
-            not_negative(stage.warmup_epochs, &format!("train.{name}.warmup_epochs"))?;
+impl RunConfig {
+    /// The complete configuration of a preset.
+    pub fn preset(preset: Preset) -> Self {
+        let stage = |learning_rate, validate_every| StageConfig {
+            epochs: None,
+            learning_rate,
+            validate_every,
+            patience: 0,
+        };
+        let light = Self {
+            detector: Config::preset(preset),
+            mask: MaskConfig {
+                strategy: MaskStrategy::Block,
+                mask_ratio: 0.75,
+                block_min: 2,
+                block_max: None,
+            },
+            train: TrainConfig {
+                batch_size: 8,
+                precision: None,
+                epoch_images: 320,
+                weight_decay: 1e-2,
+                clip_norm: 1.0,
+                ssim_weight: 0.2,
+                pose: Pose::Auto,
+                pretrain: stage(1e-3, 0),
+                finetune: stage(1e-3, 5),
+                defects: DefectConfig::default(),
+            },
+        };
+        match preset {
+            Preset::Light => light,
+            Preset::Diyt => Self {
+                train: TrainConfig {
+                    batch_size: 32,
+                    epoch_images: 0,
+                    clip_norm: 0.0,
+                    pose: Pose::Published,
+                    pretrain: StageConfig { epochs: Some(80), patience: 20, ..stage(5e-5, 0) },
+                    finetune: StageConfig { epochs: Some(40), patience: 20, ..stage(5e-5, 5) },
+                    ..light.train
+                },
+                ..light
+            },
         }
-        let repairs = self.finetune.epochs != Some(0) && self.finetune.task == Task::Repair;
+    }
+
+    /// The same, for a category of MVTec AD: preset `diyt` mirrors images of some of them.
+    #[must_use]
+    pub fn for_category(mut self, category: &str) -> Self {
+        let mirrored = ["carpet", "grid", "leather", "wood", "screw", "tile"].contains(&category);
+        if self.train.pose == Pose::Published && mirrored {
+            self.train.pose = Pose::PublishedMirrored;
+        }
+        self
+    }
+
+    /// The same with these settings; those under `train` and `mask` are training's, all others the detector's.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a key that does not exist or a value of the wrong type.
+    pub fn with(&self, overlay: &Overlay) -> Result<Self> {
+        let mut of_detector = overlay.clone();
+        let of_training = of_detector.take(&KEYS);
+        let base = Training { mask: self.mask.clone(), train: self.train.clone() };
+        let Training { mask, train } = of_training.apply(&base)?;
+        Ok(Self { detector: of_detector.apply(&self.detector)?, mask, train })
+    }
+
+    /// The configuration as TOML, as [`Overlay::file`] reads it.
+    ///
+    /// # Errors
+    /// None in practice; serialisation can fail in principle.
+    pub fn to_toml(&self) -> Result<String> {
+        let failed = |e: toml::ser::Error| Error::config("configuration", e.to_string());
+        let mut table = toml::Table::try_from(&self.detector).map_err(failed)?;
+        table.extend(toml::Table::try_from(self.training()).map_err(failed)?);
+        toml::to_string(&table).map_err(failed)
+    }
+
+    /// Training's settings alone, as TOML.
+    pub(crate) fn training_toml(&self) -> Result<String> {
+        toml::to_string(&self.training()).map_err(|e| Error::config("train", e.to_string()))
+    }
+
+    fn training(&self) -> Training {
+        Training { mask: self.mask.clone(), train: self.train.clone() }
+    }
+
+    /// Epochs of both stages; before they are settled, 0 where nothing is said.
+    pub fn epochs(&self) -> usize {
+        self.train.pretrain.epochs() + self.train.finetune.epochs()
+    }
+
+    /// Whether epochs are asked for by name.
+    fn asks_for_training(&self) -> bool {
+        self.epochs() > 0
+    }
+
+    /// Checks every combination that the types cannot.
+    ///
+    /// # Errors
+    /// [`Error::Config`] that names the first field at fault.
+    pub fn validate(&self) -> Result<()> {
+        self.detector.validate()?;
+        self.mask.validate()?;
+        self.train.validate()?;
+        let (train, model) = (&self.train, &self.detector.model);
+        let ok = !self.asks_for_training() || self.detector.network.usage != Use::Never;
+        require(ok, "network.use", "is never: there is no use in epochs of training")?;
+        if train.pretrain.epochs() > 0 && train.ssim_weight > 0.0 {
+            let ok = self.detector.input_size().into_iter().all(|side| side >= SSIM_WINDOW);
+            let reason =
+                format!("needs images of at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels: set it to 0");
+            require(ok, "train.ssim_weight", reason)?;
+        }
+        let is_located = self.task_of_finetuning() == Task::Repair;
+        require(is_located || !model.defect_logit, "model.defect_logit", "is not trained in preset diyt")?;
+        let finetuned = train.finetune.epochs != Some(0) || !self.asks_for_training();
         require(
-            repairs || self.leaves_network_untrained() || !model.defect_logit,
-            "model.defect_logit",
-            "is trained by task = \"repair\" only",
-        )?;
-        self.geometric.validate()?;
-        self.photometric.validate()?;
+            finetuned || !model.defect_logit,
+            "train.finetune.epochs",
+            "must not be 0: the defect output (model.defect_logit) is trained in this stage only",
+        )
+    }
+
+    /// Settles the network's use where it is `auto` and epochs are asked for.
+    pub(crate) fn settle_use(&mut self) {
+        if self.asks_for_training() && self.detector.network.usage == Use::Auto {
+            self.detector.network.usage = Use::Always;
+        }
+    }
+
+    /// Settles what is left to the training images and the machine: how images are varied, the number of epochs, the
+    /// precision. The detector's configuration must be settled.
+    pub fn settle(&mut self, survey: &Survey) {
+        let rectified = self.detector.data.view.as_ref().is_some_and(|view| view.product.is_some());
+        let train = &mut self.train;
+        if train.pose == Pose::Auto {
+            train.pose = match () {
+                () if survey.has_fixed_pose() || rectified => Pose::Fixed,
+                () if survey.is_surface() => Pose::Surface,
+                () => Pose::Free,
+            };
+        }
+        let is_used = self.detector.network.usage == Use::Always;
+        let [pretrain, finetune] = if is_used { EPOCHS } else { [0, 0] };
+        train.pretrain.epochs.get_or_insert(pretrain);
+        train.finetune.epochs.get_or_insert(finetune);
+        train.precision.get_or_insert_with(Precision::fastest);
+    }
+
+    /// What the second stage's loss compares.
+    pub(crate) fn task_of_finetuning(&self) -> Task {
+        match self.detector.preset {
+            Preset::Light => Task::Repair,
+            Preset::Diyt => Task::Reconstruct,
+        }
+    }
+
+    /// Epochs of linear warm-up before the cosine: 1, half of a shorter stage; none as published.
+    pub(crate) fn warmup_epochs(&self, stage: &StageConfig) -> f64 {
+        match self.detector.preset {
+            Preset::Light => (0.5 * stage.epochs() as f64).min(1.0),
+            Preset::Diyt => 0.0,
+        }
+    }
+}
+
+impl TrainConfig {
+    fn validate(&self) -> Result<()> {
+        require((1..=4096).contains(&self.batch_size), "train.batch_size", "must be 1 to 4096")?;
+        require(self.epoch_images <= 10_000_000, "train.epoch_images", "must be at most 10000000")?;
+        require((0.0..=1.0).contains(&self.weight_decay), "train.weight_decay", "must be 0 to 1")?;
+        let ok = self.clip_norm >= 0.0 && self.clip_norm.is_finite();
+        require(ok, "train.clip_norm", "must not be negative")?;
+        require((0.0..=1.0).contains(&self.ssim_weight), "train.ssim_weight", "must be 0 to 1")?;
+        for (stage, name) in [(&self.pretrain, "pretrain"), (&self.finetune, "finetune")] {
+            let ok = stage.learning_rate > 0.0 && stage.learning_rate <= 1.0;
+            require(ok, &format!("train.{name}.learning_rate"), "must be above 0 and at most 1")?;
+            let ok = stage.epochs() <= MOST_EPOCHS;
+            require(ok, &format!("train.{name}.epochs"), "must be at most 100000")?;
+        }
         self.defects.validate()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn with(preset: Preset, settings: &[&str]) -> Result<RunConfig> {
+        let overlay = settings.iter().try_fold(Overlay::default(), |over, setting| over.set(setting))?;
+        let config = RunConfig::preset(preset).with(&overlay)?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn light(settings: &[&str]) -> RunConfig {
+        with(Preset::Light, settings).unwrap()
+    }
+
+    fn survey() -> Survey {
+        Survey {
+            images: 3,
+            pose_correlation: 0.9,
+            detail_correlation: 0.8,
+            rectified_correlation: None,
+            product_box: None,
+            product_share: 0.4,
+            aspect: 1.0,
+        }
+    }
+
+    #[test]
+    fn presets_survive_toml_and_json_to_the_last_bit() {
+        for preset in [Preset::Light, Preset::Diyt] {
+            let mut config = with(preset, &["train.pretrain.learning_rate=0.44130176930456627"]).unwrap();
+            assert_eq!(config.train.pretrain.learning_rate, 0.441_301_769_304_566_27);
+            config.settle(&survey());
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("run.toml");
+            std::fs::write(&path, config.to_toml().unwrap()).unwrap();
+            let read = RunConfig::preset(preset).with(&Overlay::default().file(&path).unwrap()).unwrap();
+            assert_eq!(read, config);
+            let json = serde_json::to_string(&config).unwrap();
+            assert_eq!(serde_json::from_str::<RunConfig>(&json).unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn settings_go_where_they_belong() {
+        let config = light(&["train.batch_size=4", "mask.mask_ratio=0.5", "memory.use=never", "seed=7"]);
+        assert_eq!((config.train.batch_size, config.mask.mask_ratio), (4, 0.5));
+        assert_eq!((config.detector.memory.usage, config.detector.seed), (Use::Never, 7));
+    }
+
+    #[test]
+    fn errors_name_the_key_that_can_be_set() {
+        for (setting, key) in [
+            ("train.batch_size=0", "train.batch_size"),
+            ("train.batch_size=100000000000", "train.batch_size"),
+            ("train.batch_size=1e11", "batch_size"),
+            ("train.epoch_images=9223372036854775807", "train.epoch_images"),
+            ("train.finetune.epochs=9223372036854775807", "train.finetune.epochs"),
+            ("train.finetune.learning_rate=1e300", "train.finetune.learning_rate"),
+            ("train.pretrain.learning_rate=nan", "train.pretrain.learning_rate"),
+            ("train.weight_decay=inf", "train.weight_decay"),
+            ("train.clip_norm=-1", "train.clip_norm"),
+            ("train.ssim_weight=2", "train.ssim_weight"),
+            ("train.defects.area=[0.1, 0.01]", "train.defects.area"),
+            ("train.defects.opacity=[0.0, 1.0]", "train.defects.opacity"),
+            ("train.defects.probability=2", "train.defects.probability"),
+            ("train.defects.size=2", "size"),
+            ("train.noise=0.1", "noise"),
+            ("mask.mask_ratio=1", "mask.mask_ratio"),
+            ("mask.block_min=0", "mask.block_min"),
+            ("score.fpr=0", "score.fpr"),
+            ("train=7", "train"),
+        ] {
+            let message = with(Preset::Light, &[setting]).unwrap_err().to_string();
+            assert!(message.contains(key), "{setting}: {message}");
+        }
+        let together = [
+            (vec!["network.use=never", "train.finetune.epochs=3"], "network.use"),
+            (vec!["train.pretrain.epochs=3", "train.finetune.epochs=0"], "train.finetune.epochs"),
+            (
+                vec![
+                    "model.patch_embed=linear",
+                    "model.head=linear",
+                    "model.defect_logit=false",
+                    "network.map=reconstruction",
+                    "model.patch_size=4",
+                    "train.pretrain.epochs=1",
+                    "data.image_size=[8, 8]",
+                ],
+                "train.ssim_weight",
+            ),
+        ];
+        for (settings, key) in together {
+            let message = with(Preset::Light, &settings).unwrap_err().to_string();
+            assert!(message.contains(key), "{settings:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_open_follows_from_the_images() {
+        let settled = |config: &RunConfig, survey: &Survey| {
+            let mut config = config.clone();
+            config.settle_use();
+            config.detector.resolve(1, survey);
+            config.settle(survey);
+            config
+        };
+        let fixed = settled(&light(&[]), &survey());
+        assert_eq!((fixed.epochs(), fixed.train.pose), (0, Pose::Fixed));
+        assert!(fixed.train.precision.is_some());
+        let arbitrary = Survey { pose_correlation: 0.3, ..survey() };
+        let free = settled(&light(&[]), &arbitrary);
+        assert_eq!((free.epochs(), free.train.pose), (30, Pose::Free));
+        let surface = Survey { product_share: 1.0, ..arbitrary };
+        assert_eq!(settled(&light(&[]), &surface).train.pose, Pose::Surface);
+        assert!(
+            !Pose::Surface.fills().contains(&Fill::Foreign) && Pose::Free.fills().len() == Fill::ALL.len()
+        );
+        // Epochs that are asked for are no use without the network's score.
+        let asked = settled(&light(&["train.finetune.epochs=3"]), &survey());
+        assert_eq!((asked.epochs(), asked.detector.network.usage), (5, Use::Always));
+        assert_eq!(settled(&light(&["train.pose=free"]), &survey()).train.pose, Pose::Free);
+    }
+
+    #[test]
+    fn the_published_preset_mirrors_the_published_categories() {
+        let of = |category| RunConfig::preset(Preset::Diyt).for_category(category).train.pose.geometric();
+        assert_eq!((of("tile").horizontal_flip, of("bottle").horizontal_flip), (0.9, 0.0));
+        assert_eq!(of("bottle").rotation_degrees, 30.0);
+        assert_eq!(RunConfig::preset(Preset::Light).for_category("tile"), RunConfig::preset(Preset::Light));
     }
 }

@@ -102,13 +102,15 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::config::{Preset, RunConfig};
+
+    fn config(strategy: MaskStrategy) -> MaskConfig {
+        MaskConfig { strategy, mask_ratio: 0.75, block_min: 2, block_max: None }
+    }
 
     #[test]
     fn every_image_hides_the_exact_count() {
         for (seed, strategy) in (0..20).zip([MaskStrategy::Block, MaskStrategy::Random].into_iter().cycle()) {
-            let config = MaskConfig { strategy, ..RunConfig::preset(Preset::Diyt).mask };
-            let mask = Mask::draw(&config, [16, 12], 3, &mut ChaCha8Rng::seed_from_u64(seed));
+            let mask = draw_mask(&config(strategy), [16, 12], 3, &mut ChaCha8Rng::seed_from_u64(seed));
             assert_eq!(mask.hidden_count(), 144);
             for image in 0..3 {
                 assert_eq!(mask.hidden(image).iter().filter(|&&h| h).count(), 144);
@@ -126,7 +128,6 @@ mod tests {
 
     #[test]
     fn blocks_hang_together() {
-        let config = RunConfig::preset(Preset::Diyt).mask;
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let neighbours = |mask: &Mask| {
             let h = mask.hidden(0);
@@ -135,9 +136,12 @@ mod tests {
                 .filter(|&(y, x)| h[y * 16 + x] == h[y * 16 + x + 1])
                 .count()
         };
-        let block: usize = (0..20).map(|_| neighbours(&Mask::draw(&config, [16, 16], 1, &mut rng))).sum();
-        let random = MaskConfig { strategy: MaskStrategy::Random, ..config };
-        let single: usize = (0..20).map(|_| neighbours(&Mask::draw(&random, [16, 16], 1, &mut rng))).sum();
+        let block: usize = (0..20)
+            .map(|_| neighbours(&draw_mask(&config(MaskStrategy::Block), [16, 16], 1, &mut rng)))
+            .sum();
+        let single: usize = (0..20)
+            .map(|_| neighbours(&draw_mask(&config(MaskStrategy::Random), [16, 16], 1, &mut rng)))
+            .sum();
         assert!(block > single + 20 * 20, "{block} against {single}");
     }
 }

@@ -7,13 +7,15 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;
 use std::path::Path;
 
-use burn::store::pytorch_reader::{DType, PickleValue, PytorchError, PytorchReader, Tensor};
-
-use super::model_file::{ModelFile, Provenance};
-use blemish::config::{Preset, RunConfig};
-use blemish::error::{Error, Result};
+use blemish::calibrate::Calibration;
+use blemish::config::Preset;
 use blemish::engine::{Array, Weights};
-use blemish::parts::Normal;
+use blemish::fit::{FitOptions, prepare};
+use blemish::model_file::Provenance;
+use blemish::parts::network::Network;
+use blemish::parts::{FittedPart, used};
+use blemish::{Config, Detector, Error, Images, Result};
+use burn::store::pytorch_reader::{DType, PickleValue, PytorchError, PytorchReader, Tensor};
 
 /// Keys under which training scripts put the state dict beside other things.
 const WRAPPERS: [&str; 3] = ["model_state_dict", "state_dict", "model"];
@@ -31,33 +33,65 @@ pub struct ImportOptions {
     pub decoder_num_heads: Option<usize>,
 }
 
-/// Reads a PyTorch state dict, plain or beside other things in a checkpoint, as a model of preset `diyt`. All
-/// sizes but the heads follow from the tensors' shapes. The model has no thresholds: they have to be calibrated.
+/// A network that was trained elsewhere.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Imported {
+    /// Its configuration, of preset `diyt`.
+    pub config: Config,
+    /// Its parameters.
+    pub weights: Weights,
+    file: String,
+}
+
+/// Reads a PyTorch state dict, plain or beside other things in a checkpoint, as a network of preset `diyt`. All
+/// sizes but the heads follow from the tensors' shapes.
 ///
 /// # Errors
 /// [`Error::Model`] that names the first tensor that is missing, unknown, no tensor or of the wrong shape;
 /// [`Error::Io`] when the file cannot be read.
-pub fn import_pytorch(path: &Path, options: ImportOptions) -> Result<ModelFile> {
+pub fn import_pytorch(path: &Path, options: ImportOptions) -> Result<Imported> {
     let mut state = StateDict::open(path)?;
     let config = state.config(options)?;
     config.validate().map_err(|e| Error::model(path, format!("its sizes cannot be used: {e}")))?;
     let weights = state.weights(&config)?;
     state.finish()?;
-    let file = path.display();
-    let provenance = Provenance {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        split: format!("unknown: trained elsewhere, imported from {file}"),
-        profile: vec![format!("imported from the PyTorch state dict {file}")],
-        ..Provenance::default()
-    };
-    Ok(ModelFile {
-        config,
-        weights,
-        normal: Normal::default(),
-        thresholds: Vec::new(),
-        provenance,
-        history: Vec::new(),
-    })
+    Ok(Imported { config, weights, file: path.display().to_string() })
+}
+
+impl Imported {
+    /// A detector with thresholds from good images, all of them: none has trained the network.
+    ///
+    /// # Errors
+    /// Those of [`prepare`] and [`Prepared::fit`](blemish::fit::Prepared::fit).
+    pub fn calibrated(&self, images: &Images, options: &FitOptions<'_>) -> Result<Detector> {
+        let mut config = self.config.clone();
+        config.fit.holdout = 0.0;
+        let detector = prepare(images, &config, options)?.fit(Some(&self.weights), options)?;
+        let origin = self.origin(detector.provenance().clone());
+        Ok(detector.with_origin(origin, Vec::new()))
+    }
+
+    /// A detector without thresholds: it gives maps and scores, but no verdict.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when weights and configuration do not fit each other.
+    pub fn uncalibrated(&self) -> Result<Detector> {
+        let network = Network::new(self.weights.clone(), &self.config)
+            .map_err(|reason| Error::model(&self.file, reason))?;
+        let kind = used(&self.config).next().ok_or_else(|| Error::config("network.use", "is never"))?;
+        let part = FittedPart { kind, part: Box::new(network), calibration: Calibration::None };
+        let origin = Provenance {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..self.origin(Provenance::default())
+        };
+        Ok(Detector::new(self.config.clone(), None, vec![part], Vec::new(), origin))
+    }
+
+    fn origin(&self, mut origin: Provenance) -> Provenance {
+        origin.split = format!("unknown: trained elsewhere, imported from {}", self.file);
+        origin.profile.insert(0, format!("imported from the PyTorch state dict {}", self.file));
+        origin
+    }
 }
 
 /// Tensors by PyTorch name, read one at a time.
@@ -90,8 +124,8 @@ impl<'a> StateDict<'a> {
             None => PytorchReader::new(path),
         };
         let tensors = reader.map_err(failed)?.into_tensors();
-        let strange = entries.iter().filter(|(name, _)| !tensors.contains_key(*name) && *name != METADATA);
-        if let Some((name, value)) = strange.min_by_key(|(name, _)| *name) {
+        let unknown = entries.iter().filter(|(name, _)| !tensors.contains_key(*name) && *name != METADATA);
+        if let Some((name, value)) = unknown.min_by_key(|(name, _)| *name) {
             let kind = match value {
                 PickleValue::Unsupported(kind) => kind,
                 _ => "plain value",
@@ -127,7 +161,7 @@ impl<'a> StateDict<'a> {
     }
 
     /// Every size that the shapes tell.
-    fn config(&self, options: ImportOptions) -> Result<RunConfig> {
+    fn config(&self, options: ImportOptions) -> Result<Config> {
         let [dim, channels, patch_size, _] = self.shape("patch_embed.proj.weight")?;
         let [_, tokens, _] = self.shape("patch_embed.learnable_pos_embed")?;
         let [hidden, _] = self.shape("encoder.0.mlp.fc1.weight")?;
@@ -138,7 +172,7 @@ impl<'a> StateDict<'a> {
             return Err(self
                 .bad(format!("tensor patch_embed.learnable_pos_embed has {tokens} tokens, no square grid")));
         }
-        let mut config = RunConfig::preset(Preset::Diyt);
+        let mut config = Config::preset(Preset::Diyt);
         config.data.channels = Some(channels);
         config.data.image_size = [side.saturating_mul(patch_size); 2];
         let model = &mut config.model;
@@ -155,7 +189,7 @@ impl<'a> StateDict<'a> {
     }
 
     /// All parameters under our names and in our layout; `self` keeps what was not asked for.
-    fn weights(&mut self, config: &RunConfig) -> Result<Weights> {
+    fn weights(&mut self, config: &Config) -> Result<Weights> {
         let model = &config.model;
         let (dim, decoder, p) = (model.embed_dim, model.decoder_embed_dim, model.patch_size);
         let channels = config.data.channels.unwrap_or(3);

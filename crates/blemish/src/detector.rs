@@ -3,59 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use serde::Serialize;
 
 use crate::calibrate::{Threshold, Thresholds};
-use crate::config::{Config, Reduce, ScoreConfig, ThresholdRule};
+use crate::config::{Config, ThresholdRule};
 use crate::error::{Error, Result};
+use crate::fit::mask_of_view;
 use crate::history::EpochRecord;
-use crate::hysteresis::{NORMAL_MAX, propagate};
-use crate::image::{Image, ImageView, decode};
-use crate::metrics::{Region, regions};
+use crate::hysteresis::NORMAL_MAX;
+use crate::image::{Image, ImageFacts, ImageView, PixelMask, decode_with_facts};
+use crate::metrics::regions;
 use crate::model_file::{ModelFile, Provenance};
 use crate::parts::FittedPart;
+pub use crate::prediction::{Prediction, Reason, Verdict};
+pub use crate::scoring::image_score;
+use crate::scoring::{anomaly_map, area_open, propagates};
 use crate::view::{Framed, Template, View};
-
-/// Share of a map's largest values that a surface's score is the mean of.
-const TOP_SHARE: f64 = 0.003;
-
-/// Good or defective.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// The score is below the threshold.
-    Good,
-    /// The score is at least the threshold.
-    Defective,
-}
-
-/// The detector's answer for one image.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Prediction {
-    /// The image's score, higher = more defective.
-    pub score: f32,
-    /// The threshold that it was compared with.
-    pub threshold: f32,
-    /// Good or defective.
-    pub verdict: Verdict,
-    /// Connected regions of the map at or above [`outlined_from`](Self::outlined_from), in pixels of the image, the most
-    /// anomalous first; none on a good image.
-    pub regions: Vec<Region>,
-    /// The anomaly map of the whole image, `[H, W]` at [`map_size`](Self::map_size), row by row.
-    pub map: Vec<f32>,
-    /// Height and width of the map.
-    pub map_size: [usize; 2],
-    /// From which value on a pixel of a defective image belongs to a region; infinite on a good image.
-    pub outlined_from: f32,
-}
-
-impl Prediction {
-    /// Whether the score is at least the threshold.
-    pub fn is_defective(&self) -> bool {
-        self.verdict == Verdict::Defective
-    }
-}
 
 /// What was fitted on good images, and what decides.
 #[derive(Debug)]
@@ -64,6 +26,10 @@ pub struct Detector {
     template: Option<Template>,
     parts: Vec<FittedPart>,
     thresholds: Thresholds,
+    /// What `thresholds` say under `config`: the threshold that decides, and the one from which a person does.
+    decided: [Result<Threshold, String>; 2],
+    /// 1 where nothing is to be found, `[H, W]` of the view.
+    ignored: Option<Vec<f32>>,
     provenance: Provenance,
     history: Vec<EpochRecord>,
     /// The model file, where there is one: what errors name.
@@ -81,7 +47,20 @@ impl Detector {
         provenance: Provenance,
     ) -> Self {
         let thresholds = Thresholds::new(good_scores);
-        Self { config, template, parts, thresholds, provenance, history: Vec::new(), path: None }
+        let decided = [Err(String::new()), Err(String::new())];
+        let (ignored, history, path) = (None, Vec::new(), None);
+        let mut detector = Self { config, template, parts, thresholds, decided, ignored, provenance, history, path };
+        detector.decide();
+        detector
+    }
+
+    fn decide(&mut self) {
+        let score = &self.config.score;
+        let review = match score.review_fpr {
+            Some(rate) if !self.thresholds.good_scores().is_empty() => Ok(self.thresholds.at_rate(rate)),
+            _ => Err("has no threshold for review".to_owned()),
+        };
+        self.decided = [self.thresholds.of(score), review];
     }
 
     /// Loads a model file.
@@ -116,7 +95,13 @@ impl Detector {
     /// # Errors
     /// An image without pixels, and what [`predict_framed`](Self::predict_framed) says.
     pub fn predict(&self, image: ImageView<'_>) -> Result<Prediction> {
-        self.predict_framed(&self.frame(&image.to_image(self.channels())?)?)
+        let bits = image.bits();
+        let mut image = image.to_image(self.channels())?;
+        if let (Some(range), true) = (self.config.data.range, bits > 8) {
+            image = image.in_range(range);
+        }
+        let facts = ImageFacts::new(&image, bits);
+        self.predict_framed(&self.frame(&image)?.with_facts(facts))
     }
 
     /// Reads an image file, then scores and locates.
@@ -130,9 +115,10 @@ impl Detector {
     /// Reads an image file as the detector takes it.
     ///
     /// # Errors
-    /// Those of [`decode()`].
+    /// Those of [`decode()`](crate::image::decode).
     pub fn read(&self, path: &Path) -> Result<Framed> {
-        self.frame(&decode(path, &self.config.data.decoding())?)
+        let (image, facts) = decode_with_facts(path, &self.config.data.decoding())?;
+        Ok(self.frame(&image)?.with_facts(facts))
     }
 
     /// An image as the detector takes it.
@@ -140,7 +126,8 @@ impl Detector {
     /// # Errors
     /// An image without pixels.
     pub fn frame(&self, image: &Image) -> Result<Framed> {
-        Framed::new(image, self.config.data.image_size, &self.config.view())
+        let image = image.clone().with_channels(self.channels())?;
+        Framed::new(&image, self.config.data.image_size, &self.config.view())
     }
 
     /// Registers a view to the good images' mean, where views are.
@@ -153,7 +140,9 @@ impl Detector {
 
     /// Anomaly maps, `[H, W]` each, of registered views.
     pub fn anomaly_maps(&self, views: &[Image]) -> Vec<Vec<f32>> {
-        let map = |view: &Image| anomaly_map(&self.parts, &self.config.data.normalize.apply(view));
+        let map = |view: &Image| {
+            anomaly_map(&self.parts, &self.config.data.normalised(view), self.ignored.as_deref())
+        };
         views.par_iter().map(map).collect()
     }
 
@@ -172,9 +161,12 @@ impl Detector {
         Error::model(self.path.as_deref().unwrap_or(Path::new("the model")), reason)
     }
 
-    /// The score of a view's map.
-    pub fn score(&self, map: &[f32]) -> f32 {
-        image_score(map, &self.config.score)
+    /// The score of a view's map, of an image of `original` height and width.
+    pub fn score(&self, map: &[f32], original: [usize; 2]) -> f32 {
+        match self.config.least_area(original) {
+            1 => image_score(map, &self.config.score),
+            least => image_score(&area_open(map, self.config.view_size()[1], least), &self.config.score),
+        }
     }
 
     /// Scores and locates; regions are given in the pixels of the original image.
@@ -192,18 +184,71 @@ impl Detector {
         let view = self.register(image.view.clone());
         let map = self.anomaly_maps(std::slice::from_ref(&view.image)).remove(0);
         self.check(&map)?;
-        let score = self.score(&map);
+        let raw = self.score(&map, image.original_size);
         let map_size @ [h, w] = self.config.data.image_size;
         let map = view.to_frame(map, map_size)?;
-        let verdict = if score >= threshold { Verdict::Defective } else { Verdict::Good };
-        let scale = [image.original_size[0] as f32 / h as f32, image.original_size[1] as f32 / w as f32];
-        let outlined_from = self.outlined_from(score, &map)?;
-        let found = match verdict {
-            Verdict::Good => Vec::new(),
-            Verdict::Defective => regions(&map, h, w, f64::from(outlined_from))?,
+        let (score, verdict, reason) = self.decision(raw, image)?;
+        let outlined_from = match reason {
+            Reason::Anomaly => self.outlined_from(score, &map)?,
+            _ => f32::INFINITY,
         };
-        let regions = found.into_iter().map(|region| region.scaled(scale)).collect();
-        Ok(Prediction { score, threshold, verdict, regions, map, map_size, outlined_from })
+        let scale = [image.original_size[0] as f32 / h as f32, image.original_size[1] as f32 / w as f32];
+        let mut found = match reason {
+            Reason::Anomaly => regions(&map, h, w, f64::from(outlined_from))?,
+            _ => Vec::new(),
+        };
+        let largest = found.iter().map(|region| region.area).max();
+        found = found.into_iter().map(|region| region.scaled(scale)).collect();
+        // What the map lost on its way back to the frame must not leave a defect without an outline.
+        let least = largest.map_or(0, |area| ((area as f32 * scale[0] * scale[1]).round() as usize).max(1));
+        found.retain(|region| region.area >= self.config.score.min_area.min(least));
+        let review_threshold = self.review_threshold().map(|review| review.value as f32);
+        let inspected = self.inspected(image);
+        Ok(Prediction {
+            score,
+            threshold,
+            review_threshold,
+            verdict,
+            reason,
+            inspected,
+            regions: found,
+            map,
+            map_size,
+            outlined_from,
+        })
+    }
+
+    /// The score, verdict and reason of an image whose map has the score `raw`.
+    ///
+    /// A frame that shows nothing, or no product where every good image has one, is defective whatever its map says, which
+    /// was made for images of the product: its score is raised to the threshold.
+    ///
+    /// # Errors
+    /// The model has no threshold.
+    pub fn decision(&self, raw: f32, image: &Framed) -> Result<(f32, Verdict, Reason)> {
+        let threshold = self.threshold()?.value as f32;
+        let missing = image.product_found == Some(false) && self.provenance.always_found;
+        let unseen = match image.blank {
+            Some(_) => Some(Reason::Blank),
+            None => missing.then_some(Reason::NoProduct),
+        };
+        if let Some(reason) = unseen {
+            return Ok((raw.max(threshold), Verdict::Defective, reason));
+        }
+        let review = self.review_threshold().map_or(f32::INFINITY, |review| review.value as f32);
+        Ok(match raw {
+            _ if raw >= threshold => (raw, Verdict::Defective, Reason::Anomaly),
+            _ if raw >= review => (raw, Verdict::Review, Reason::Anomaly),
+            _ => (raw, Verdict::Good, Reason::Normal),
+        })
+    }
+
+    /// The share of an image that is inspected: within the view, and not ignored.
+    pub fn inspected(&self, image: &Framed) -> f32 {
+        let kept = self.ignored.as_ref().map_or(1.0, |mask| {
+            mask.iter().filter(|v| **v == 0.0).count() as f32 / mask.len().max(1) as f32
+        });
+        image.inspected * kept
     }
 
     /// The threshold that decides: that of the rule `score.threshold`.
@@ -211,7 +256,12 @@ impl Detector {
     /// # Errors
     /// The model holds no scores of good images.
     pub fn threshold(&self) -> Result<Threshold> {
-        self.thresholds.of(&self.config.score).map_err(|reason| self.unusable(&reason))
+        self.decided[0].clone().map_err(|reason| self.unusable(&reason))
+    }
+
+    /// The threshold from which on a person decides, where `score.review_fpr` asks for one.
+    pub fn review_threshold(&self) -> Option<&Threshold> {
+        self.decided[1].as_ref().ok()
     }
 
     /// From which value on a pixel of a map counts as part of a defect: the threshold, but nothing that is normal on good
@@ -225,12 +275,14 @@ impl Detector {
     }
 
     /// From which value on a pixel of `map`, an image's in its frame, belongs to a region where the image has this score: the
-    /// map threshold, less where a defective image's score or map does not reach that; no value does on a good image.
+    /// map threshold, less where the score or the map of a defective image, or of one to be reviewed, does not reach that; no
+    /// value does on a good image.
     ///
     /// # Errors
     /// As [`threshold`](Self::threshold).
     pub fn outlined_from(&self, score: f32, map: &[f32]) -> Result<f32> {
-        if score < self.threshold()?.value as f32 {
+        let review = self.review_threshold().map_or(f64::INFINITY, |review| review.value);
+        if f64::from(score) < self.threshold()?.value.min(review) {
             return Ok(f32::INFINITY);
         }
         // Brought back to the frame, the map may have lost its peak.
@@ -249,13 +301,57 @@ impl Detector {
         config.score = score;
         config.validate()?;
         self.config = config;
-        self.thresholds.follow_rule();
+        self.thresholds.release();
+        self.decide();
         self.threshold().map(|_| ())
     }
 
     /// Decides by this score.
     pub fn set_threshold(&mut self, value: f32) {
         self.thresholds.fix(value);
+        self.decide();
+    }
+
+    /// Images between the threshold of this false-positive rate and the one that decides are
+    /// to be reviewed by a person. `None`: no image is.
+    ///
+    /// # Errors
+    /// A rate that is not above that of the threshold that decides, or no rate.
+    pub fn choose_review(&mut self, fpr: Option<f64>) -> Result<()> {
+        let mut config = self.config.clone();
+        config.score.review_fpr = fpr;
+        config.validate()?;
+        self.config = config;
+        self.decide();
+        Ok(())
+    }
+
+    /// Scores of good images that thresholds are computed from from now on.
+    pub(crate) fn set_good_scores(&mut self, scores: Vec<f32>) {
+        self.thresholds = Thresholds::new(scores);
+        self.decide();
+    }
+
+    /// Ignores what `mask` marks (1): the whole view, at any size. Thresholds stay those of good images that were scored with
+    /// it: [`calibrate`](Self::calibrate) sets them anew.
+    ///
+    /// # Errors
+    /// A mask that leaves nothing.
+    pub fn ignore(&mut self, mask: &PixelMask) -> Result<()> {
+        self.ignored = Some(mask_of_view(mask, self.config.view_size())?);
+        Ok(())
+    }
+
+    /// The same detector, ignoring what is not 0, `[H, W]` of the view.
+    #[must_use]
+    pub(crate) fn with_ignored(mut self, ignored: Option<Vec<f32>>) -> Self {
+        self.ignored = ignored;
+        self
+    }
+
+    /// 1 where nothing is to be found, `[H, W]` of the view.
+    pub fn ignored(&self) -> Option<&[f32]> {
+        self.ignored.as_deref()
     }
 
     /// Scores of the good images by what others were fitted on.
@@ -308,61 +404,5 @@ impl Detector {
     pub fn with_origin(mut self, provenance: Provenance, history: Vec<EpochRecord>) -> Self {
         (self.provenance, self.history) = (provenance, history);
         self
-    }
-}
-
-/// The joint map of a normalised view: at each pixel the largest of what the parts give, propagated.
-pub fn anomaly_map(parts: &[FittedPart], image: &Image) -> Vec<f32> {
-    let maps: Vec<Vec<f32>> = parts.par_iter().map(|part| part.map(image)).collect();
-    combine(parts, maps.into_iter(), image.width)
-}
-
-/// Joins the calibrated maps of `parts`.
-pub fn combine(parts: &[FittedPart], maps: impl Iterator<Item = Vec<f32>>, width: usize) -> Vec<f32> {
-    let mut joint = maps
-        .reduce(|mut joint, other| {
-            for (v, other) in joint.iter_mut().zip(other) {
-                // A value that is not a number stays visible.
-                if other > *v || other.is_nan() {
-                    *v = other;
-                }
-            }
-            joint
-        })
-        .unwrap_or_default();
-    if propagates(parts) {
-        propagate(&mut joint, width);
-    }
-    joint
-}
-
-/// Whether maps are propagated: where values are calibrated, so that 1 is the most that is normal.
-fn propagates(parts: &[FittedPart]) -> bool {
-    parts.iter().any(|part| part.kind.name != "network")
-}
-
-/// The image's score: the largest value of its map, or the mean of the largest 0.3 % (at least one).
-pub fn image_score(map: &[f32], score: &ScoreConfig) -> f32 {
-    match score.reduce {
-        Reduce::Max | Reduce::Auto => map.iter().copied().fold(f32::MIN, f32::max),
-        Reduce::TopMean => {
-            let count = ((map.len() as f64 * TOP_SHARE).round() as usize).clamp(1, map.len());
-            let mut values = map.to_vec();
-            let split = values.len() - count;
-            values.select_nth_unstable_by(split, f32::total_cmp);
-            values[split..].iter().sum::<f32>() / count as f32
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn scores_by_hand() {
-        let map: Vec<f32> = (0..1000u16).map(f32::from).collect();
-        let score = |reduce| image_score(&map, &ScoreConfig { reduce, ..ScoreConfig::default() });
-        assert_eq!([score(Reduce::Max), score(Reduce::TopMean)], [999.0, 998.0]);
     }
 }

@@ -1,28 +1,30 @@
 //! A detector and a data set: what was found, as an [`Evaluation`], and what the report shows of it.
+//!
+//! Images are read, scored and let go, a few at a time; maps lie in a temporary file. Per image, memory holds its scores, its
+//! row and the runs of its mask.
+
+mod scored;
 
 use std::time::Instant;
 
 use rayon::prelude::*;
 
-use crate::image::{Statistics, equalising, image_statistics};
-use crate::dataset::{DataSet, Label, LoadOptions, LoadedImage, OnError, Sample, load, load_masks};
-use crate::image::{Image, PixelMask};
-use crate::view::View;
-use crate::error::{Error, Result};
-use crate::evaluation::{
-    Counts, DataSummary, Evaluation, KindRow, Metrics, ModelSummary, Rate, ShortcutAudit, ThresholdRow,
-};
-use crate::metrics::{
-    Confusion, aupro, auroc, f1_all_positive, f1_at, f1_max, pixel_auroc, pro_curve, roc_curve,
-};
-use crate::report::{Curves, GalleryItem, Report, select_gallery};
+use self::scored::{Scored, row_of};
+use crate::dataset::{DataSet, Label, LoadOptions, LoadedImage, OnError, Problem, Sample, load, load_masks};
 use crate::detector::Detector;
-use crate::calibrate::Threshold;
+use crate::error::{Error, Result};
+use crate::evaluation::{Counts, DataSummary, Evaluation, ImageRow, ModelSummary, ShortcutAudit};
+use crate::image::{Image, Statistics, equalising, image_statistics};
+use crate::metrics::{auroc, roc_curve};
+use crate::prediction::{Reason, Verdict};
+use crate::report::{Curves, GalleryItem, Listed, Report, select_gallery, shown_and_listed};
 
 /// AUPRO is integrated up to this false-positive rate (Bergmann et al. 2021).
 pub const FPR_LIMIT: f64 = 0.3;
 /// Pictures of each group in the report's gallery.
 const GALLERY: usize = 4;
+/// Images that are in memory at a time.
+const AT_ONCE: usize = 16;
 
 /// How an evaluation is made.
 #[derive(Clone, Debug, Default)]
@@ -35,20 +37,20 @@ pub struct EvaluateOptions {
     pub split: String,
 }
 
-/// An evaluation together with the images it was made from.
+/// An evaluation together with the maps it was made from.
 pub struct Evaluated {
     /// What was measured.
     pub evaluation: Evaluation,
-    images: Vec<LoadedImage>,
     scored: Scored,
+    pro_curve: Vec<(f64, f64)>,
 }
 
-/// Maps, scores and ground truth of a set of images, in one order.
-struct Scored {
-    maps: Vec<Vec<f32>>,
-    scores: Vec<f32>,
-    defective: Vec<bool>,
-    masks: Vec<Option<PixelMask>>,
+/// What a detector makes of an image.
+#[derive(Clone, Copy)]
+struct Decided {
+    verdict: Verdict,
+    reason: Reason,
+    inspected: f32,
 }
 
 /// Scores `samples` of `set` (its test images, usually) and measures.
@@ -64,51 +66,59 @@ pub fn evaluate(
     if samples.is_empty() {
         return Err(Error::data(&set.root, "holds no test image to evaluate on"));
     }
-    let started = Instant::now();
     let config = detector.config();
+    let size = config.data.image_size;
     let loading = LoadOptions {
-        image_size: config.data.image_size,
+        image_size: size,
         view: config.view(),
         channels: detector.channels(),
         max_pixels: config.data.max_pixels,
+        range: config.data.range,
         on_error: options.on_error,
     };
-    let loaded = load(samples, &loading)?;
-    if loaded.images.is_empty() {
-        return Err(Error::data(&set.root, "no test image could be used"));
-    }
-    let views: Vec<View> = loaded.images.par_iter().map(|l| detector.register(l.framed.view.clone())).collect();
-    let pictures: Vec<Image> = views.iter().map(|view| view.image.clone()).collect();
-    let mut scored = Scored::new(detector, &views, &pictures)?;
-    let seconds = started.elapsed().as_secs_f64();
-
-    let size = detector.config().data.image_size;
-    let (masks, bad_masks) = load_masks(&loaded.images, &loading)?;
-    scored.masks = masks;
-    scored.defective = loaded.images.iter().map(|l| l.sample.label == Label::Defective).collect();
     let threshold = detector.threshold()?;
-    let mut notes = scored.notes();
     let origin = detector.provenance();
-    let light: Vec<Statistics> =
-        loaded.images.iter().map(|l| image_statistics(&l.framed.image)).collect();
-    let equalise = |(mut view, own): (Image, &Statistics)| {
-        equalising(own, origin.median, origin.spread).apply(&mut view);
-        view.pixels.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
-        view
-    };
-    let equalised: Vec<Image> = pictures.into_iter().zip(&light).map(equalise).collect();
-    let equalised = Scored {
-        defective: scored.defective.clone(),
-        masks: scored.masks.clone(),
-        ..Scored::new(detector, &views, &equalised)?
-    };
-    if !origin.profile.is_empty() {
-        notes.extend(origin.profile.iter().map(|fact| format!("training images: {fact}")));
+    let (mut scored, mut equalised) = (Scored::new(size)?, Scored::new(size)?);
+    let (mut rows, mut light): (Vec<ImageRow>, Vec<Statistics>) = (Vec::new(), Vec::new());
+    let (mut problems, mut bad_masks, mut first_error) = (Vec::new(), Vec::new(), None);
+    let mut seconds = 0.0;
+    for some in samples.chunks(AT_ONCE) {
+        let started = Instant::now();
+        let images = read(some, &loading, &mut problems, &mut first_error)?;
+        let seen: Vec<Result<Seen>> = images.par_iter().map(|image| Seen::new(detector, image, None)).collect();
+        seconds += started.elapsed().as_secs_f64();
+        let statistics: Vec<Statistics> =
+            images.par_iter().map(|image| image_statistics(&image.framed.image)).collect();
+        let equally = |(image, own): (&LoadedImage, &Statistics)| {
+            let mut view = detector.register(image.framed.view.clone()).image;
+            equalising(own, origin.median, origin.spread).apply(&mut view);
+            view.pixels.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+            Seen::new(detector, image, Some(view))
+        };
+        let others: Vec<Result<Seen>> = images.par_iter().zip(&statistics).map(equally).collect();
+        let (masks, bad) = load_masks(&images, &loading)?;
+        bad_masks.extend(bad);
+        for ((((image, seen), other), mask), own) in images.iter().zip(seen).zip(others).zip(masks).zip(statistics) {
+            let (seen, other) = (seen?, other?);
+            let defective = image.sample.label == Label::Defective;
+            scored.push(&seen.map, seen.score, defective, mask.as_ref())?;
+            equalised.push(&other.map, other.score, defective, mask.as_ref())?;
+            rows.push(row_of(&image.sample, defective, seen.score, seen.decided));
+            light.push(own);
+        }
     }
+    if rows.is_empty() {
+        return Err(first_error.unwrap_or_else(|| Error::data(&set.root, "no test image could be used")));
+    }
+    let mut notes = scored.notes();
+    notes.extend(set.note.clone());
+    notes.extend(threshold.warning.clone());
+    notes.extend(origin.profile.iter().map(|fact| format!("training images: {fact}")));
+    let (metrics, pro_curve) = scored.metrics(threshold.value)?;
     let evaluation = Evaluation {
         model: ModelSummary {
             path: options.model_path.clone(),
-            preset: detector.config().preset.name().to_owned(),
+            preset: config.preset.name().to_owned(),
             parts: detector.active_parts(),
             fitted: origin.fitted.clone(),
             version: origin.version.clone(),
@@ -121,59 +131,118 @@ pub fn evaluate(
         split: if options.split.is_empty() { origin.split.clone() } else { options.split.clone() },
         resolution: size,
         fpr_limit: FPR_LIMIT,
-        seed: detector.config().seed,
-        metrics: scored.metrics(threshold.value)?,
+        seed: config.seed,
+        metrics,
         threshold: threshold.value,
         threshold_rule: threshold.rule.name().to_owned(),
-        images_per_second: Some(views.len() as f64 / seconds),
+        images_per_second: Some(rows.len() as f64 / seconds),
         counts: Counts {
             good: scored.defective.iter().filter(|d| !**d).count(),
             defective: scored.defective.iter().filter(|d| **d).count(),
-            skipped: loaded.problems.len(),
+            skipped: problems.len(),
         },
         shortcut_audit: audit(&light, &scored.defective),
-        equalised: Some(equalised.metrics(threshold.value)?),
+        equalised: Some(equalised.metrics(threshold.value)?.0),
         thresholds: detector.thresholds().iter().map(|t| scored.threshold_row(t, *t == threshold)).collect(),
-        per_kind: scored.per_kind(&loaded.images, threshold.value)?,
+        per_kind: scored.per_kind(&rows, threshold.value)?,
+        images: rows,
         notes,
-        problems: set.problems.iter().chain(&loaded.problems).chain(&bad_masks).cloned().collect(),
+        problems: set.problems.iter().chain(&problems).chain(&bad_masks).cloned().collect(),
     };
-    Ok(Evaluated { evaluation, images: loaded.images, scored })
+    Ok(Evaluated { evaluation, scored, pro_curve })
+}
+
+/// Reads some samples, and says which could not be.
+///
+/// # Errors
+/// The first one's, under [`OnError::Stop`]; settings that cannot be.
+fn read(
+    samples: &[Sample],
+    loading: &LoadOptions,
+    problems: &mut Vec<Problem>,
+    first_error: &mut Option<Error>,
+) -> Result<Vec<LoadedImage>> {
+    // One by one: a chunk of which nothing can be used is no error of the whole.
+    let results: Vec<_> = samples.par_iter().map(|sample| load(std::slice::from_ref(sample), loading)).collect();
+    let mut images = Vec::new();
+    for (sample, result) in samples.iter().zip(results) {
+        match result {
+            Ok(loaded) => {
+                images.extend(loaded.images);
+                problems.extend(loaded.problems);
+            }
+            Err(error) if loading.on_error == OnError::Stop || matches!(error, Error::Config { .. }) => {
+                return Err(error);
+            }
+            Err(error) => {
+                problems.push(Problem::new(&sample.path, error.reason()));
+                first_error.get_or_insert(error);
+            }
+        }
+    }
+    Ok(images)
+}
+
+/// What is kept of an image.
+struct Seen {
+    map: Vec<f32>,
+    score: f32,
+    decided: Decided,
+}
+
+impl Seen {
+    /// Scores an image, or another registered view of it.
+    fn new(detector: &Detector, image: &LoadedImage, other: Option<Image>) -> Result<Self> {
+        let framed = &image.framed;
+        let registered = detector.register(framed.view.clone());
+        let view = other.as_ref().unwrap_or(&registered.image);
+        let map = detector.anomaly_maps(std::slice::from_ref(view)).remove(0);
+        detector.check(&map)?;
+        let raw = detector.score(&map, framed.original_size);
+        let (score, verdict, reason) = detector.decision(raw, framed)?;
+        let map = registered.to_frame(map, detector.config().data.image_size)?;
+        Ok(Self { map, score, decided: Decided { verdict, reason, inspected: detector.inspected(framed) } })
+    }
 }
 
 impl Evaluated {
-    /// The report's content; `detector` is the one that was evaluated.
+    /// The report's content; `detector` is the one that was evaluated. The images of the gallery are read once more.
     ///
     /// # Errors
-    /// None in practice: the configuration must be serialisable.
+    /// An image that can no longer be read; the temporary file.
     pub fn report<'a>(&'a self, detector: &'a Detector) -> Result<Report<'a>> {
-        let Scored { maps, scores, defective, masks } = &self.scored;
+        let Scored { scores, defective, .. } = &self.scored;
         let (mut good_scores, mut defective_scores) = (Vec::new(), Vec::new());
         for (&score, &defective) in scores.iter().zip(defective) {
             if defective { &mut defective_scores } else { &mut good_scores }.push(f64::from(score));
         }
-        let (map_refs, mask_refs) = self.scored.known();
         let roc = roc_curve(scores, defective).unwrap_or_default();
         let curves = Curves {
             roc: roc.iter().map(|p| (p.fpr, p.tpr)).collect(),
-            pro: pro_curve(&map_refs, &mask_refs, FPR_LIMIT).unwrap_or_default(),
+            pro: self.pro_curve.clone(),
             good_scores,
             defective_scores,
         };
         let threshold = self.evaluation.threshold;
         let doubles: Vec<f64> = scores.iter().map(|&s| f64::from(s)).collect();
-        let gallery = select_gallery(&doubles, defective, threshold, GALLERY)
+        let [shown, listed] = shown_and_listed(select_gallery(&doubles, defective, threshold, GALLERY));
+        let listed = listed.into_iter().map(|(group, i)| {
+            let row = &self.evaluation.images[i];
+            Listed { group, file: row.path.clone(), kind: row.kind.clone(), score: doubles[i] }
+        });
+        let gallery = shown
             .into_iter()
             .map(|(group, i)| {
+                let (row, map) = (&self.evaluation.images[i], self.scored.map(i)?);
                 Ok(GalleryItem {
                     group,
-                    file: self.images[i].sample.path.display().to_string(),
-                    kind: self.images[i].sample.kind.clone(),
+                    file: row.path.clone(),
+                    kind: row.kind.clone(),
                     score: doubles[i],
-                    image: self.images[i].framed.image.to_bytes(),
-                    map: maps[i].clone(),
-                    outlined_from: detector.outlined_from(scores[i], &maps[i])?,
-                    mask: masks[i].clone().filter(|m| m.count() > 0),
+                    image: detector.read(row.path.as_ref())?.image.to_bytes(),
+                    outlined_from: detector.outlined_from(scores[i], &map)?,
+                    map,
+                    mask: self.scored.mask(i).filter(|mask| mask.count() > 0),
                 })
             })
             .collect::<Result<_>>()?;
@@ -181,16 +250,17 @@ impl Evaluated {
         let origin = detector.provenance();
         let mut provenance = Vec::new();
         if !origin.data.is_empty() {
-            provenance.push(("Trained on".to_owned(), format!("{} ({})", origin.data, origin.category)));
+            provenance.push(("Fitted on".to_owned(), format!("{} ({})", origin.data, origin.category)));
         }
         if origin.seconds > 0.0 {
-            provenance.push(("Training time".to_owned(), format!("{:.1} minutes", origin.seconds / 60.0)));
+            provenance.push(("Time of the fit".to_owned(), format!("{:.1} minutes", origin.seconds / 60.0)));
         }
         Ok(Report {
             evaluation: &self.evaluation,
             history: detector.history(),
             curves,
             gallery,
+            listed: listed.collect(),
             map_threshold,
             map_scale_max: 2.0 * map_threshold,
             provenance,
@@ -199,123 +269,10 @@ impl Evaluated {
     }
 }
 
-impl Scored {
-    /// Scores `images`, which lie in the whole pictures as `views` do.
-    fn new(detector: &Detector, views: &[View], images: &[Image]) -> Result<Self> {
-        let maps = detector.anomaly_maps(images);
-        maps.iter().try_for_each(|map| detector.check(map))?;
-        let scores = maps.iter().map(|map| detector.score(map)).collect();
-        let frame = detector.config().data.image_size;
-        let framed = maps.into_iter().zip(views).map(|(map, view)| view.to_frame(map, frame));
-        Ok(Self { maps: framed.collect::<Result<_>>()?, scores, defective: Vec::new(), masks: Vec::new() })
-    }
-
-    /// Maps and masks of the images whose ground truth is known.
-    fn known(&self) -> (Vec<&[f32]>, Vec<&PixelMask>) {
-        let pairs = self.maps.iter().zip(&self.masks);
-        pairs.filter_map(|(map, mask)| Some((map.as_slice(), mask.as_ref()?))).unzip()
-    }
-
-    fn has_both(&self) -> bool {
-        self.defective.contains(&true) && self.defective.contains(&false)
-    }
-
-    fn has_regions(&self) -> bool {
-        self.masks.iter().flatten().any(|mask| mask.count() > 0)
-    }
-
-    /// Why a metric will be missing.
-    fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        if !self.defective.contains(&true) {
-            notes.push("no defective image: nothing that needs one is defined".to_owned());
-        }
-        if !self.defective.contains(&false) {
-            notes.push("no good image: nothing that needs one is defined".to_owned());
-        }
-        let defective = format!("{} defective images", self.defective.iter().filter(|d| **d).count());
-        let without = self.masks.iter().filter(|m| m.is_none()).count();
-        if without > 0 {
-            notes.push(format!("without a mask, and left out of pixel metrics: {without} of {defective}"));
-        }
-        let pairs = self.masks.iter().zip(&self.defective);
-        let empty = pairs.filter(|(m, d)| **d && m.as_ref().is_some_and(|m| m.count() == 0)).count();
-        if empty > 0 {
-            notes.push(format!("with a mask that is empty at this resolution: {empty} of {defective}"));
-        }
-        notes
-    }
-
-    fn metrics(&self, threshold: f64) -> Result<Metrics> {
-        let Self { scores, defective, .. } = self;
-        let confusion = Confusion::at(scores, defective, threshold)?;
-        let mut metrics = Metrics {
-            false_alarms: Rate::new(confusion.fp, confusion.fp + confusion.tn),
-            detections: Rate::new(confusion.tp, confusion.tp + confusion.fn_),
-            ..Metrics::default()
-        };
-        if self.has_both() {
-            metrics.image_auroc = Some(auroc(scores, defective)?);
-            metrics.f1 = Some(f1_at(scores, defective, threshold)?);
-            metrics.f1_max = Some(f1_max(scores, defective)?.f1);
-            metrics.f1_all_positive = Some(f1_all_positive(defective)?);
-        }
-        if self.has_regions() {
-            let (maps, masks) = self.known();
-            metrics.pixel_auroc = Some(pixel_auroc(&maps, &masks)?);
-            metrics.aupro = Some(aupro(&maps, &masks, FPR_LIMIT)?);
-        }
-        Ok(metrics)
-    }
-
-    fn threshold_row(&self, threshold: &Threshold, used: bool) -> ThresholdRow {
-        let at = |defective: bool| {
-            let of_kind = || self.scores.iter().zip(&self.defective).filter(move |(_, d)| **d == defective);
-            let flagged = of_kind().filter(|(s, _)| f64::from(**s) >= threshold.value).count();
-            Rate::new(flagged, of_kind().count())
-        };
-        ThresholdRow {
-            name: threshold.rule.name().to_owned(),
-            value: threshold.value,
-            rule: threshold.how.clone(),
-            used,
-            target_fpr: threshold.target_fpr,
-            false_alarms: at(false),
-            detections: at(true),
-        }
-    }
-
-    fn per_kind(&self, images: &[LoadedImage], threshold: f64) -> Result<Vec<KindRow>> {
-        let defective = images.iter().filter(|l| l.sample.label == Label::Defective);
-        let mut kinds: Vec<&str> = defective.map(|l| l.sample.kind.as_str()).collect();
-        kinds.sort_unstable();
-        kinds.dedup();
-        let row = |kind: &str| {
-            let chosen: Vec<usize> =
-                (0..images.len()).filter(|&i| !self.defective[i] || images[i].sample.kind == kind).collect();
-            let part = Self {
-                maps: chosen.iter().map(|&i| self.maps[i].clone()).collect(),
-                scores: chosen.iter().map(|&i| self.scores[i]).collect(),
-                defective: chosen.iter().map(|&i| self.defective[i]).collect(),
-                masks: chosen.iter().map(|&i| self.masks[i].clone()).collect(),
-            };
-            let metrics = part.metrics(threshold)?;
-            Ok(KindRow {
-                kind: kind.to_owned(),
-                image_auroc: metrics.image_auroc,
-                detections: metrics.detections,
-                aupro: metrics.aupro,
-            })
-        };
-        kinds.into_iter().map(row).collect()
-    }
-}
-
 /// How far brightness or contrast alone tells good images from defective ones; undefined where there are not both.
 pub fn shortcut_audit(images: &[&LoadedImage]) -> ShortcutAudit {
     let defective: Vec<bool> = images.iter().map(|l| l.sample.label == Label::Defective).collect();
-    let statistics: Vec<Statistics> =
-        images.iter().map(|l| image_statistics(&l.framed.image)).collect();
+    let statistics: Vec<Statistics> = images.iter().map(|l| image_statistics(&l.framed.image)).collect();
     audit(&statistics, &defective)
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dataset::Problem;
 use crate::metrics::{Z95, wilson};
+use crate::prediction::{Reason, Verdict};
 
 /// AUROC above which (and, mirrored, 1 minus it, below which) a shortcut is warned of.
 pub const SHORTCUT_AUROC: f64 = 0.8;
@@ -46,6 +47,9 @@ pub struct Evaluation {
     pub thresholds: Vec<ThresholdRow>,
     /// One row per kind of defect.
     pub per_kind: Vec<KindRow>,
+    /// One row per image, in the data set's order.
+    #[serde(default)]
+    pub images: Vec<ImageRow>,
     /// Remarks a reader needs, such as why a metric is missing.
     pub notes: Vec<String>,
     /// Files that were left out, and why.
@@ -166,10 +170,46 @@ pub struct ThresholdRow {
     pub used: bool,
     /// The false-alarm rate that it promises, if it promises one.
     pub target_fpr: Option<f64>,
+    /// 95 % interval of the rate that new good images are expected to have.
+    #[serde(default)]
+    pub interval: Option<[f64; 2]>,
     /// Good images that it rejects.
     pub false_alarms: Rate,
     /// Defective images that it finds.
     pub detections: Rate,
+}
+
+/// One image that was scored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImageRow {
+    /// The file.
+    pub path: String,
+    /// Kind of the defect, as the data set calls it.
+    pub kind: String,
+    /// Whether it is defective.
+    pub defective: bool,
+    /// Its score.
+    pub score: f32,
+    /// What the model's own threshold makes of it.
+    pub predicted: Verdict,
+    /// Why.
+    pub reason: Reason,
+    /// Share of the image that was inspected, 0 to 1.
+    pub inspected: f32,
+}
+
+impl Evaluation {
+    /// [`images`](Self::images) as a table: comma-separated, one line each after a heading, text in quotes (RFC 4180).
+    pub fn images_csv(&self) -> String {
+        let mut csv = "path,kind,defective,score,predicted,reason,inspected\n".to_owned();
+        for row in &self.images {
+            let [path, kind] = [&row.path, &row.kind].map(|text| format!("\"{}\"", text.replace('"', "\"\"")));
+            let (predicted, reason) = (row.predicted.name(), row.reason.name());
+            let ImageRow { defective, score, inspected, .. } = row;
+            csv += &format!("{path},{kind},{defective},{score},{predicted},{reason},{inspected}\n");
+        }
+        csv
+    }
 }
 
 /// One kind of defect against all good images.
@@ -245,6 +285,23 @@ mod tests {
         }
         assert_eq!(json["equalised"]["image_auroc"], 0.9);
         assert_eq!(serde_json::from_value::<Evaluation>(json).unwrap(), evaluation);
+    }
+
+    #[test]
+    fn images_are_a_table() {
+        let row = ImageRow {
+            path: "a \"b\", c.png".into(),
+            kind: "cut".into(),
+            defective: true,
+            score: 1.5,
+            predicted: Verdict::Review,
+            reason: Reason::NoProduct,
+            inspected: 0.25,
+        };
+        let csv = Evaluation { images: vec![row], ..Evaluation::default() }.images_csv();
+        let (head, line) = csv.split_once('\n').unwrap();
+        assert_eq!(head, "path,kind,defective,score,predicted,reason,inspected");
+        assert_eq!(line, "\"a \"\"b\"\", c.png\",\"cut\",true,1.5,review,no_product,0.25\n");
     }
 
     #[test]

@@ -52,4 +52,11 @@ pub struct EpochRecord {
     /// The score that gives [`Self::val_f1`]: the dynamic threshold.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub val_threshold: Option<f64>,
+    /// Steps that were left out since their loss or gradient was not finite.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub skipped_steps: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }

@@ -34,24 +34,31 @@ pub mod fit;
 pub mod history;
 mod hysteresis;
 pub mod image;
-#[doc(hidden)]
-pub mod kernels;
 pub mod metrics;
 pub mod model_file;
 pub mod parallel;
 pub mod parts;
 pub mod pools;
+pub mod pretrained;
+pub mod prediction;
 pub mod report;
+pub mod scoring;
+mod spill;
 pub mod view;
 mod write;
 
 use std::path::Path;
 
+#[doc(hidden)]
+pub use blemish_kernels as kernels;
+
+
 pub use crate::config::Config;
 pub use crate::dataset::Images;
-pub use crate::detector::{Detector, Prediction, Verdict};
+pub use crate::detector::Detector;
 pub use crate::error::{Error, Result};
 pub use crate::image::{Image, ImageView};
+pub use crate::prediction::{Prediction, Reason, Verdict};
 pub use crate::write::write_whole;
 
 /// The good images at `path`: those of a data set in any known layout, or all in a folder.

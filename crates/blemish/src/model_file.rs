@@ -17,13 +17,15 @@ use crate::error::{Error, Result};
 use crate::fit::SuspectedOutlier;
 use crate::history::EpochRecord;
 use crate::parts::{FittedPart, put, used};
-use crate::view::Template;
+use crate::view::{Template, TrainingFacts};
 use crate::write::write_whole;
 
 /// Version of the file's layout; files of others are refused.
 pub const VERSION: u32 = 2;
 /// Name of the mean image among the tensors.
 const TEMPLATE: &str = "view.template";
+/// Name of the mask of what is ignored among the tensors.
+const IGNORED: &str = "view.ignore";
 /// Name of the scores of good images among the tensors.
 const GOOD_SCORES: &str = "calibration.good_scores";
 
@@ -53,6 +55,12 @@ pub struct Provenance {
     pub profile: Vec<String>,
     /// The settings of the network's training, as TOML; empty where none was trained.
     pub training: String,
+    /// Sizes, channels, depth and brightness of the good images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<TrainingFacts>,
+    /// Whether every good image showed a product, where the detector looks for one: then an image that shows none is defective.
+    #[serde(default)]
+    pub always_found: bool,
 }
 
 /// Everything in a model file.
@@ -84,6 +92,9 @@ impl ModelFile {
         if let Some(template) = detector.template() {
             put(&mut tensors, TEMPLATE, &template.size(), template.pixels());
         }
+        if let Some(ignored) = detector.ignored() {
+            put(&mut tensors, IGNORED, &detector.config().view_size(), ignored);
+        }
         let scores = detector.good_scores();
         put(&mut tensors, GOOD_SCORES, &[scores.len()], scores);
         let header = Header {
@@ -107,6 +118,11 @@ impl ModelFile {
             Some(_) => return Err("its mean image has another size than the view".to_owned()),
             None => None,
         };
+        let ignored = tensors.remove(IGNORED).map(|array| array.values);
+        let fits = |mask: &Vec<f32>| mask.len() == size[0] * size[1] && mask.contains(&0.0);
+        if ignored.as_ref().is_some_and(|mask| !fits(mask)) {
+            return Err("its mask of what is ignored has another size than the view, or leaves nothing".to_owned());
+        }
         let good_scores = tensors.remove(GOOD_SCORES).map(|array| array.values).unwrap_or_default();
         let load = |kind| FittedPart::load(kind, &mut tensors, &config);
         let parts = used(&config).map(load).collect::<Result<Vec<_>, String>>()?;
@@ -117,6 +133,7 @@ impl ModelFile {
             return Err(format!("tensor {name} belongs to nothing that its configuration names"));
         }
         Ok(Detector::new(config, template, parts, good_scores, provenance.clone())
+            .with_ignored(ignored)
             .with_origin(provenance, history))
     }
 
@@ -147,7 +164,7 @@ impl ModelFile {
     /// # Errors
     /// As [`load`](Self::load), without [`Error::Io`].
     pub fn from_bytes(name: &Path, bytes: &[u8]) -> Result<Self> {
-        let (text, tensors) = from_bytes(name, bytes)?;
+        let (text, tensors) = read_tensors_of(name, bytes)?;
         let bad = |reason: String| Error::model(name, reason);
         let VersionOnly { version } = parse(name, &text)?;
         if version != VERSION {
@@ -174,7 +191,7 @@ impl ModelFile {
 }
 
 /// A lower bound that is cheap and cannot overflow for validated configurations.
-fn fewest_parameters(model: &ModelConfig, grid: [usize; 2]) -> usize {
+pub(crate) fn fewest_parameters(model: &ModelConfig, grid: [usize; 2]) -> usize {
     let (dim, decoder) = (model.embed_dim, model.decoder_embed_dim);
     // The 3 x 3 kernels of the stem, which the pyramid head has a counterpart of.
     let stem = match model.patch_embed {
@@ -231,10 +248,14 @@ fn to_bytes(path: &Path, header: &impl Serialize, tensors: &Weights) -> Result<V
 /// [`Error::Model`] when the file is cut short, not safetensors, not ours, neither `f32` nor `bf16` or holds NaN or infinity;
 /// [`Error::Io`] when it cannot be read.
 pub fn read_tensors(path: &Path) -> Result<(String, Weights)> {
-    from_bytes(path, &std::fs::read(path).map_err(|e| Error::io(path, e))?)
+    read_tensors_of(path, &std::fs::read(path).map_err(|e| Error::io(path, e))?)
 }
 
-fn from_bytes(name: &Path, bytes: &[u8]) -> Result<(String, Weights)> {
+/// As [`read_tensors`], of a file's bytes; `name` is what errors call it.
+///
+/// # Errors
+/// As [`read_tensors`], without [`Error::Io`].
+pub fn read_tensors_of(name: &Path, bytes: &[u8]) -> Result<(String, Weights)> {
     let bad = |reason: String| Error::model(name, reason);
     let not_whole = |e: &dyn Display| bad(format!("is not a whole safetensors file: {e}"));
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| not_whole(&e))?;

@@ -61,7 +61,7 @@ int main(int argc, char **argv) {
       uint32_t value = bits(result.map[p]);
       for (int b = 0; b < 4; b++) hash = (hash ^ (value >> (8 * b) & 0xff)) * 0x100000001b3u;
     }
-    printf("%s %08x %08x %u %zu %zux%zu %016llx\n", name, bits(result.score), bits(result.threshold), result.verdict,
+    printf("%s %08x %08x %u %zu %zux%zu %016llx\n", name, bits(result.score), bits(result.threshold), result.verdict == BLEMISH_VERDICT_DEFECTIVE,
            result.region_count, result.map_height, result.map_width, (unsigned long long)hash);
     check(blemish_prediction_free(prediction));
   }

@@ -3,10 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use blemish::model_file::ModelFile;
-use blemish::parts::Normal;
-
-use crate::{blemish, shared};
+use crate::{blemish, shared, train_network};
 
 fn predict_with(bytes: &[u8], parts: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
@@ -21,75 +18,40 @@ fn predict_with(bytes: &[u8], parts: &[&str]) {
 #[test]
 fn damaged_newer_and_hostile_models_are_refused() {
     let whole = fs::read(shared().run().join("model.safetensors")).unwrap();
-    predict_with(b"", &["shorter than its header"]);
-    predict_with(b"hello", &["shorter than its header"]);
+    predict_with(b"", &["not a whole safetensors file"]);
+    predict_with(b"hello", &["not a whole safetensors file"]);
     predict_with(&whole[..100], &["not a whole safetensors file"]);
     predict_with(&whole[..whole.len() - 1], &["not a whole safetensors file"]);
     let mut huge = whole.clone();
     huge[..8].copy_from_slice(&u64::MAX.to_le_bytes());
-    predict_with(&huge, &["header is too large"]);
+    predict_with(&huge, &["not a whole safetensors file"]);
     let mut nan = whole.clone();
     let end = nan.len();
     nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
     predict_with(&nan, &["not finite"]);
-    // Every value is as large as can be, those that say what is normal too.
-    let mut vast = whole.clone();
-    let start = 8 + u64::from_le_bytes(*whole.first_chunk().unwrap()) as usize;
-    vast[start..].chunks_exact_mut(4).for_each(|value| value.copy_from_slice(&f32::MAX.to_le_bytes()));
-    predict_with(&vast, &[]);
-    predict_with(&replaced(&whole, br#"\"version\":1,"#, br#"\"version\":9,"#), &["version 9"]);
-    predict_with(&replaced(&whole, br#"\"embed_dim\":16"#, br#"\"embed_dim\":24"#), &[]);
-    predict_with(&replaced(&whole, br#"\"depth\":3,"#, br#"\"depth\":9,"#), &[]);
+    let version = format!(r#"\"version\":{},"#, blemish::model_file::VERSION);
+    let newer = replaced(&whole, version.as_bytes(), br#"\"version\":9,"#);
+    predict_with(&newer, &["version 9", "update blemish"]);
+    predict_with(&replaced(&whole, br#"\"components\":32"#, br#"\"components\":31"#), &[]);
 }
 
 #[test]
-fn facts_that_cannot_be_are_refused() {
+fn a_folder_of_images_is_told_from_a_missing_one() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("x.safetensors");
-    let refused = |change: &dyn Fn(&mut ModelFile), part: &str| {
-        let mut file = ModelFile::load(&shared().run().join("model.safetensors")).unwrap();
-        change(&mut file);
-        file.save(&path).unwrap();
-        predict_with(&fs::read(&path).unwrap(), &[part]);
-    };
-    // Beyond what a score can be: nothing would ever be defective.
-    refused(&|file| file.thresholds[0].value = 1e300, "not a finite number");
-    refused(&|file| file.provenance.spread = -1.0, "between 0 and 1");
-    // Finite weights whose sums are not: no map of theirs may pass for that of a good image.
-    let vast = |file: &mut ModelFile| {
-        file.normal = Normal::default();
-        file.weights.values_mut().for_each(|array| array.values.fill(f32::MAX));
-    };
-    refused(&vast, "not finite");
-    refused(&|file| file.config.model.stem_dims = vec![1024; 3], "parameters");
+    let (data, missing) = (shared().data(), folder.path().join("missing"));
+    let predict = |model: &Path| blemish([Path::new("predict"), model, &data]);
+    predict(&missing).fails(6, &["missing", "no such file or folder"]);
+    predict(&data).fails(6, &["holds no model", "blemish train"]);
+    blemish([Path::new("inspect"), &missing]).fails(6, &["missing", "no such file or folder"]);
+    blemish([Path::new("inspect"), folder.path()]).fails(3, &["found nothing"]);
 }
 
 #[test]
-fn a_model_without_the_threshold_says_which_it_holds() {
+fn a_checkpoint_is_no_model() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("x.safetensors");
-    let mut file = ModelFile::load(&shared().run().join("model.safetensors")).unwrap();
-    file.config.score.far = 0.3;
-    file.save(&path).unwrap();
-    let model = path.to_str().unwrap();
-    let data = shared().data();
-    let data = data.to_str().unwrap();
-    blemish(["predict", model, data]).fails(4, &["far at 0.3", "far at 0.05"]);
-    file.thresholds.clear();
-    file.save(&path).unwrap();
-    blemish(["predict", model, data]).fails(4, &["no threshold", "calibrated"]);
-    blemish(["evaluate", model, data]).fails(4, &["no threshold"]);
-    assert!(blemish(["inspect", model]).ok().stdout().contains("cannot give a verdict"));
-}
-
-#[test]
-fn checkpoints_and_folders_are_no_models() {
-    let run = shared().run();
-    let checkpoint = fs::read(run.join("checkpoint.safetensors")).unwrap();
-    predict_with(&checkpoint, &["not understood"]);
-    let empty = tempfile::tempdir().unwrap();
-    blemish([Path::new("predict"), empty.path(), &shared().data()]).fails(6, &["model.safetensors"]);
-    blemish([Path::new("predict"), &run.join("none"), &shared().data()]).fails(6, &["none"]);
+    let run = folder.path().join("run");
+    train_network(&shared().data(), &run, &["--quiet"]).ok();
+    predict_with(&fs::read(run.join("checkpoint.safetensors")).unwrap(), &[]);
 }
 
 #[test]

@@ -5,6 +5,8 @@ mod bad_data;
 mod bad_model;
 mod commands;
 mod disk;
+mod outputs;
+mod predict;
 mod resume;
 mod usage;
 
@@ -14,11 +16,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use blemish::data::synthetic::{SyntheticConfig, generate};
+use blemish_synthetic::flange::{SyntheticConfig, generate};
 use serde_json::Value;
 
-/// A model that trains in well under a second.
+/// A detector that is fitted in well under a second.
 const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/tiny.toml");
+
+/// The same with a network that is trained.
+const NETWORK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/network.toml");
 
 /// A folder of generated data and the model trained on it, shared by all tests that only read them.
 struct Shared {
@@ -123,6 +128,13 @@ fn train_command(data: &Path, run: &Path) -> Command {
     let mut command = command();
     command.arg("train").arg(data).arg("--out").arg(run).arg("--config").arg(TINY);
     command
+}
+
+/// The same with the network's configuration, which trains one.
+fn train_network(data: &Path, run: &Path, more: &[&str]) -> Run {
+    let mut command = command();
+    command.arg("train").arg(data).arg("--out").arg(run).arg("--config").arg(NETWORK).args(more);
+    Run(command.output().unwrap())
 }
 
 /// The names in a folder, sorted.

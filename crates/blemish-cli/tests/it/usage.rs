@@ -2,8 +2,8 @@
 
 use crate::blemish;
 
-const COMMANDS: [&str; 8] =
-    ["train", "evaluate", "predict", "benchmark", "inspect", "demo", "import-pytorch", "completions"];
+const COMMANDS: [&str; 10] =
+    ["train", "evaluate", "predict", "benchmark", "inspect", "demo", "import-pytorch", "roi", "pretrain", "completions"];
 
 #[test]
 fn help_names_every_command_and_the_exit_codes() {
@@ -24,12 +24,16 @@ fn help_names_every_command_and_the_exit_codes() {
 fn wrong_command_lines_end_with_2() {
     for args in [
         &["train", "data"][..],
-        &["train", "data", "--out", "run", "--budget", "0"],
+        &["train", "data", "--out", "run", "--finetune", "0"],
+        &["train", "data", "--out", "run", "--fpr", "1"],
         &["train", "data", "--out", "run", "--resume", "--seed", "1"],
         &["train", "data", "--out", "run", "--resume", "--set", "model.depth=3"],
         &["train", "data", "--out", "run", "--preset", "huge"],
         &["predict", "model"],
         &["evaluate", "model", "data", "--far", "1.5"],
+        &["predict", "model", "image", "--threshold", "many"],
+        &["predict", "model", "image", "--map-format", "npy"],
+        &["predict", "model", "image", "--format", "xml"],
         &["invent"],
     ] {
         blemish(args).fails(2, &[]);

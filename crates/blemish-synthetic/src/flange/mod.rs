@@ -11,16 +11,16 @@ mod product;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+use blemish::dataset::GOOD;
+use blemish::image::ByteImage;
+use blemish::report::save_png;
+use blemish::{Error, Result};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 pub use self::defect::DefectKind;
 pub use self::product::product_image;
-use super::{ByteImage, GOOD};
-use blemish::error::{Error, Result};
-use blemish::write::write_whole;
 
 /// The smallest [`SyntheticConfig::image_size`]: below it the finest details are lost.
 const MIN_IMAGE_SIZE: usize = 32;
@@ -30,7 +30,7 @@ const MIN_IMAGE_SIZE: usize = 32;
 pub struct SyntheticConfig {
     /// Height and width in pixels, at least 32.
     pub image_size: usize,
-    /// Good images to learn from.
+    /// Good images to fit on.
     pub train: usize,
     /// Good images to measure with.
     pub test_good: usize,
@@ -43,7 +43,7 @@ pub struct SyntheticConfig {
 }
 
 impl Default for SyntheticConfig {
-    /// 120 + 40 + 40 pictures of 256 pixels. The seed is one of eight tried: with it the mean brightness of 50 good and
+    /// 120 + 40 + 40 images of 256 pixels. The seed is one of eight tried: with it the mean brightness of 50 good and
     /// 50 defective test images separates them with AUROC 0.49 (0.38 to 0.64 over the eight, 0.50 for 1500 of each).
     fn default() -> Self {
         Self { image_size: 256, train: 120, test_good: 40, test_defective: 40, seed: 6, channels: 3 }
@@ -127,20 +127,11 @@ impl Job {
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
         rng.set_stream(((self.series as u64) << 32) + self.index as u64);
         let (image, mask) = product_image(&mut rng, config.image_size, config.channels, self.defect);
-        save(&self.image(folder), &image.to_bytes())?;
+        save_png(&image.to_bytes(), &self.image(folder))?;
         let Some(path) = self.mask(folder) else { return Ok(()) };
         let pixels = mask.pixels.iter().map(|value| value * u8::MAX).collect();
-        save(&path, &ByteImage { height: mask.height, width: mask.width, channels: 1, pixels })
+        save_png(&ByteImage { height: mask.height, width: mask.width, channels: 1, pixels }, &path)
     }
-}
-
-fn save(path: &Path, picture: &ByteImage) -> Result<()> {
-    let kind = if picture.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
-    let mut bytes = Vec::new();
-    PngEncoder::new(&mut bytes)
-        .write_image(&picture.pixels, picture.width as u32, picture.height as u32, kind)
-        .map_err(|reason| Error::image(path, reason.to_string()))?;
-    write_whole(path, &bytes)
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ const PRINT_CELL: f32 = 0.027;
 /// Half way between the first two holes.
 const PRINT_ANGLE: f32 = PI / HOLES as f32;
 
-/// One picture of the product, `image_size` square with `channels` (1 or 3) channels, and the mask of its defect, which
+/// One image of the product, `image_size` square with `channels` (1 or 3) channels, and the mask of its defect, which
 /// is empty without one. The same random numbers give the same part under the same light, with and without a defect.
 pub fn product_image(
     rng: &mut ChaCha8Rng,
@@ -61,7 +61,7 @@ pub fn product_image(
     (image, mask)
 }
 
-/// Everything that differs between two pictures of the product.
+/// Everything that differs between two images of the product.
 struct Scene {
     image_size: f32,
     /// In pixels.
@@ -236,7 +236,7 @@ fn blur(image: &mut Image, sigma: f32) {
         (0..=2 * reach).map(|i| (-0.5 * ((i as f32 - reach as f32) / sigma).powi(2)).exp()).collect();
     let total: f32 = weights.iter().sum();
     let Image { height, width, channels, .. } = *image;
-    // Blocks of `count` places with `stride` values each: a row of pixels, then the picture as a column of rows.
+    // Blocks of `count` places with `stride` values each: a row of pixels, then the image as a column of rows.
     for (count, stride) in [(width, channels), (height, width * channels)] {
         let source = image.pixels.clone();
         let blocks = image.pixels.chunks_exact_mut(count * stride).zip(source.chunks_exact(count * stride));

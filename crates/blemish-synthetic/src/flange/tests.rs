@@ -5,7 +5,7 @@ use super::*;
 use blemish::image::{Image, PixelMask};
 use blemish::dataset::{Label, Layout, open};
 
-fn picture(seed: u64, size: usize, defect: Option<DefectKind>) -> (Image, PixelMask) {
+fn render(seed: u64, size: usize, defect: Option<DefectKind>) -> (Image, PixelMask) {
     product_image(&mut ChaCha8Rng::seed_from_u64(seed), size, 3, defect)
 }
 
@@ -40,8 +40,8 @@ fn masks_cover_what_the_defect_changes() {
     const SIZE: usize = 128;
     for kind in DefectKind::ALL {
         for seed in 0..6 {
-            let (good, empty) = picture(seed, SIZE, None);
-            let (bad, mask) = picture(seed, SIZE, Some(kind));
+            let (good, empty) = render(seed, SIZE, None);
+            let (bad, mask) = render(seed, SIZE, Some(kind));
             assert_eq!(empty.count(), 0);
             let share = mask.count() as f32 / (SIZE * SIZE) as f32;
             assert!((0.0004..0.08).contains(&share), "{kind:?} {seed}: {share}");
@@ -66,7 +66,7 @@ fn masks_cover_what_the_defect_changes() {
 fn brightness_tells_nothing_and_nothing_saturates() {
     const COUNT: usize = 100;
     let mean = |seed: usize, defect| {
-        let (image, _) = picture(seed as u64, 32, defect);
+        let (image, _) = render(seed as u64, 32, defect);
         assert!(image.pixels.iter().all(|value| *value < 1.0));
         image.pixels.iter().sum::<f32>() / image.pixels.len() as f32
     };

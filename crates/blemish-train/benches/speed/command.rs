@@ -23,7 +23,7 @@ pub enum Command {
         /// Images in the batch.
         images: usize,
     },
-    /// Writes `count` PNG files of the synthetic product into a folder.
+    /// Writes `count` PNG files of a drawn part into a folder.
     Pictures {
         /// Where to.
         folder: PathBuf,

@@ -1,15 +1,18 @@
-//! Everything that is measured on: models with random weights, batches, pictures, maps. All of it follows from seeds.
+//! Everything that is measured on: models with random weights, batches, image files, maps. All of it follows from seeds.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use blemish_train::Device;
-use blemish::config::{Preset, RunConfig, ThresholdRule};
-use blemish::data::synthetic::{DefectKind, product_image};
-use blemish::image::{ByteImage, PixelMask};
+use blemish::calibrate::Calibration;
+use blemish::config::Use;
+use blemish::engine::Weights;
+use blemish::image::PixelMask;
+use blemish::model_file::Provenance;
+use blemish::parts::network::Network;
+use blemish::parts::{FittedPart, used};
+use blemish::{Config, Detector, Image};
 use blemish_train::model::Mae;
-use blemish::detector::Detector;
-use blemish::calibrate::Threshold;
+use blemish_train::{Device, Preset};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 use rand::{Rng, SeedableRng};
@@ -21,27 +24,35 @@ pub const INPUT: &str = "input.f32";
 pub const TARGET: &str = "target.f32";
 pub const DEFECT: &str = "defect.f32";
 
-/// A detector with random weights, no parameter at a value that hides mistakes.
+/// A detector whose only part is a network with random weights, no parameter at a value that hides mistakes.
 ///
 /// Fresh heads give zeros and fresh norms do nothing: every parameter is moved a little.
 pub fn detector(preset: Preset, channels: usize, image_size: Option<[usize; 2]>) -> Detector {
-    let mut config = RunConfig::preset(preset);
+    let mut config = Config::preset(preset);
     config.data.channels = Some(channels);
     config.data.image_size = image_size.unwrap_or(config.data.image_size);
-    config.score.threshold = ThresholdRule::Val;
     let rng = &mut ChaCha8Rng::seed_from_u64(1);
     let model = Mae::new(&config.model, config.input_size(), channels, rng, &Device::flex());
     let model = model.update(|_, values| values.iter_mut().for_each(|v| *v += rng.random_range(-0.03..0.03)));
-    let how = "made up for the benchmark".to_owned();
-    let threshold = Threshold { rule: ThresholdRule::Val, value: 0.9, how, stated_rate: None };
-    Detector::new(config, model).with_thresholds(vec![threshold])
+    network_alone(&config, model.weights())
 }
 
-/// Writes a model and a batch of smooth pictures, some spoilt.
+/// A detector whose only part is the network of these weights; its threshold is 0.9.
+pub fn network_alone(config: &Config, weights: Weights) -> Detector {
+    let mut config = config.clone();
+    (config.network.usage, config.memory.usage) = (Use::Always, Use::Never);
+    (config.lines, config.texture) = (Use::Never, Use::Never);
+    let network = Box::new(Network::new(weights, &config).unwrap());
+    let kind = used(&config).next().unwrap();
+    let part = FittedPart { kind, part: network, calibration: Calibration::None };
+    Detector::new(config, None, vec![part], vec![0.9; 20], Provenance::default())
+}
+
+/// Writes a model and a batch of smooth images, some with a defect.
 pub fn prepare(folder: &Path, detector: &Detector, images: usize) {
     fs::create_dir_all(folder).unwrap();
-    detector.to_file().save(&folder.join(MODEL)).unwrap();
-    let ([height, width], channels) = (detector.model().image_size(), detector.model().channels());
+    detector.save(folder.join(MODEL)).unwrap();
+    let ([height, width], channels) = (detector.config().input_size(), detector.channels());
     let rng = &mut ChaCha8Rng::seed_from_u64(2);
     let (mut input, mut target, mut defect) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..images {
@@ -50,12 +61,12 @@ pub fn prepare(folder: &Path, detector: &Detector, images: usize) {
         for i in 0..height * width {
             let (y, x) = (i / width, i % width);
             let smooth = 0.5 + 0.3 * (6.0 * phase + 0.1 * a * y as f32 + 0.1 * b * x as f32).sin();
-            let spoilt = (top..top + height / 8).contains(&y) && (left..left + width / 8).contains(&x);
-            defect.push(f32::from(u8::from(spoilt)));
+            let is_defect = (top..top + height / 8).contains(&y) && (left..left + width / 8).contains(&x);
+            defect.push(f32::from(u8::from(is_defect)));
             for channel in 0..channels {
                 let value = smooth + 0.1 * channel as f32 * a + 0.05 * rng.random::<f32>();
                 target.push(value);
-                input.push(if spoilt { 1.0 - value } else { value });
+                input.push(if is_defect { 1.0 - value } else { value });
             }
         }
     }
@@ -64,15 +75,14 @@ pub fn prepare(folder: &Path, detector: &Detector, images: usize) {
     }
 }
 
-/// Writes pictures as an ordinary encoder does: deflate level 6, adaptive filters.
+/// Writes images as an ordinary encoder does: deflate level 6, adaptive filters.
 pub fn pictures(folder: &Path, count: usize, distinct: usize, size: usize, channels: usize) {
     use rayon::prelude::*;
     fs::create_dir_all(folder).unwrap();
     let path = |i: usize| folder.join(format!("{i:04}.png"));
     (0..distinct).into_par_iter().for_each(|i| {
         let rng = &mut ChaCha8Rng::seed_from_u64(i as u64);
-        let defect = i.is_multiple_of(4).then(|| DefectKind::ALL[i / 4 % DefectKind::ALL.len()]);
-        let ByteImage { pixels, .. } = product_image(rng, size, channels, defect).0.to_bytes();
+        let pixels = part(rng, size, channels, i.is_multiple_of(4)).to_bytes().pixels;
         let file = std::io::BufWriter::new(fs::File::create(path(i)).unwrap());
         let colour = if channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
         PngEncoder::new_with_quality(file, CompressionType::Level(6), FilterType::Adaptive)
@@ -82,6 +92,26 @@ pub fn pictures(folder: &Path, count: usize, distinct: usize, size: usize, chann
     for i in distinct..count {
         fs::copy(path(i % distinct), path(i)).unwrap();
     }
+}
+
+/// A disc with a ring and grain on a plain ground, and on some a dark spot.
+fn part(rng: &mut ChaCha8Rng, size: usize, channels: usize, defective: bool) -> Image {
+    let (radius, spot) = (0.35 * size as f32, rng.random_range(0.1..0.9) * size as f32);
+    let pixels = (0..size * size).flat_map(|i| {
+        let (y, x) = ((i / size) as f32, (i % size) as f32);
+        let away = (y - 0.5 * size as f32).hypot(x - 0.5 * size as f32);
+        let base = if away < 0.6 * radius {
+            0.6
+        } else if away < radius {
+            0.4
+        } else {
+            0.8
+        };
+        let dark = defective && (y - spot).hypot(x - spot) < 0.03 * size as f32;
+        let value = if dark { 0.1 } else { base + 0.05 * (0.2 * x).sin() };
+        (0..channels).map(|_| value + rng.random_range(-0.02..0.02)).collect::<Vec<f32>>()
+    });
+    Image { height: size, width: size, channels, pixels: pixels.collect() }
 }
 
 /// Writes maps of noise with a bump at every defect, and the masks; every fourth image is good.

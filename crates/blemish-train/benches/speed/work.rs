@@ -2,21 +2,20 @@
 
 use std::path::Path;
 
-use blemish_train::Device;
-use blemish::config::{Arithmetic, MapKind, Precision, RunConfig};
-use blemish::image::{DecodeOptions, Image, decode_bytes};
-use blemish::view::Picture;
-use blemish::dataset::images_in;
-use blemish::model_file::ModelFile;
+use blemish::config::{Arithmetic, NetworkMap, Precision};
+use blemish::dataset::image_files;
+use blemish::engine::{Engine, Weights};
+use blemish::image::decode_bytes;
 use blemish::kernels::matmul::matmul;
 use blemish::kernels::panels::Matrix;
 use blemish::kernels::product::Init;
 use blemish::kernels::reduce::sum_squares;
 use blemish::metrics::aupro;
+use blemish::model_file::read_tensors;
+use blemish::{Config, Detector, Image};
 use blemish_train::model::Mae;
-use blemish::detector::Detector;
-use blemish_train::train::batch::Batch;
-use blemish_train::train::{AdamW, StepSettings, loss};
+use blemish_train::train::{AdamW, Batch, StepSettings, Task, loss};
+use blemish_train::{Device, Preset, RunConfig};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -34,6 +33,10 @@ pub struct Bench {
 /// A model file at work, and the batch beside it.
 struct Loaded {
     detector: Detector,
+    engine: Engine,
+    weights: Weights,
+    /// How it is trained.
+    run: RunConfig,
     /// The model under training, and its optimiser.
     training: Option<(Mae, AdamW)>,
     input: Vec<f32>,
@@ -83,28 +86,34 @@ impl Bench {
     fn load(&mut self, folder: &Path, scoring: Arithmetic, training: Precision) -> Value {
         self.loaded = None;
         let model = folder.join(MODEL);
-        let time = seconds(1, || {
-            self.loaded = Some(Loaded {
-                detector: load(&model, scoring, training),
-                training: None,
-                input: Vec::new(),
-                target: Vec::new(),
-                defect: Vec::new(),
-            });
-        });
-        let loaded = self.loaded();
-        loaded.input = inputs::read(&folder.join(INPUT));
-        loaded.target = inputs::read(&folder.join(TARGET));
-        loaded.defect = inputs::read(&folder.join(DEFECT));
-        let model = loaded.detector.model();
-        json!({
+        let mut loaded = None;
+        let time = seconds(1, || loaded = Some(read_model(&model, scoring)));
+        let (detector, weights) = loaded.expect("it was read");
+        let config = detector.config().clone();
+        let (size, channels) = (config.input_size(), detector.channels());
+        let parameters: usize = weights.values().map(|array| array.values.len()).sum();
+        let answer = json!({
             "seconds": time,
-            "flops": model.flops(),
+            "flops": config.model.flops(size, channels),
             "scoring": scoring,
             "training": training,
-            "parameters": model.parameter_count(),
-            "config": loaded.detector.config(),
-        })
+            "parameters": parameters,
+            "config": config,
+        });
+        let mut run = RunConfig::preset(config.preset);
+        run.train.precision = Some(training);
+        run.detector = config;
+        self.loaded = Some(Loaded {
+            engine: Engine::new(&run.detector.model, size, channels, &weights, scoring).unwrap(),
+            detector,
+            weights,
+            run,
+            training: None,
+            input: inputs::read(&folder.join(INPUT)),
+            target: inputs::read(&folder.join(TARGET)),
+            defect: inputs::read(&folder.join(DEFECT)),
+        });
+        answer
     }
 
     fn loaded(&mut self) -> &mut Loaded {
@@ -113,19 +122,18 @@ impl Bench {
 }
 
 impl Loaded {
-    fn config(&self) -> &RunConfig {
+    fn config(&self) -> &Config {
         self.detector.config()
     }
 
     /// Values of one image, over its channels too.
     fn image_len(&self) -> usize {
-        self.config().input_size().iter().product::<usize>() * self.detector.model().channels()
+        self.config().input_size().iter().product::<usize>() * self.detector.channels()
     }
 
     /// One unmasked pass of the first `batch` images, as scoring makes it: the reconstructions, then the logits.
     fn reconstruct(&self, batch: usize) -> Vec<f32> {
-        let engine = self.detector.engine().expect("a CPU");
-        let output = engine.forward(&self.input[..batch * self.image_len()], None, &[]);
+        let output = self.engine.forward(&self.input[..batch * self.image_len()], None, &[]);
         [output.image, output.extra].concat()
     }
 
@@ -136,30 +144,28 @@ impl Loaded {
     /// With the map that unmasked and masked passes share, the squared difference.
     fn score(&self, batch: usize, passes: usize, repeats: usize) -> Value {
         let [height, width] = self.config().input_size();
-        let channels = self.detector.model().channels();
-        let picture = |pixels: &[f32]| Image { height, width, channels, pixels: pixels.to_vec() };
-        let images: Vec<Image> = self.input.chunks_exact(self.image_len()).take(batch).map(picture).collect();
-        let mut file = self.detector.to_file();
-        (file.config.score.map, file.config.score.passes) = (MapKind::Squared, passes);
-        let detector = from_file(file);
+        let channels = self.detector.channels();
+        let image = |pixels: &[f32]| Image { height, width, channels, pixels: pixels.to_vec() };
+        let images: Vec<Image> = self.input.chunks_exact(self.image_len()).take(batch).map(image).collect();
+        let mut config = self.config().clone();
+        (config.network.map, config.network.passes) = (NetworkMap::Reconstruction, passes);
+        let detector = inputs::network_alone(&config, self.weights.clone());
         detector.anomaly_maps(&images);
         json!({ "seconds": seconds(repeats, || detector.anomaly_maps(&images)) })
     }
 
     fn parts(&self, folder: &Path) -> Value {
         let data = &self.config().data;
-        let options = DecodeOptions { max_pixels: data.max_pixels, channels: data.channels };
+        let options = data.decoding();
         let mut times = [const { Vec::new() }; 4];
-        for path in images_in(folder).unwrap() {
-            let (mut bytes, mut decoded, mut picture) = (None, None, None);
+        for path in image_files(folder).unwrap() {
+            let (mut bytes, mut decoded, mut framed) = (None, None, None);
             let read = seconds(1, || bytes = std::fs::read(&path).ok());
             let bytes = bytes.unwrap();
             let decode = seconds(1, || decoded = decode_bytes(&path, &bytes, &options).ok());
             let decoded = decoded.unwrap();
-            let view = seconds(1, || {
-                picture = Picture::new(&decoded, data.image_size, &self.config().view()).ok();
-            });
-            let judge = seconds(1, || self.detector.predict(picture.as_ref().unwrap()).unwrap());
+            let view = seconds(1, || framed = self.detector.frame(&decoded).ok());
+            let judge = seconds(1, || self.detector.predict_framed(framed.as_ref().unwrap()).unwrap());
             times.iter_mut().zip([read, decode, view, judge]).for_each(|(all, one)| all.extend(one));
         }
         let [read, decode, view, judge] = times.map(|mut times| {
@@ -171,36 +177,37 @@ impl Loaded {
 
     fn batch(&self, size: usize) -> Batch {
         let (len, pixels) = (self.image_len(), self.config().input_size().iter().product::<usize>());
-        let spoilt = self.detector.model().config().defect_logit;
+        let located = self.config().model.defect_logit;
         Batch {
             size,
             input: self.input[..size * len].to_vec(),
             target: self.target[..size * len].to_vec(),
-            defect: if spoilt { self.defect[..size * pixels].to_vec() } else { Vec::new() },
+            defect: if located { self.defect[..size * pixels].to_vec() } else { Vec::new() },
         }
+    }
+
+    /// What the second stage's loss compares.
+    fn task(&self) -> Task {
+        if self.config().preset == Preset::Diyt { Task::Reconstruct } else { Task::Repair }
     }
 
     /// Starts training from the loaded weights.
     fn training(&self) -> (Mae, AdamW) {
         let (config, device) = (self.config(), Device::flex().autodiff());
-        let rng = &mut ChaCha8Rng::seed_from_u64(0);
-        let channels = self.detector.model().channels();
-        let model = Mae::new(&config.model, config.input_size(), channels, rng, &device);
-        (model.with_weights(self.detector.to_file().weights).unwrap(), AdamW::default())
+        let model = Mae::unset(&config.model, config.input_size(), self.detector.channels(), &device);
+        (model.with_weights(self.weights.clone()).unwrap(), AdamW::default())
     }
 
     fn step(&mut self, size: usize, repeats: usize) -> Value {
-        let config = self.config().clone();
         let (mut model, mut optimizer) = self.training.take().unwrap_or_else(|| self.training());
-        let train = &config.train;
-        let (weight_decay, clip_norm) = (train.weight_decay, train.clip_norm);
+        let (weight_decay, clip_norm) = (self.run.train.weight_decay, self.run.train.clip_norm);
         let settings = StepSettings { learning_rate: 1e-5, weight_decay, clip_norm };
         let mut times = Vec::new();
         for _ in 0..repeats {
             let batch = self.batch(size);
             times.extend(seconds(1, || {
                 let rng = &mut ChaCha8Rng::seed_from_u64(0);
-                let loss = loss(&config, train.finetune.task, &model, batch.clone(), rng);
+                let loss = loss(&self.run, self.task(), &model, batch.clone(), rng);
                 let gradients = model.gradients(loss.backward());
                 loss.into_data().try_to_vec::<f32>().unwrap();
                 (model, _) = optimizer.step(model.clone(), gradients, settings);
@@ -213,22 +220,22 @@ impl Loaded {
     fn loss(&self, size: usize) -> Value {
         let (model, _) = self.training();
         let rng = &mut ChaCha8Rng::seed_from_u64(0);
-        let task = self.config().train.finetune.task;
-        let loss = loss(self.config(), task, &model, self.batch(size), rng);
+        let loss = loss(&self.run, self.task(), &model, self.batch(size), rng);
         let gradients = model.gradients(loss.backward());
         let norm = gradients.values().map(|g| sum_squares(&g.values)).sum::<f64>().sqrt();
         json!({ "loss": loss.into_data().try_to_vec::<f32>().unwrap()[0], "gradient_norm": norm })
     }
 }
 
-fn load(path: &Path, scoring: Arithmetic, training: Precision) -> Detector {
-    let mut file = ModelFile::load(path).unwrap();
-    (file.config.score.precision, file.config.train.precision) = (Some(scoring), Some(training));
-    from_file(file)
-}
-
-fn from_file(file: ModelFile) -> Detector {
-    Detector::from_file(file, &Device::flex()).unwrap()
+/// The detector in a model file whose only part is a network, scoring in `arithmetic`; and the network's weights.
+fn read_model(path: &Path, arithmetic: Arithmetic) -> (Detector, Weights) {
+    let (header, tensors) = read_tensors(path).unwrap();
+    let header: Value = serde_json::from_str(&header).unwrap();
+    let mut config: Config = serde_json::from_value(header["config"].clone()).unwrap();
+    config.network.precision = Some(arithmetic);
+    let own = |(name, array): (String, _)| Some((name.strip_prefix("network.")?.to_owned(), array));
+    let weights: Weights = tensors.into_iter().filter_map(own).collect();
+    (inputs::network_alone(&config, weights.clone()), weights)
 }
 
 fn product(n: usize, repeats: usize) -> Value {

@@ -1,15 +1,13 @@
 //! Changes of pose: rotation, perspective, crop, flips, scale and shift, in one projective warp and one resampling.
 
-use super::warp::{Homography, warp};
-use super::{uniform, within};
 use blemish::image::{Border, Image};
-use blemish::error::Result;
 use rand::Rng;
-use serde::{Deserialize, Serialize};
+
+use super::uniform;
+use super::warp::{Homography, warp};
 
 /// How the pose may change. The default changes nothing.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GeometricConfig {
     /// Largest rotation either way, degrees, 0 to 180.
     pub rotation_degrees: f32,
@@ -48,35 +46,7 @@ impl Default for GeometricConfig {
 }
 
 impl GeometricConfig {
-    /// The published system's augmentation for an MVTec AD category. Deviation: what a rotation uncovers is filled from
-    /// the edge, not with black.
-    pub fn reference(category: &str) -> Self {
-        let flips = ["carpet", "grid", "leather", "wood", "screw", "tile"].contains(&category);
-        Self {
-            rotation_degrees: 30.0,
-            perspective_distortion: 0.2,
-            perspective_probability: 0.8,
-            center_crop: 200.0 / 256.0,
-            horizontal_flip: if flips { 0.9 } else { 0.0 },
-            ..Self::default()
-        }
-    }
-
-    /// # Errors
-    /// [`crate::Error::Config`] naming the first field that is out of range.
-    pub fn validate(&self) -> Result<()> {
-        within("augment.rotation_degrees", self.rotation_degrees, 0.0..=180.0)?;
-        // Beyond 0.5 the horizon can come into the picture.
-        within("augment.perspective_distortion", self.perspective_distortion, 0.0..=0.5)?;
-        within("augment.perspective_probability", self.perspective_probability, 0.0..=1.0)?;
-        within("augment.center_crop", self.center_crop, 0.1..=1.0)?;
-        within("augment.horizontal_flip", self.horizontal_flip, 0.0..=1.0)?;
-        within("augment.vertical_flip", self.vertical_flip, 0.0..=1.0)?;
-        within("augment.scale", self.scale, 0.0..=0.9)?;
-        within("augment.translate", self.translate, 0.0..=1.0)
-    }
-
-    /// Draws a pose for a picture of this size: rotation with scale and shift, then perspective, crop, flips.
+    /// Draws a pose for an image of this size: rotation with scale and shift, then perspective, crop, flips.
     pub fn draw(&self, height: usize, width: usize, rng: &mut impl Rng) -> Homography {
         let (h, w) = (height as f32, width as f32);
         let angle = uniform(-1.0, 1.0, rng) * self.rotation_degrees;
@@ -146,25 +116,14 @@ mod tests {
             scale: 0.9,
             translate: 1.0,
             border: Border::Reflect,
-            ..GeometricConfig::reference("screw")
+            horizontal_flip: 0.9,
+            center_crop: 200.0 / 256.0,
+            ..GeometricConfig::default()
         };
         let mut rng = ChaCha8Rng::seed_from_u64(4);
         for _ in 0..50 {
             let out = config.apply(&image, &mut rng);
             assert!(out.pixels.iter().all(|v| (-1e-4..6.601).contains(v)));
         }
-    }
-
-    #[test]
-    fn only_the_named_categories_are_mirrored() {
-        assert_eq!(GeometricConfig::reference("tile").horizontal_flip, 0.9);
-        assert_eq!(GeometricConfig::reference("bottle").horizontal_flip, 0.0);
-    }
-
-    #[test]
-    fn validation_names_the_field() {
-        let bad = GeometricConfig { rotation_degrees: f32::NAN, ..Default::default() };
-        assert!(bad.validate().is_err_and(|e| e.to_string().contains("augment.rotation_degrees")));
-        assert!(GeometricConfig::reference("screw").validate().is_ok());
     }
 }

@@ -1,25 +1,23 @@
-//! Everything that changes a picture before the model sees it: pose, lighting, normalisation, synthetic defects.
+//! Augmentation: pose, lighting, synthetic defects.
 //!
-//! All of it works on [`blemish::data::Image`] and a seeded generator, one image at a time on one thread, and knows no
+//! All of it works on [`blemish::Image`] and a seeded generator, one image at a time on one thread, and knows no
 //! tensor library. The usual order is geometric, photometric, defects, normalisation; the mask of a synthetic defect
 //! is found after the pose has changed, so masks are never resampled.
 
 mod defects;
 mod geometric;
 mod noise;
-mod normalize;
 mod photometric;
 mod warp;
 
-pub use defects::{DefectConfig, Defective, Fill, Shape, corrupt, foreground};
-pub use geometric::GeometricConfig;
-pub use normalize::{Affine, Normalize, Statistics, equalising, image_statistics};
-pub use photometric::PhotometricConfig;
-pub use warp::{Homography, warp};
-
-use blemish::error::{Error, Result};
-use rand::Rng;
 use std::ops::RangeInclusive;
+
+use blemish::{Error, Result};
+use rand::Rng;
+
+pub use self::defects::{DefectConfig, DefectGenerator, Fill};
+pub use self::geometric::GeometricConfig;
+pub use self::photometric::PhotometricConfig;
 
 /// [`Error::Config`] unless `value` is a number within `range`.
 fn within(field: &str, value: f32, range: RangeInclusive<f32>) -> Result<()> {

@@ -1,16 +1,14 @@
 //! Changes of lighting and sensor that leave the product as it is: the model learns to ignore them.
 
-use super::noise::normal;
-use super::{uniform, within};
 use blemish::image::Image;
-use blemish::error::Result;
 use rand::Rng;
-use serde::{Deserialize, Serialize};
+
+use super::noise::normal;
+use super::uniform;
 
 /// How much the lighting may change. Every image draws each amount uniformly up to the limit given here; 0 leaves a
 /// step out. The default changes nothing.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PhotometricConfig {
     /// Largest change of brightness either way, 0 to 1.
     pub brightness: f32,
@@ -27,17 +25,6 @@ pub struct PhotometricConfig {
 }
 
 impl PhotometricConfig {
-    /// # Errors
-    /// [`crate::Error::Config`] naming the first field that is out of range.
-    pub fn validate(&self) -> Result<()> {
-        within("augment.brightness", self.brightness, 0.0..=1.0)?;
-        within("augment.contrast", self.contrast, 0.0..=0.9)?;
-        within("augment.gradient", self.gradient, 0.0..=1.0)?;
-        within("augment.gamma", self.gamma, 0.0..=1.0)?;
-        within("augment.blur", self.blur, 0.0..=0.334)?;
-        within("augment.noise", self.noise, 0.0..=0.5)
-    }
-
     /// Changes `image` in the order of the light's way: scene, lens, sensor. Values stay in [0, 1].
     pub fn apply(&self, image: &mut Image, rng: &mut impl Rng) {
         if self.brightness > 0.0 || self.contrast > 0.0 || self.gradient > 0.0 {
@@ -156,12 +143,5 @@ mod tests {
         blur(&mut image, 0.25);
         assert!((image.pixels[12] - 0.25).abs() < 1e-6 && (image.pixels[6] - 0.0625).abs() < 1e-6);
         assert!((image.pixels.iter().sum::<f32>() - 1.0).abs() < 1e-6);
-    }
-
-    #[test]
-    fn validation_names_the_field() {
-        assert!(ALL.validate().is_ok());
-        let bad = PhotometricConfig { noise: 0.6, ..ALL };
-        assert!(bad.validate().is_err_and(|e| e.to_string().contains("augment.noise")));
     }
 }

@@ -1,17 +1,14 @@
-//! Projective maps of the plane, and pictures seen through them.
+//! Projective maps of the plane, and images seen through them.
 
 use blemish::image::{Border, Image, sample};
 
-/// A projective map from places in the new picture to places in the old one, `[x, y, 1]` in pixels from the centre of
-/// the picture, x to the right, y downwards.
+/// A projective map from places in the new image to places in the old one, `[x, y, 1]` in pixels from the centre of
+/// the image, x to the right, y downwards.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Homography(pub [[f64; 3]; 3]);
 
 impl Homography {
-    /// Changes nothing.
-    pub const IDENTITY: Self = Self([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]);
-
-    /// Turns the picture counter-clockwise by `angle` radians.
+    /// Turns the image counter-clockwise by `angle` radians.
     pub fn rotation(angle: f64) -> Self {
         let (sin, cos) = angle.sin_cos();
         Self([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])

@@ -1,19 +1,17 @@
-//! What training minimises, and the likenesses that scoring shares with it or has beside it. All losses are means, so that they
-//! do not grow with batch or image size.
+//! What training minimises. All losses are means, so that they do not grow with batch or image size.
 
+mod contrastive;
 mod focal;
-mod gradient;
 mod mse;
 mod ssim;
 
+pub use contrastive::{info_nce, normalised, repel};
 pub use focal::focal_with_logits;
-pub use gradient::gradient_similarity_map;
 pub use mse::{masked_mse, mse};
-pub use ssim::{ssim, ssim_map};
-
-use burn::tensor::Tensor;
+pub use ssim::{WINDOW as SSIM_WINDOW, ssim, ssim_map};
 
 use blemish::engine::Mask;
+use burn::tensor::Tensor;
 
 /// The pre-training loss, `(1 - w) masked MSE + w (1 - SSIM)`; SSIM of the whole reconstruction.
 ///

@@ -1,8 +1,8 @@
 //! Mean squared error: of the whole image, or of the hidden patches only (He et al. 2022).
 
+use blemish::engine::Mask;
 use burn::tensor::{Tensor, TensorData};
 
-use blemish::engine::Mask;
 use crate::ops;
 
 /// Mean squared error over every value.

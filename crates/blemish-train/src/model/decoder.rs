@@ -1,5 +1,6 @@
 //! One pre-norm decoder layer: self-attention, cross-attention on the aggregated features, MLP.
 
+use blemish::config::ModelConfig;
 use burn::module::Module;
 use burn::tensor::Tensor;
 
@@ -7,7 +8,6 @@ use super::attention::{Attention, CrossAttention};
 use super::init::Init;
 use super::mlp::Mlp;
 use super::norm::Norm;
-use blemish::config::ModelConfig;
 
 /// `x += attn(norm1(x)); x += cross_attn(norm2(x), features); x += mlp(norm3(x))`.
 #[derive(Module, Debug)]

@@ -1,5 +1,6 @@
 //! One pre-norm encoder layer.
 
+use blemish::config::ModelConfig;
 use burn::module::Module;
 use burn::tensor::Tensor;
 
@@ -7,7 +8,6 @@ use super::attention::Attention;
 use super::init::Init;
 use super::mlp::Mlp;
 use super::norm::Norm;
-use blemish::config::ModelConfig;
 
 /// `x += attn(norm1(x)); x += mlp(norm2(x))`.
 #[derive(Module, Debug)]

@@ -55,15 +55,35 @@ impl PyramidHead {
     /// # Shapes
     /// `tokens: [B, H/16, W/16, D]`, `levels` as from [`Stem::forward`](super::patch_embed::Stem::forward)
     /// or empty -> `[B, H, W, outputs]`
-    pub fn forward(&self, tokens: Tensor<4>, mut levels: Vec<Tensor<4>>) -> Tensor<4> {
+    pub fn forward(&self, tokens: Tensor<4>, levels: Vec<Tensor<4>>) -> Tensor<4> {
+        self.forward_maps(tokens, levels).0
+    }
+
+    /// [`forward`](Self::forward), and the map of every level after its GELU, the coarsest first.
+    ///
+    /// # Shapes
+    /// as [`forward`](Self::forward) -> `[B, H, W, outputs]`, `[B, H/8, W/8, dims[2]]`, ..
+    pub fn forward_maps(&self, tokens: Tensor<4>, levels: Vec<Tensor<4>>) -> (Tensor<4>, Vec<Tensor<4>>) {
+        let maps = self.maps(tokens.clone(), levels, self.up.len());
+        let finest = maps.last().cloned().unwrap_or(tokens);
+        (ops::pixel_shuffle(self.out.forward(finest)), maps)
+    }
+
+    /// The maps of the `count` coarsest levels after their GELU, the coarsest first.
+    ///
+    /// # Shapes
+    /// as [`forward`](Self::forward) -> `[B, H/8, W/8, dims[2]]`, ..
+    pub fn maps(&self, tokens: Tensor<4>, mut levels: Vec<Tensor<4>>, count: usize) -> Vec<Tensor<4>> {
         let mut x = tokens;
-        for (up, fuse) in self.up.iter().zip(&self.fuse) {
+        let mut maps = Vec::with_capacity(count);
+        for (up, fuse) in self.up.iter().zip(&self.fuse).take(count) {
             let up = up.forward(x);
             x = ops::gelu(match levels.pop() {
                 Some(level) => fuse.forward_joined(up, level),
                 None => fuse.forward(ops::pixel_shuffle(up)),
             });
+            maps.push(x.clone());
         }
-        ops::pixel_shuffle(self.out.forward(x))
+        maps
     }
 }

@@ -1,6 +1,8 @@
 //! The whole masked autoencoder (He et al. 2022; reference system "DiYT"; pyramid after ConvMAE, Gao et al.
 //! 2022).
 
+use blemish::config::{AggregationKeys, Head, ModelConfig, Output, PatchEmbed, Precision};
+use blemish::engine::Mask;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
@@ -11,11 +13,9 @@ use super::encoder::EncoderLayer;
 use super::head::{LinearHead, PyramidHead};
 use super::init::Init;
 use super::linear::Linear;
-use super::mask::Mask;
 use super::norm::Norm;
 use super::patch_embed::{LinearEmbed, Stem};
 use super::pos_embed::PosEmbed;
-use blemish::config::{AggregationKeys, Head, ModelConfig, Output, PatchEmbed, Precision};
 use crate::ops;
 
 /// What hidden pixels are set to before the stem: middle grey.
@@ -28,6 +28,16 @@ pub struct Reconstruction {
     pub image: Tensor<4>,
     /// Per-pixel defect logit, `[B, H, W, 1]`, where the model has that output.
     pub logit: Option<Tensor<4>>,
+}
+
+/// What the model sees on the way, for losses that compare it; the names are those of the engine's
+/// [`Feature`](crate::engine::Feature).
+#[derive(Clone, Debug, Default)]
+pub struct Features {
+    /// The encoder's taps, each `[B, H/16, W/16, D]`; empty where patches are hidden.
+    pub taps: Vec<Tensor<4>>,
+    /// The pyramid head's maps at strides 8, 4, 2, after their GELU; empty where it has another head.
+    pub head: Vec<Tensor<4>>,
 }
 
 /// Patch embedding or stem, encoder with three taps, aggregation, cross-attending decoder, head.
@@ -54,7 +64,7 @@ pub struct Mae {
 
 impl Mae {
     /// A freshly initialised model. `config` must have passed
-    /// [`RunConfig::validate`](blemish::config::RunConfig::validate).
+    /// [`Config::validate`](blemish::Config::validate).
     pub fn new(
         config: &ModelConfig,
         image_size: [usize; 2],
@@ -103,21 +113,81 @@ impl Mae {
     /// # Shapes
     /// `images: [B, H, W, C]`, values nominally in [0, 1] -> the same, see [`Reconstruction`]
     pub fn forward(&self, images: Tensor<4>, mask: Option<&Mask>) -> Reconstruction {
+        self.forward_features(images, mask).0
+    }
+
+    /// [`forward`](Self::forward), and what the model sees on the way.
+    pub fn forward_features(&self, images: Tensor<4>, mask: Option<&Mask>) -> (Reconstruction, Features) {
         let images = match mask {
             Some(mask) => blank(images, mask, self.config.patch_size),
             None => images,
         };
         let (tokens, levels) = self.embed(images.clone());
         let routes = mask.map(|mask| Routes::new(mask, &images.device()));
-        let (tokens, features) = self.encode(tokens, routes.as_ref());
-        let tokens = self.decode(tokens, features);
-        self.reconstruct(tokens, levels, images)
+        let (tokens, aggregated, taps) = self.encode(tokens, routes.as_ref());
+        let tokens = self.decode(tokens, aggregated);
+        let (reconstruction, head) = self.reconstruct(tokens, levels, images);
+        let taps = if mask.is_none() { self.as_maps(taps) } else { Vec::new() };
+        (reconstruction, Features { taps, head })
+    }
+
+    /// What the model sees on the way through an unmasked pass, of the pyramid head the `count` coarsest maps: cheaper
+    /// than [`forward_features`](Self::forward_features) by what is finer. Products are computed in `precision`.
+    ///
+    /// # Shapes
+    /// `images: [B, H, W, C]` -> see [`Features`]
+    pub fn features_in(&self, precision: Precision, images: Tensor<4>, count: usize) -> Features {
+        ops::with_precision(precision, || {
+            let (tokens, levels) = self.embed(images);
+            let (tokens, aggregated, taps) = self.encode(tokens, None);
+            let head = self.pyramid.as_ref().map(|pyramid| {
+                let tokens = self.as_maps(vec![self.decode(tokens, aggregated)]).remove(0);
+                pyramid.maps(tokens, levels, count)
+            });
+            Features { taps: self.as_maps(taps), head: head.unwrap_or_default() }
+        })
+    }
+
+    /// Tokens of all patches as maps, `[B, N, D]` -> `[B, H/16, W/16, D]`.
+    fn as_maps(&self, tokens: Vec<Tensor<3>>) -> Vec<Tensor<4>> {
+        let [rows, columns] = self.grid();
+        let map = |tokens: Tensor<3>| {
+            let [b, _, d] = tokens.dims();
+            tokens.reshape([b, rows, columns, d])
+        };
+        tokens.into_iter().map(map).collect()
+    }
+
+    /// The same parameters for images of another size: the positional tables are resampled, nothing is copied.
+    ///
+    /// # Panics
+    /// If a side is no multiple of the patch.
+    pub fn at_size(&self, image_size: [usize; 2]) -> Self {
+        let patch = self.config.patch_size;
+        assert!(image_size.iter().all(|side| side.is_multiple_of(patch)), "whole patches");
+        let grid = image_size.map(|side| side / patch);
+        Self {
+            pos_embed: self.pos_embed.on_grid(grid),
+            decoder_pos_embed: self.decoder_pos_embed.as_ref().map(|table| table.on_grid(grid)),
+            image_size,
+            ..self.clone()
+        }
     }
 
     /// [`forward`](Self::forward), the products of linear layers and convolutions and those of their gradients computed
     /// in `precision` where the model is on the CPU.
     pub fn forward_in(&self, precision: Precision, images: Tensor<4>, mask: Option<&Mask>) -> Reconstruction {
         ops::with_precision(precision, || self.forward(images, mask))
+    }
+
+    /// [`forward_features`](Self::forward_features) as [`forward_in`](Self::forward_in) computes it.
+    pub fn forward_features_in(
+        &self,
+        precision: Precision,
+        images: Tensor<4>,
+        mask: Option<&Mask>,
+    ) -> (Reconstruction, Features) {
+        ops::with_precision(precision, || self.forward_features(images, mask))
     }
 
     fn embed(&self, images: Tensor<4>) -> (Tensor<3>, Vec<Tensor<4>>) {
@@ -129,8 +199,8 @@ impl Mae {
         (self.pos_embed.forward(tokens), levels)
     }
 
-    /// The decoder's tokens in image order, and the aggregated features.
-    fn encode(&self, tokens: Tensor<3>, routes: Option<&Routes>) -> (Tensor<3>, Tensor<3>) {
+    /// The decoder's tokens in image order, the aggregated features, and the taps.
+    fn encode(&self, tokens: Tensor<3>, routes: Option<&Routes>) -> (Tensor<3>, Tensor<3>, Vec<Tensor<3>>) {
         let mut x = match routes {
             Some(routes) => routes.keep(tokens),
             None => tokens,
@@ -147,13 +217,13 @@ impl Mae {
             let zeros = || Tensor::zeros([self.config.embed_dim], &x.device());
             taps = taps.into_iter().map(|tap| routes.restore(tap, zeros())).collect();
         }
-        let features = self.aggregation.forward(taps);
+        let features = self.aggregation.forward(taps.clone());
         let tokens = self.decoder_embed.forward(self.encoder_norm.forward(x));
         let tokens = match routes {
             Some(routes) => routes.restore(tokens, self.mask_token.val()),
             None => tokens,
         };
-        (tokens, features)
+        (tokens, features, taps)
     }
 
     fn decode(&self, tokens: Tensor<3>, features: Tensor<3>) -> Tensor<3> {
@@ -165,14 +235,20 @@ impl Mae {
         self.decoder_norm.forward(tokens)
     }
 
-    fn reconstruct(&self, tokens: Tensor<3>, levels: Vec<Tensor<4>>, images: Tensor<4>) -> Reconstruction {
-        let output = match (&self.pyramid, &self.head) {
+    /// The reconstruction, and the pyramid head's maps.
+    fn reconstruct(
+        &self,
+        tokens: Tensor<3>,
+        levels: Vec<Tensor<4>>,
+        images: Tensor<4>,
+    ) -> (Reconstruction, Vec<Tensor<4>>) {
+        let (output, maps) = match (&self.pyramid, &self.head) {
             (Some(pyramid), _) => {
                 let [b, _, d] = tokens.dims();
-                let [rows, columns] = self.image_size.map(|s| s / self.config.patch_size);
-                pyramid.forward(tokens.reshape([b, rows, columns, d]), levels)
+                let [rows, columns] = self.grid();
+                pyramid.forward_maps(tokens.reshape([b, rows, columns, d]), levels)
             }
-            (None, Some(head)) => head.forward(tokens, self.image_size),
+            (None, Some(head)) => (head.forward(tokens, self.image_size), Vec::new()),
             (None, None) => unreachable!("the constructor makes one of them"),
         };
         let (image, logit) = if self.config.defect_logit {
@@ -185,7 +261,12 @@ impl Mae {
             Output::Absolute => image,
             Output::Residual => image + images,
         };
-        Reconstruction { image, logit }
+        (Reconstruction { image, logit }, maps)
+    }
+
+    /// Rows and columns of patches.
+    fn grid(&self) -> [usize; 2] {
+        self.image_size.map(|side| side / self.config.patch_size)
     }
 
     /// The configuration that the model was made from.
@@ -198,19 +279,9 @@ impl Mae {
         self.image_size
     }
 
-    /// Floating-point operations of one unmasked forward pass of one image.
-    pub fn flops(&self) -> u64 {
-        self.config.flops(self.image_size, self.channels)
-    }
-
     /// Where its parameters live.
     pub fn device(&self) -> Device {
         self.mask_token.val().device()
-    }
-
-    /// Whether its parameters live on the CPU.
-    pub fn is_on_cpu(&self) -> bool {
-        ops::is_cpu(&self.device())
     }
 
     /// Channels of the images it takes.

@@ -3,15 +3,12 @@
 
 pub mod aggregation;
 pub mod attention;
-mod complementary;
 pub mod decoder;
 pub mod encoder;
-mod flops;
 pub mod head;
 pub mod init;
 pub mod linear;
 mod mae;
-mod mask;
 pub mod mlp;
 pub mod norm;
 pub mod patch_embed;
@@ -19,7 +16,5 @@ pub mod patchify;
 pub mod pos_embed;
 mod weights;
 
-pub use complementary::Complementary;
-pub use mae::{Mae, Reconstruction};
-pub use mask::Mask;
-pub use weights::{Array, Weights, load_weights, read_gradients};
+pub use mae::{Features, Mae, Reconstruction};
+pub use weights::{load_weights, read_gradients};

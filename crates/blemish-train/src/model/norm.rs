@@ -1,10 +1,10 @@
 //! The normalisation layer: dynamic tanh, or layer normalisation for comparison.
 
+use blemish::config;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::init::Init;
-use blemish::config;
 use crate::ops;
 
 /// DyT, `gamma tanh(alpha x) + beta` (Zhu et al., "Transformers without Normalization", 2025, equation 1),

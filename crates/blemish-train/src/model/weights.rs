@@ -1,9 +1,8 @@
 //! The model's parameters by name: out of it for files, gradients and optimisers, and back into it.
 
+use blemish::engine::{Array, Weights};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
-
-use blemish::engine::{Array, Weights};
 
 use super::mae::Mae;
 

@@ -6,16 +6,6 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use burn::backend::autodiff::checkpoint::base::Checkpointer;
-use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::flex::{FlexTensor, Layout};
-use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, DispatchDevice, Flex, TensorMetadata};
-use burn::tensor::{Bytes, DType, Device, Shape, Tensor};
-
-use super::precision::precision;
 use blemish::kernels;
 use blemish::kernels::activation::{gelu_backward, gelu_forward};
 use blemish::kernels::attention::{
@@ -31,6 +21,16 @@ use blemish::kernels::linear::{LinearShape, linear_backward_input, linear_backwa
 use blemish::kernels::losses::{focal_backward, focal_forward, squared_backward, squared_forward};
 use blemish::kernels::norm::{layer_norm_backward, layer_norm_forward};
 use blemish::kernels::precision::Precision;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::flex::{FlexTensor, Layout};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, DispatchDevice, Flex, TensorMetadata};
+use burn::tensor::{Bytes, DType, Device, Shape, Tensor};
+
+use super::precision::precision;
 
 /// The variance floor of layer normalisation.
 const EPS: f32 = 1e-5;
@@ -43,7 +43,7 @@ pub fn on_cpu<const D: usize>(x: &Tensor<D>) -> bool {
 }
 
 /// Whether a device is the CPU.
-pub fn is_cpu(device: &Device) -> bool {
+fn is_cpu(device: &Device) -> bool {
     match device.as_dispatch() {
         DispatchDevice::Flex(_) => true,
         DispatchDevice::Autodiff(device) => matches!(**device, DispatchDevice::Flex(_)),

@@ -11,14 +11,9 @@ pub mod composed;
 mod fused;
 mod precision;
 
+use burn::tensor::Tensor;
+
 pub use self::precision::with_precision;
-
-use burn::tensor::{Device, Tensor};
-
-/// Whether a device is the CPU, where the fused operations run.
-pub fn is_cpu(device: &Device) -> bool {
-    fused::is_cpu(device)
-}
 
 /// `x W + b` over the last axis.
 ///

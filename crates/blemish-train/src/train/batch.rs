@@ -1,20 +1,22 @@
-//! Batches: drawn from seeds alone, augmented, and prepared on another thread while the model works.
+//! Batches: drawn from seeds alone, augmented, normalised.
 
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use blemish::fit::Views;
+use blemish::history::Stage;
+use blemish::image::PixelMask;
+use blemish::view::foreground;
+use blemish::{Error, Image, Result};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::augment::corrupt;
-use blemish::view::foreground;
-use blemish::config::{RunConfig, StageConfig, Task};
-use blemish::image::{ByteImage, Image, PixelMask};
-use blemish::history::Stage;
+use crate::augment::{DefectGenerator, GeometricConfig, PhotometricConfig};
+use crate::config::{RunConfig, StageConfig, Task};
 
-/// What one step learns from; all channels-last, flattened.
+/// What one step is computed from; all channels-last, flattened.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// Images.
@@ -27,14 +29,27 @@ pub struct Batch {
     pub defect: Vec<f32>,
 }
 
+impl Batch {
+    fn of(examples: Vec<Example>) -> Self {
+        let mut batch =
+            Self { size: examples.len(), input: Vec::new(), target: Vec::new(), defect: Vec::new() };
+        for example in examples {
+            batch.input.extend(example.input.pixels);
+            batch.target.extend(example.target.pixels);
+            batch.defect.extend(example.defect.into_iter().flat_map(|mask| mask.pixels).map(f32::from));
+        }
+        batch
+    }
+}
+
 /// One training example.
-pub struct Example {
+struct Example {
     /// What the model sees.
-    pub input: Image,
+    input: Image,
     /// What it should give.
-    pub target: Image,
+    target: Image,
     /// Where a synthetic defect is.
-    pub defect: Option<PixelMask>,
+    defect: Option<PixelMask>,
 }
 
 impl Example {
@@ -62,65 +77,6 @@ pub fn generator(seed: u64, stage: Stage, epoch: usize, item: usize) -> ChaCha8R
     ChaCha8Rng::from_seed(key)
 }
 
-/// How many images an epoch has: `train.epoch_images`, or every image once.
-pub fn epoch_images(config: &RunConfig, available: usize) -> usize {
-    if config.train.epoch_images == 0 { available } else { config.train.epoch_images }
-}
-
-/// The order of an epoch: every image equally often, shuffled.
-fn order(config: &RunConfig, stage: Stage, epoch: usize, available: usize) -> Vec<usize> {
-    let wanted = epoch_images(config, available);
-    let mut rng = generator(config.seed, stage, epoch, usize::MAX);
-    let mut order = Vec::with_capacity(wanted + available);
-    while order.len() < wanted {
-        let mut round: Vec<usize> = (0..available).collect();
-        round.shuffle(&mut rng);
-        order.extend(round);
-    }
-    order.truncate(wanted);
-    order
-}
-
-/// Starts preparing an epoch's batches; they arrive in order.
-pub fn prepare(
-    config: &RunConfig,
-    stage: Stage,
-    epoch: usize,
-    images: &Arc<Vec<ByteImage>>,
-) -> Receiver<Batch> {
-    // Two batches ahead: enough to never wait, little to keep.
-    let (sender, receiver) = sync_channel(2);
-    let (config, images) = (config.clone(), Arc::clone(images));
-    std::thread::spawn(move || {
-        let order = order(&config, stage, epoch, images.len());
-        for (i, chunk) in order.chunks(config.train.batch_size).enumerate() {
-            let first = i * config.train.batch_size;
-            // The receiver is gone when training stopped: nothing is left to do.
-            if sender.send(batch(&config, stage, (epoch, first), &images, chunk)).is_err() {
-                return;
-            }
-        }
-    });
-    receiver
-}
-
-/// Examples of the `chosen` ones among `images`, the first of which is item `first` of its epoch.
-pub fn batch(
-    config: &RunConfig,
-    stage: Stage,
-    (epoch, first): (usize, usize),
-    images: &[ByteImage],
-    chosen: &[usize],
-) -> Batch {
-    let drawn = chosen.par_iter().enumerate().map(|(k, &index)| {
-        let mut rng = generator(config.seed, stage, epoch, first + k);
-        let whole = example(config, stage_config(config, stage), epoch, images, index, &mut rng);
-        // The view, or a tile of it.
-        whole.part(config.input_size(), &mut rng)
-    });
-    collate(drawn.collect())
-}
-
 /// The settings of a stage.
 pub fn stage_config(config: &RunConfig, stage: Stage) -> &StageConfig {
     match stage {
@@ -129,63 +85,105 @@ pub fn stage_config(config: &RunConfig, stage: Stage) -> &StageConfig {
     }
 }
 
-fn collate(examples: Vec<Example>) -> Batch {
-    let mut batch = Batch { size: examples.len(), input: Vec::new(), target: Vec::new(), defect: Vec::new() };
-    for example in examples {
-        batch.input.extend(example.input.pixels);
-        batch.target.extend(example.target.pixels);
-        batch.defect.extend(example.defect.into_iter().flat_map(|mask| mask.pixels).map(f32::from));
+/// What a stage's loss compares.
+pub fn task(config: &RunConfig, stage: Stage) -> Task {
+    match stage {
+        Stage::Pretrain => Task::Masked,
+        Stage::Finetune => config.task_of_finetuning(),
     }
-    batch
 }
 
-fn example(
-    config: &RunConfig,
-    stage: &StageConfig,
-    epoch: usize,
-    images: &[ByteImage],
-    index: usize,
-    rng: &mut ChaCha8Rng,
-) -> Example {
-    let train = &config.train;
-    let mut clean = train.geometric.apply(&images[index].to_image(), rng);
-    train.photometric.apply(&mut clean, rng);
-    if stage.task != Task::Repair {
-        let target = config.data.normalize.apply(&clean);
-        let input = noisy(&target, train.noise as f32, rng).unwrap_or_else(|| target.clone());
-        return Example { input, target, defect: None };
-    }
-    let other = images[rng.random_range(0..images.len())].to_image();
-    let reached = epoch as f32 / (stage.epochs().max(2) - 1) as f32;
-    let difficulty = if train.defects.curriculum { reached } else { 1.0 };
-    let centres = foreground(&clean);
-    let defective = corrupt(&clean, &other, Some(&centres), &train.defects, difficulty, rng);
-    // The clean picture is normalised as its defective twin is: that is what the model will see.
-    let affine = config.data.normalize.affine(&defective.image);
-    let (mut input, mut target) = (defective.image, clean);
-    affine.apply(&mut input);
-    affine.apply(&mut target);
-    if train.noise > 0.0 {
-        // Noise that stays in the target anchors normal images to the identity (Bauer and Mueller 2025).
-        for (i, t) in input.pixels.iter_mut().zip(&mut target.pixels) {
-            let n = normal(rng) * train.noise as f32;
-            *i += n;
-            *t += n;
+/// Makes batches of the views that the network is trained on.
+pub struct Batches<'a> {
+    config: &'a RunConfig,
+    views: &'a Views,
+    train: Range<usize>,
+    stop: &'a AtomicBool,
+    geometric: GeometricConfig,
+    photometric: PhotometricConfig,
+    defects: DefectGenerator,
+}
+
+impl<'a> Batches<'a> {
+    /// Of the views in `train`; ends with [`Error::Interrupted`] once `stop` is set.
+    pub fn new(config: &'a RunConfig, views: &'a Views, train: Range<usize>, stop: &'a AtomicBool) -> Self {
+        let pose = config.train.pose;
+        Self {
+            config,
+            views,
+            train,
+            stop,
+            geometric: pose.geometric(),
+            photometric: pose.photometric(),
+            defects: DefectGenerator::new(&config.train.defects, pose.fills()),
         }
     }
-    Example { input, target, defect: Some(defective.mask) }
-}
 
-fn noisy(image: &Image, sigma: f32, rng: &mut ChaCha8Rng) -> Option<Image> {
-    (sigma > 0.0).then(|| {
-        let mut image = image.clone();
-        image.pixels.iter_mut().for_each(|v| *v += normal(rng) * sigma);
-        image
-    })
-}
+    /// How many views there are.
+    pub fn available(&self) -> usize {
+        self.train.len()
+    }
 
-/// A standard normal draw (Box and Muller 1958).
-fn normal(rng: &mut ChaCha8Rng) -> f32 {
-    let (u, v): (f32, f32) = (rng.random(), rng.random());
-    (-2.0 * (1.0 - u).ln()).sqrt() * (std::f32::consts::TAU * v).cos()
+    /// How many images an epoch has: `train.epoch_images`, or every image once.
+    pub fn epoch_images(&self) -> usize {
+        match self.config.train.epoch_images {
+            0 => self.available(),
+            images => images,
+        }
+    }
+
+    /// Steps of an epoch.
+    pub fn steps(&self) -> usize {
+        self.epoch_images().div_ceil(self.config.train.batch_size)
+    }
+
+    /// The order of an epoch: every image equally often, shuffled.
+    pub fn order(&self, stage: Stage, epoch: usize) -> Vec<usize> {
+        let (available, wanted) = (self.available(), self.epoch_images());
+        let mut rng = generator(self.config.detector.seed, stage, epoch, usize::MAX);
+        let mut order = Vec::with_capacity(wanted + available);
+        while order.len() < wanted {
+            let mut round: Vec<usize> = (0..available).collect();
+            round.shuffle(&mut rng);
+            order.extend(round);
+        }
+        order.truncate(wanted);
+        order
+    }
+
+    /// The batch of the images that are `chosen`, the first of which is item `first` of its epoch.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Interrupted`].
+    pub fn batch(&self, stage: Stage, epoch: usize, first: usize, chosen: &[usize]) -> Result<Batch> {
+        let drawn = chosen.par_iter().enumerate().map(|(k, &index)| {
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(Error::Interrupted);
+            }
+            let mut rng = generator(self.config.detector.seed, stage, epoch, first + k);
+            let whole = self.example(task(self.config, stage), index, &mut rng)?;
+            // The view, or a tile of it.
+            Ok(whole.part(self.config.detector.input_size(), &mut rng))
+        });
+        Ok(Batch::of(drawn.collect::<Result<_>>()?))
+    }
+
+    fn example(&self, task: Task, index: usize, rng: &mut ChaCha8Rng) -> Result<Example> {
+        let normalize = self.config.detector.data.normalize;
+        let mut clean = self.geometric.apply(&self.views.get(self.train.start + index)?, rng);
+        self.photometric.apply(&mut clean, rng);
+        if task != Task::Repair {
+            let target = normalize.apply(&clean);
+            return Ok(Example { input: target.clone(), target, defect: None });
+        }
+        let other = self.views.get(self.train.start + rng.random_range(0..self.train.len()))?;
+        let centres = foreground(&clean);
+        let defective = self.defects.corrupt(&clean, &other, Some(&centres), rng);
+        // The clean image is normalised as its defective twin is: that is what the model will see.
+        let affine = normalize.affine(&defective.image);
+        let (mut input, mut target) = (defective.image, clean);
+        affine.apply(&mut input);
+        affine.apply(&mut target);
+        Ok(Example { input, target, defect: Some(defective.mask) })
+    }
 }

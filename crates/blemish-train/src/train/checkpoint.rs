@@ -5,14 +5,14 @@
 
 use std::path::{Path, PathBuf};
 
+use blemish::engine::Weights;
+use blemish::history::{EpochRecord, Stage};
+use blemish::model_file::{read_tensors, write_tensors};
+use blemish::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::optimizer::AdamW;
-use blemish::config::RunConfig;
-use blemish::error::{Error, Result};
-use blemish::model_file::{read_tensors, write_tensors};
-use blemish::history::{EpochRecord, Stage};
-use blemish::engine::Weights;
+use crate::config::RunConfig;
 
 /// The state after an epoch.
 #[derive(Clone, Debug)]
@@ -23,8 +23,6 @@ pub struct Checkpoint {
     pub weights: Weights,
     /// The optimiser.
     pub optimizer: AdamW,
-    /// Moving average of the parameters, where it is kept.
-    pub ema: Option<Weights>,
     /// Parameters of the best validation so far, in this stage.
     pub best: Option<Weights>,
 }
@@ -47,12 +45,30 @@ pub struct Progress {
     pub best_aupro: f64,
     /// The epoch it was reached in.
     pub best_epoch: usize,
-    /// Optimiser steps of the stage.
+    /// Optimiser steps of the stage, without those that were skipped.
     pub step: usize,
     /// Every epoch so far.
     pub history: Vec<EpochRecord>,
     /// Wall-clock seconds so far.
     pub seconds: f64,
+}
+
+impl Progress {
+    /// Nothing is done yet.
+    pub fn new(config: &RunConfig) -> Self {
+        Self {
+            config: config.clone(),
+            stage: Stage::Pretrain,
+            epoch: 0,
+            stopped: false,
+            best: None,
+            best_aupro: 0.0,
+            best_epoch: 0,
+            step: 0,
+            history: Vec::new(),
+            seconds: 0.0,
+        }
+    }
 }
 
 /// The checkpoint's file in a run's folder.
@@ -64,7 +80,7 @@ impl Checkpoint {
     /// Writes the checkpoint of the run in `folder`, whole or not at all.
     ///
     /// # Errors
-    /// [`Error::Io`] with the path.
+    /// [`Error::Io`] with the path; [`Error::Model`] for a value that is not finite.
     pub fn save(&self, folder: &Path) -> Result<PathBuf> {
         let mut tensors = Weights::new();
         let mut put = |prefix: &str, weights: &Weights| {
@@ -73,7 +89,6 @@ impl Checkpoint {
         put("weights", &self.weights);
         put("first", &self.optimizer.first);
         put("second", &self.optimizer.second);
-        self.ema.iter().for_each(|ema| put("ema", ema));
         self.best.iter().for_each(|best| put("best", best));
         let path = path(folder);
         write_tensors(&path, &self.progress, &tensors)?;
@@ -109,9 +124,45 @@ impl Checkpoint {
         Ok(Some(Self {
             weights: take("weights"),
             optimizer: AdamW { step: progress.step, first: take("first"), second: take("second") },
-            ema: some(take("ema")),
             best: some(take("best")),
             progress,
         }))
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use blemish::config::Preset;
+    use blemish::engine::Array;
+
+    use super::*;
+
+    fn checkpoint(weight: f32, best: f64) -> Checkpoint {
+        let weights: Weights = [("w".to_owned(), Array { shape: vec![1], values: vec![weight] })].into();
+        let config = RunConfig::preset(Preset::Light);
+        let progress = Progress { best: Some(best), step: 3, ..Progress::new(&config) };
+        let optimizer = AdamW { step: 3, first: weights.clone(), second: weights.clone() };
+        Checkpoint { progress, optimizer, best: Some(weights.clone()), weights }
+    }
+
+    #[test]
+    fn a_checkpoint_comes_back_to_the_last_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        // A float that many JSON parsers round.
+        let saved = checkpoint(0.1, 0.441_301_769_304_566_27);
+        saved.save(folder.path()).unwrap();
+        let read = Checkpoint::load(folder.path(), &saved.progress.config).unwrap().unwrap();
+        assert_eq!((&read.progress, &read.weights), (&saved.progress, &saved.weights));
+        assert_eq!((read.optimizer.step, read.optimizer.first), (3, saved.optimizer.first));
+        assert_eq!(read.best, saved.best);
+    }
+
+    #[test]
+    fn nothing_that_is_not_finite_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = checkpoint(f32::NAN, 0.5).save(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("not finite"), "{error}");
+        assert!(!path(folder.path()).exists());
     }
 }

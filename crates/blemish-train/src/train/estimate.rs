@@ -2,81 +2,110 @@
 
 use std::time::Instant;
 
+use blemish::Result;
+use blemish::history::Stage;
 use burn::tensor::Device;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::batch::{batch, epoch_images, stage_config};
+use super::batch::{Batches, task};
 use super::objective::loss;
 use super::optimizer::{AdamW, StepSettings};
-use blemish::config::RunConfig;
-use blemish::image::ByteImage;
-use blemish::history::Stage;
+use crate::config::{MOST_EPOCHS, RunConfig};
 use crate::model::Mae;
 
 /// Time and memory of a training.
 #[derive(Clone, Copy, Debug)]
 pub struct Estimate {
-    /// Images a second of the second stage's steps, their making included.
+    /// Epochs of both stages.
+    pub epochs: usize,
+    /// Images of an epoch.
+    pub epoch_images: usize,
+    /// Images a second of the last stage's steps, their making included.
     pub images_per_second: f64,
-    /// Minutes of the whole training at that speed, early stopping and validation aside.
+    /// Minutes of the whole training at that speed, early stopping aside.
     pub minutes: f64,
     /// Peak memory of this process so far in MiB, the probe's steps included; absent where the system does not say.
     pub memory_mib: Option<f64>,
 }
 
-/// Share of a budget that steps may use; the rest is for validation, checkpoints and calibration.
+/// Share of a training's time that steps take; the rest is for validation and checkpoints.
 const FOR_STEPS: f64 = 0.92;
+/// Steps that are timed; the fastest counts.
+const PROBES: usize = 3;
 
 /// Times three steps of the last stage that has epochs, on random weights. Their examples are made beforehand here and
 /// beside the steps in training, but by the same cores.
 ///
-/// `config.data.channels` absent counts as 3; `images` are the training images, at least one.
-pub fn estimate(config: &RunConfig, images: &[ByteImage], device: &Device) -> Estimate {
-    let channels = config.data.channels.unwrap_or(3);
+/// # Errors
+/// Those of [`Batches::batch`].
+pub fn estimate(config: &RunConfig, batches: &Batches<'_>, device: &Device) -> Result<Estimate> {
+    let channels = config.detector.data.channels.unwrap_or(3);
     let rng = &mut ChaCha8Rng::seed_from_u64(0);
     let device = device.clone().autodiff();
-    let mut model = Mae::new(&config.model, config.input_size(), channels, rng, &device);
+    let mut model = Mae::new(&config.detector.model, config.detector.input_size(), channels, rng, &device);
     let mut optimizer = AdamW::default();
     let stage = if config.train.finetune.epochs() > 0 { Stage::Finetune } else { Stage::Pretrain };
-    let task = stage_config(config, stage).task;
     let settings = StepSettings { learning_rate: 0.0, weight_decay: 0.0, clip_norm: 0.0 };
-    let chosen: Vec<usize> = (0..config.train.batch_size).map(|i| i % images.len()).collect();
+    let chosen: Vec<usize> = (0..config.train.batch_size).map(|i| i % batches.available()).collect();
     let mut fastest = f64::INFINITY;
-    for first in [0, 1, 2].map(|step| step * chosen.len()) {
+    for step in 0..PROBES {
         let start = Instant::now();
-        let batch = batch(config, stage, (0, first), images, &chosen);
-        let gradients = loss(config, task, &model, batch, rng).backward();
+        let batch = batches.batch(stage, 0, step * chosen.len(), &chosen)?;
+        let gradients = loss(config, task(config, stage), &model, batch, rng).backward();
         let gradients = model.gradients(gradients);
         (model, _) = optimizer.step(model, gradients, settings);
         fastest = fastest.min(start.elapsed().as_secs_f64());
     }
-    let images_per_second = config.train.batch_size as f64 / fastest;
-    let epochs = config.train.epochs();
-    let looked_at = epochs * epoch_images(config, images.len());
-    Estimate {
-        images_per_second,
-        minutes: looked_at as f64 / images_per_second / 60.0 / FOR_STEPS,
-        memory_mib: peak_memory_mib(),
-    }
+    let memory_mib = peak_memory_mib();
+    Ok(Estimate::new(config, batches.epoch_images(), chosen.len() as f64 / fastest, memory_mib))
 }
 
-/// Scales both stages' epochs, in their proportion, to what fits into `minutes`. At least one epoch remains.
-pub fn scale_to_budget(config: &mut RunConfig, estimate: &Estimate, minutes: f64) {
-    let factor = minutes / estimate.minutes.max(1e-9);
-    let train = &mut config.train;
-    for stage in [&mut train.pretrain, &mut train.finetune] {
-        stage.epochs = Some((stage.epochs() as f64 * factor).round() as usize);
-        stage.warmup_epochs = (stage.warmup_epochs * factor.min(1.0)).max(0.25);
+impl Estimate {
+    fn new(config: &RunConfig, epoch_images: usize, images_per_second: f64, memory_mib: Option<f64>) -> Self {
+        let epochs = config.epochs();
+        let minutes = (epochs * epoch_images) as f64 / images_per_second / 60.0 / FOR_STEPS;
+        Self { epochs, epoch_images, images_per_second, minutes, memory_mib }
     }
-    if train.epochs() == 0 {
-        train.finetune.epochs = Some(1);
+
+    /// Scales both stages' epochs of `config`, in their proportion, to what fits into `minutes`; the estimate of that. At
+    /// least one epoch remains.
+    #[must_use]
+    pub(super) fn fitted_into(self, minutes: f64, config: &mut RunConfig) -> Self {
+        let factor = minutes / self.minutes.max(1e-9);
+        let scaled = |epochs: usize| ((epochs as f64 * factor).round() as usize).min(MOST_EPOCHS);
+        let train = &mut config.train;
+        // The last stage that has epochs keeps one.
+        let finetune = train.finetune.epochs();
+        train.pretrain.epochs = Some(scaled(train.pretrain.epochs()).max(usize::from(finetune == 0)));
+        train.finetune.epochs = Some(scaled(finetune).max(usize::from(finetune > 0)));
+        Self::new(config, self.epoch_images, self.images_per_second, self.memory_mib)
     }
 }
 
 /// The process's peak resident memory, as Linux tells it.
-pub fn peak_memory_mib() -> Option<f64> {
+fn peak_memory_mib() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
     line.split_whitespace().nth(1)?.parse::<f64>().ok().map(|kib| kib / 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use blemish::config::Preset;
+
+    use super::*;
+
+    #[test]
+    fn a_budget_keeps_the_proportion_of_the_stages() {
+        let mut config = RunConfig::preset(Preset::Light);
+        (config.train.pretrain.epochs, config.train.finetune.epochs) = (Some(20), Some(80));
+        let whole = Estimate::new(&config, 320, 32.0, None);
+        assert!((whole.minutes - 1000.0 / 60.0 / FOR_STEPS).abs() < 1e-9);
+        let half = whole.fitted_into(0.5 * whole.minutes, &mut config);
+        assert_eq!((config.train.pretrain.epochs(), config.train.finetune.epochs()), (10, 40));
+        assert!((half.minutes - 0.5 * whole.minutes).abs() < 1e-9);
+        let least = whole.fitted_into(1e-6, &mut config);
+        assert_eq!((least.epochs, config.train.finetune.epochs()), (1, 1));
+    }
 }

@@ -2,11 +2,34 @@
 
 use std::path::PathBuf;
 
+use blemish::dataset::Problem;
+use blemish::fit::FitEvent;
 use blemish::history::{EpochRecord, Stage};
 
-/// Something that happened while training.
+use super::Estimate;
+use crate::config::RunConfig;
+
+/// Something that happened while a detector was trained and fitted.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Event {
+    /// Good images were prepared, or parts fitted.
+    Fit(FitEvent),
+    /// Nothing is left open in the configuration: with this one a run is resumed.
+    Settled(Box<RunConfig>),
+    /// The images of a training were divided.
+    Divided {
+        /// Good images that the network is trained on.
+        train: usize,
+        /// Good images that it does not see.
+        holdout: usize,
+        /// Images to validate on.
+        validation: usize,
+        /// Validation files that cannot be used.
+        problems: Vec<Problem>,
+    },
+    /// What the training will take, measured.
+    Estimated(Estimate),
     /// A stage begins, or continues after `done` epochs.
     StageStarted {
         /// The stage.
@@ -20,6 +43,17 @@ pub enum Event {
     },
     /// A step is done.
     Step {
+        /// Its loss.
+        loss: f64,
+        /// Its images.
+        images: usize,
+    },
+    /// A step was left out, since its loss or its gradient is not finite; the weights are unchanged.
+    StepSkipped {
+        /// The stage.
+        stage: Stage,
+        /// Number of the epoch within the stage, from 1.
+        epoch: usize,
         /// Its loss.
         loss: f64,
         /// Its images.

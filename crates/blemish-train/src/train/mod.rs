@@ -1,25 +1,24 @@
 //! Training: masked pre-training, then fine-tuning, with checkpoints, validation and early stopping.
 
-pub mod batch;
+mod batch;
 mod checkpoint;
 mod estimate;
 mod event;
-mod finish;
+mod fit;
+mod loader;
 mod objective;
 mod optimizer;
-mod remember;
+mod protocol;
 mod run;
 mod schedule;
-mod split;
 mod validate;
 
-pub use estimate::{Estimate, estimate, peak_memory_mib, scale_to_budget};
-pub use event::Event;
-pub use finish::calibrate;
-pub use objective::loss;
-pub use optimizer::{AdamW, StepSettings};
-pub use remember::estimate_remembering;
-pub use run::{TrainOptions, train};
-pub use schedule::Schedule;
-pub use split::{Labelled, Light, Protocol, TrainingData, diyt_split, load_options};
-pub use validate::{Validation, validate};
+pub use self::batch::Batch;
+pub use self::estimate::Estimate;
+pub use self::event::Event;
+pub use self::fit::{TrainOptions, fit};
+pub use self::objective::loss;
+pub use self::optimizer::{AdamW, StepSettings};
+pub use self::protocol::{Protocol, diyt_split};
+pub use self::schedule::Schedule;
+pub use crate::config::Task;

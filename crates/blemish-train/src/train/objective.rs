@@ -4,10 +4,14 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 
 use super::batch::Batch;
-use blemish::config::{RunConfig, Task};
+use crate::config::{RunConfig, Task};
 use crate::loss;
+use crate::masking::draw_mask;
 use crate::model::Mae;
-use blemish::engine::Mask;
+
+/// Focusing exponent of the defect logit's loss: 2 is the best of Lin et al. (2017, table 1b), whose foreground is about as
+/// rare as defects are.
+const FOCAL_GAMMA: f64 = 2.0;
 
 /// The loss of one batch, `[1]`. `rng` draws the mask of the `masked` task.
 pub fn loss(config: &RunConfig, task: Task, model: &Mae, batch: Batch, rng: &mut ChaCha8Rng) -> Tensor<1> {
@@ -20,10 +24,10 @@ pub fn loss(config: &RunConfig, task: Task, model: &Mae, batch: Batch, rng: &mut
     let target = images(batch.target, model.channels());
     match task {
         Task::Masked => {
-            let mask = Mask::draw(&config.mask, config.grid(), size, rng);
+            let mask = draw_mask(&config.mask, config.detector.grid(), size, rng);
             let output = model.forward_in(precision, input, Some(&mask));
             let ssim_weight = config.train.ssim_weight;
-            loss::reconstruction(output.image, target, &mask, config.model.patch_size, ssim_weight)
+            loss::reconstruction(output.image, target, &mask, config.detector.model.patch_size, ssim_weight)
         }
         Task::Reconstruct => loss::mse(model.forward_in(precision, input, None).image, target),
         Task::Repair => {
@@ -31,9 +35,8 @@ pub fn loss(config: &RunConfig, task: Task, model: &Mae, batch: Batch, rng: &mut
             let repair = loss::mse(output.image, target);
             match output.logit {
                 Some(logit) => {
-                    let gamma = config.train.focal_gamma;
-                    let locate = loss::focal_with_logits(logit, images(batch.defect, 1), gamma);
-                    repair + locate * config.train.locate_weight
+                    // Repair and location count alike: both are means over pixels, of errors of about the same size.
+                    repair + loss::focal_with_logits(logit, images(batch.defect, 1), FOCAL_GAMMA)
                 }
                 None => repair,
             }

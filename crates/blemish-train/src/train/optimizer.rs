@@ -1,8 +1,9 @@
 //! AdamW (Loshchilov and Hutter 2019, algorithm 2) on named parameters, with global-norm clipping.
 
+use blemish::engine::{Array, Weights};
 use blemish::kernels::optim::AdamWStep;
 use blemish::kernels::reduce::sum_squares;
-use blemish::engine::{Array, Weights};
+
 use crate::model::Mae;
 
 /// The optimiser's memory, kept in checkpoints.
@@ -28,10 +29,13 @@ pub struct StepSettings {
 }
 
 impl AdamW {
-    /// One step; returns the changed model and the gradients' norm before clipping.
+    /// One step; returns the changed model and the gradients' norm before clipping. Where that is not finite nothing changes.
     pub fn step(&mut self, model: Mae, gradients: Weights, settings: StepSettings) -> (Mae, f64) {
-        self.step += 1;
         let norm = gradients.values().map(|g| sum_squares(&g.values)).sum::<f64>().sqrt();
+        if !norm.is_finite() {
+            return (model, norm);
+        }
+        self.step += 1;
         let scale = if settings.clip_norm > 0.0 && norm > settings.clip_norm {
             settings.clip_norm / norm
         } else {

@@ -1,121 +1,130 @@
 //! The training loop: two stages, one epoch after the other.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::fmt::{self, Display};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use burn::module::Module;
-use burn::tensor::Device;
+use blemish::engine::Weights;
+use blemish::history::{EpochRecord, Stage};
+use blemish::kernels::buffers;
+use blemish::parts::network::Network;
+use blemish::{Error, Result};
 
-use super::batch::{epoch_images, generator, prepare, stage_config};
-use super::checkpoint::{Checkpoint, Progress};
+use super::batch::{Batch, Batches, generator, stage_config, task};
+use super::checkpoint::{self, Checkpoint, Progress};
 use super::event::Event;
-use super::finish::finish;
+use super::fit::TrainOptions;
+use super::loader::each_prepared;
 use super::objective::loss;
 use super::optimizer::{AdamW, StepSettings};
 use super::schedule::Schedule;
-use super::split::TrainingData;
-use super::validate::{Validation, validate};
-use blemish::config::RunConfig;
-use blemish::image::ByteImage;
-use blemish::error::{Error, Result};
-use blemish::history::{EpochRecord, Stage};
-use blemish::kernels::buffers;
+use super::validate::{Labelled, Validation, validate};
+use crate::config::RunConfig;
 use crate::model::Mae;
-use blemish::engine::Weights;
-use blemish::detector::Detector;
 
-/// Around the loop: where to write, whether to go on, when to stop.
-#[derive(Clone, Debug)]
-pub struct TrainOptions {
-    /// Folder of the run: the checkpoint is kept there. Without one nothing is written.
-    pub folder: Option<PathBuf>,
-    /// Go on from the folder's checkpoint, if it has one.
-    pub resume: bool,
-    /// Where to compute.
-    pub device: Device,
-    /// Set from elsewhere (Ctrl-C) to stop after the current step.
-    pub stop: Arc<AtomicBool>,
+/// What a training gives.
+pub struct Trained {
+    /// The network's parameters.
+    pub weights: Weights,
+    /// Which they are.
+    pub kept: Kept,
+    /// Every epoch.
+    pub history: Vec<EpochRecord>,
+    /// Seconds of earlier processes of the same run.
+    pub seconds_before: f64,
 }
 
-impl TrainOptions {
-    /// In memory, from the start, on the CPU.
-    pub fn in_memory() -> Self {
-        Self { folder: None, resume: false, device: Device::flex(), stop: Arc::default() }
+/// Which weights a training keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Those of the best validation of fine-tuning.
+    BestValidation {
+        /// The epoch, from 1.
+        epoch: usize,
+    },
+    /// Those of the last epoch, where fine-tuning was never validated.
+    Last {
+        /// The stage.
+        stage: Stage,
+        /// The epoch, from 1.
+        epoch: usize,
+    },
+}
+
+impl Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BestValidation { epoch } => {
+                write!(f, "weights of the best validation (epoch {epoch} of {})", Stage::Finetune.name())
+            }
+            Self::Last { stage, epoch } => {
+                let stage = stage.name();
+                write!(f, "weights of the last epoch (epoch {epoch} of {stage}), which were not validated")
+            }
+        }
     }
 }
 
-/// Trains, calibrates, and gives the detector. `config` must be valid, with `data.channels` set.
-///
-/// # Errors
-/// A loss that is not finite, a checkpoint that cannot be written or resumed, [`Error::Interrupted`].
-pub fn train(
-    config: &RunConfig,
-    data: &TrainingData,
-    options: &TrainOptions,
-    listener: &mut dyn FnMut(&Event),
-) -> Result<Detector> {
-    config.validate()?;
-    if data.train.is_empty() {
-        return Err(Error::config("train.holdout", "no image is left to learn from"));
-    }
-    let mut run = Run::start(config, options)?;
-    let images = Arc::new(data.train.clone());
-    for stage in [Stage::Pretrain, Stage::Finetune] {
-        run.stage(stage, &images, data, options, listener)?;
-    }
-    finish(config, run.scoring_model()?, data, run.progress.history, run.progress.seconds)
-}
-
-struct Run<'a> {
+/// A training under way.
+pub struct Run<'a> {
     config: &'a RunConfig,
     model: Mae,
     optimizer: AdamW,
-    ema: Option<Weights>,
     best: Option<Weights>,
     progress: Progress,
+    seconds_before: f64,
 }
 
 impl<'a> Run<'a> {
-    fn start(config: &'a RunConfig, options: &TrainOptions) -> Result<Self> {
+    /// Begins anew, or goes on from a checkpoint.
+    pub fn start(
+        config: &'a RunConfig,
+        options: &TrainOptions<'_>,
+        checkpoint: Option<Checkpoint>,
+    ) -> Result<Self> {
         let device = options.device.clone().autodiff();
-        let channels = config.data.channels.unwrap_or(3);
-        let rng = &mut generator(config.seed, Stage::Pretrain, 0, usize::MAX - 1);
-        let model = Mae::new(&config.model, config.input_size(), channels, rng, &device);
-        let resumed = match &options.folder {
-            Some(folder) if options.resume => Checkpoint::load(folder, config)?,
-            _ => None,
+        let (detector, size) = (&config.detector, config.detector.input_size());
+        let channels = detector.data.channels.unwrap_or(3);
+        let Some(Checkpoint { progress, weights, optimizer, best }) = checkpoint else {
+            let rng = &mut generator(detector.seed, Stage::Pretrain, 0, usize::MAX - 1);
+            let model = Mae::new(&detector.model, size, channels, rng, &device);
+            let (optimizer, progress) = (AdamW::default(), Progress::new(config));
+            return Ok(Self { config, model, optimizer, best: None, progress, seconds_before: 0.0 });
         };
-        let Some(checkpoint) = resumed else {
-            let progress = Progress {
-                config: config.clone(),
-                stage: Stage::Pretrain,
-                epoch: 0,
-                stopped: false,
-                best: None,
-                best_aupro: 0.0,
-                best_epoch: 0,
-                step: 0,
-                history: Vec::new(),
-                seconds: 0.0,
-            };
-            let ema = (config.train.ema_decay > 0.0).then(|| model.weights());
-            return Ok(Self { config, model, optimizer: AdamW::default(), ema, best: None, progress });
+        let at = options.folder.map(|lock| checkpoint::path(lock.folder())).unwrap_or_default();
+        let model = Mae::unset(&detector.model, size, channels, &device)
+            .with_weights(weights)
+            .map_err(|reason| Error::model(at, reason))?;
+        let seconds_before = progress.seconds;
+        Ok(Self { config, model, optimizer, best, progress, seconds_before })
+    }
+
+    /// Runs what is left of both stages.
+    pub fn finish(
+        mut self,
+        batches: &Batches<'_>,
+        validation: &[Labelled],
+        options: &TrainOptions<'_>,
+        listener: &(dyn Fn(Event) + Sync),
+    ) -> Result<Trained> {
+        for stage in [Stage::Pretrain, Stage::Finetune] {
+            self.stage(stage, batches, validation, options, listener)?;
+        }
+        let progress = self.progress;
+        let (weights, kept) = match self.best {
+            Some(best) => (best, Kept::BestValidation { epoch: progress.best_epoch }),
+            None => (self.model.weights(), Kept::Last { stage: progress.stage, epoch: progress.epoch }),
         };
-        let at = options.folder.as_deref().map(super::checkpoint::path).unwrap_or_default();
-        let model = model.with_weights(checkpoint.weights).map_err(|reason| Error::model(at, reason))?;
-        let Checkpoint { optimizer, ema, best, progress, .. } = checkpoint;
-        Ok(Self { config, model, optimizer, ema, best, progress })
+        Ok(Trained { weights, kept, history: progress.history, seconds_before: self.seconds_before })
     }
 
     fn stage(
         &mut self,
         stage: Stage,
-        images: &Arc<Vec<ByteImage>>,
-        data: &TrainingData,
-        options: &TrainOptions,
-        listener: &mut dyn FnMut(&Event),
+        batches: &Batches<'_>,
+        validation: &[Labelled],
+        options: &TrainOptions<'_>,
+        listener: &(dyn Fn(Event) + Sync),
     ) -> Result<()> {
         let epochs = stage_config(self.config, stage).epochs();
         if epochs == 0 || (stage == Stage::Pretrain && self.progress.stage == Stage::Finetune) {
@@ -124,32 +133,30 @@ impl<'a> Run<'a> {
         if self.progress.stage != stage {
             self.enter(stage);
         }
-        let epoch_images = epoch_images(self.config, images.len());
         let done = self.progress.epoch;
-        listener(&Event::StageStarted { stage, done, epochs, epoch_images });
+        listener(Event::StageStarted { stage, done, epochs, epoch_images: batches.epoch_images() });
         while self.progress.epoch < epochs && !self.progress.stopped {
             let started = Instant::now();
-            let mut record = self.epoch(stage, images, options, listener)?;
-            self.judge(stage, data, &mut record)?;
+            let mut record = self.epoch(stage, batches, options, listener)?;
+            self.judge(stage, validation, options, &mut record)?;
             record.seconds = started.elapsed().as_secs_f64();
             self.progress.seconds += record.seconds;
             self.progress.history.push(record.clone());
-            listener(&Event::Epoch(record));
-            if let Some(folder) = &options.folder {
-                listener(&Event::CheckpointWritten(self.checkpoint().save(folder)?));
+            listener(Event::Epoch(record));
+            if let Some(lock) = options.folder {
+                listener(Event::CheckpointWritten(self.checkpoint().save(lock.folder())?));
             }
             if self.progress.stopped {
-                listener(&Event::StoppedEarly { stage, epoch: self.progress.epoch });
+                listener(Event::StoppedEarly { stage, epoch: self.progress.epoch });
             }
         }
         Ok(())
     }
 
-    /// A stage starts from the last one's best weights, with a fresh optimiser.
+    /// A stage starts from the last weights of the one before, with a fresh optimiser.
     fn enter(&mut self, stage: Stage) {
         self.optimizer = AdamW::default();
         self.best = None;
-        self.ema = self.ema.is_some().then(|| self.model.weights());
         let progress = &mut self.progress;
         (progress.stage, progress.epoch, progress.step, progress.stopped) = (stage, 0, 0, false);
         (progress.best, progress.best_aupro, progress.best_epoch) = (None, 0.0, 0);
@@ -158,90 +165,107 @@ impl<'a> Run<'a> {
     fn epoch(
         &mut self,
         stage: Stage,
-        images: &Arc<Vec<ByteImage>>,
-        options: &TrainOptions,
-        listener: &mut dyn FnMut(&Event),
+        batches: &Batches<'_>,
+        options: &TrainOptions<'_>,
+        listener: &(dyn Fn(Event) + Sync),
     ) -> Result<EpochRecord> {
         let settings = stage_config(self.config, stage);
-        let per_epoch = epoch_images(self.config, images.len()).div_ceil(self.config.train.batch_size);
+        let steps = batches.steps();
         let schedule = Schedule {
             peak: settings.learning_rate,
-            warmup: settings.warmup_epochs * per_epoch as f64,
-            total: settings.epochs() * per_epoch,
+            warmup: self.config.warmup_epochs(settings) * steps as f64,
+            total: settings.epochs() * steps,
         };
         let epoch = self.progress.epoch;
+        let order = batches.order(stage, epoch);
+        let batch_size = self.config.train.batch_size;
+        let prepare = |step: usize| {
+            let first = step * batch_size;
+            batches.batch(stage, epoch, first, &order[first..order.len().min(first + batch_size)])
+        };
         let started = Instant::now();
-        let (mut losses, mut norms, mut count, mut learning_rate) = (0.0, 0.0, 0, 0.0);
-        for (step, batch) in prepare(self.config, stage, epoch, images).into_iter().enumerate() {
+        let mut sum = EpochSum::default();
+        each_prepared(steps, prepare, |step, batch| {
             if options.stop.load(Ordering::Relaxed) {
                 return Err(Error::Interrupted);
             }
-            learning_rate = schedule.learning_rate(self.progress.step);
-            let size = batch.size;
-            // Masks are drawn apart from what the batches draw: another place, another generator.
-            let rng = &mut generator(self.config.seed, stage, epoch, usize::MAX - 2 - step);
-            let loss = loss(self.config, settings.task, &self.model, batch, rng);
-            let gradients = self.model.gradients(loss.backward());
-            let value = f64::from(
-                loss.into_data().try_to_vec::<f32>().unwrap_or_default().first().copied().unwrap_or(f32::NAN),
+            let learning_rate = schedule.learning_rate(epoch * steps + step);
+            let images = batch.size;
+            sum.images += images;
+            sum.learning_rate = learning_rate;
+            let (loss, norm) = self.step(stage, step, batch, learning_rate);
+            if loss.is_finite() && norm.is_finite() {
+                sum.counted += images;
+                sum.loss += loss * images as f64;
+                sum.norm += norm;
+                listener(Event::Step { loss, images });
+                return Ok(());
+            }
+            sum.skipped += 1;
+            listener(Event::StepSkipped { stage, epoch: epoch + 1, loss, images });
+            if 2 * sum.skipped <= steps {
+                return Ok(());
+            }
+            let (epoch, stage, skipped) = (epoch + 1, stage.name(), sum.skipped);
+            let reason = format!(
+                "diverges: in epoch {epoch} of {stage} the loss ({loss}) or its gradient ({norm}) was not finite in \
+                 {skipped} of {steps} steps; a smaller train.{stage}.learning_rate may help"
             );
-            if !value.is_finite() {
-                let reason = format!("the loss is {value} in epoch {} of {}", epoch + 1, stage.name());
-                return Err(Error::Training(reason));
-            }
-            let norm = self.step(gradients, learning_rate);
-            if !norm.is_finite() {
-                let reason = format!("the gradient is {norm} in epoch {} of {}", epoch + 1, stage.name());
-                return Err(Error::Training(reason));
-            }
-            norms += norm;
-            losses += value * size as f64;
-            count += size;
-            listener(&Event::Step { loss: value, images: size });
-        }
+            Err(Error::Training(reason))
+        })?;
         // Validation wants the memory.
         buffers::release();
+        if sum.images != batches.epoch_images() {
+            let (got, wanted) = (sum.images, batches.epoch_images());
+            return Err(Error::Training(format!("an epoch had {got} images, not {wanted}")));
+        }
         self.progress.epoch += 1;
-        let steps = per_epoch.max(1) as f64;
         Ok(EpochRecord {
             stage,
             epoch: self.progress.epoch,
-            loss: losses / count as f64,
-            learning_rate,
-            gradient_norm: norms / steps,
-            images_per_second: count as f64 / started.elapsed().as_secs_f64(),
+            loss: sum.loss / sum.counted as f64,
+            learning_rate: sum.learning_rate,
+            gradient_norm: sum.norm / (steps - sum.skipped) as f64,
+            images_per_second: sum.images as f64 / started.elapsed().as_secs_f64(),
+            skipped_steps: sum.skipped,
             ..EpochRecord::default()
         })
     }
 
-    fn step(&mut self, gradients: Weights, learning_rate: f64) -> f64 {
+    /// The loss and its gradient's norm. Where either is not finite, nothing has changed.
+    fn step(&mut self, stage: Stage, step: usize, batch: Batch, learning_rate: f64) -> (f64, f64) {
+        let (seed, epoch) = (self.config.detector.seed, self.progress.epoch);
+        // Masks are drawn apart from what the batches draw: another place, another generator.
+        let rng = &mut generator(seed, stage, epoch, usize::MAX - 2 - step);
+        let loss = loss(self.config, task(self.config, stage), &self.model, batch, rng);
+        let gradients = self.model.gradients(loss.backward());
+        let value = loss.into_data().try_to_vec::<f32>().unwrap_or_default();
+        let value = f64::from(value.first().copied().unwrap_or(f32::NAN));
+        if !value.is_finite() {
+            return (value, f64::NAN);
+        }
         let train = &self.config.train;
         let settings =
             StepSettings { learning_rate, weight_decay: train.weight_decay, clip_norm: train.clip_norm };
         let (model, norm) = self.optimizer.step(self.model.clone(), gradients, settings);
-        self.model = model;
-        self.progress.step += 1;
-        if let Some(ema) = &mut self.ema {
-            // Young averages follow faster, so that the random start is soon forgotten.
-            let step = self.progress.step as f64;
-            let decay = train.ema_decay.min((1.0 + step) / (10.0 + step)) as f32;
-            for (name, now) in self.model.weights() {
-                if let Some(average) = ema.get_mut(&name) {
-                    let pairs = average.values.iter_mut().zip(now.values);
-                    pairs.for_each(|(a, n)| *a = decay * *a + (1.0 - decay) * n);
-                }
-            }
-        }
-        norm
+        (self.model, self.progress.step) = (model, self.optimizer.step);
+        (value, norm)
     }
 
     /// Validates when it is time, keeps the best, and decides whether to stop early.
-    fn judge(&mut self, stage: Stage, data: &TrainingData, record: &mut EpochRecord) -> Result<()> {
+    fn judge(
+        &mut self,
+        stage: Stage,
+        validation: &[Labelled],
+        options: &TrainOptions<'_>,
+        record: &mut EpochRecord,
+    ) -> Result<()> {
         let settings = stage_config(self.config, stage);
         let last = self.progress.epoch == settings.epochs();
         let due = settings.validate_every > 0
             && (self.progress.epoch.is_multiple_of(settings.validate_every) || last);
-        let validation = if due { self.validate(data)? } else { None };
+        let validation =
+            if due && !validation.is_empty() { Some(self.validate(validation, options)?) } else { None };
         if let Some(v) = validation {
             record.val_auroc = Some(v.auroc);
             record.val_f1 = Some(v.f1_max);
@@ -258,7 +282,7 @@ impl<'a> Run<'a> {
         if progress.best.is_none_or(|best| (figure, aupro) >= (best, progress.best_aupro)) {
             (progress.best, progress.best_aupro, progress.best_epoch) = (Some(figure), aupro, progress.epoch);
             if stage == Stage::Finetune {
-                self.best = Some(self.scoring_weights());
+                self.best = Some(self.model.weights());
             }
         }
         let progress = &mut self.progress;
@@ -266,22 +290,10 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn validate(&self, data: &TrainingData) -> Result<Option<Validation>> {
-        let model = self.with_weights(self.scoring_weights())?;
-        validate(&Detector::new(self.config.clone(), model), &data.validation)
-    }
-
-    fn scoring_weights(&self) -> Weights {
-        self.ema.clone().unwrap_or_else(|| self.model.weights())
-    }
-
-    /// The best validated model, or the last one where nothing was validated.
-    fn scoring_model(&self) -> Result<Mae> {
-        self.with_weights(self.best.clone().unwrap_or_else(|| self.scoring_weights()))
-    }
-
-    fn with_weights(&self, weights: Weights) -> Result<Mae> {
-        self.model.valid().with_weights(weights).map_err(Error::Training)
+    fn validate(&self, images: &[Labelled], options: &TrainOptions<'_>) -> Result<Validation> {
+        let config = &self.config.detector;
+        let network = Network::new(self.model.weights(), config).map_err(Error::Training)?;
+        validate(&network, config, images, options.stop)
     }
 
     fn checkpoint(&self) -> Checkpoint {
@@ -289,8 +301,103 @@ impl<'a> Run<'a> {
             progress: self.progress.clone(),
             weights: self.model.weights(),
             optimizer: self.optimizer.clone(),
-            ema: self.ema.clone(),
             best: self.best.clone(),
         }
+    }
+}
+
+/// What an epoch sums up.
+#[derive(Default)]
+struct EpochSum {
+    /// Images seen.
+    images: usize,
+    /// Images of steps that were not skipped.
+    counted: usize,
+    loss: f64,
+    norm: f64,
+    learning_rate: f64,
+    skipped: usize,
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::AtomicBool;
+
+    use blemish::Image;
+    use blemish::config::{Precision, Preset};
+    use blemish::fit::Views;
+
+    use super::*;
+    use crate::config::Pose;
+
+    const SIZE: usize = 32;
+
+    fn tiny() -> RunConfig {
+        let mut config = RunConfig::preset(Preset::Light);
+        (config.detector.data.image_size, config.detector.data.channels) = ([SIZE, SIZE], Some(1));
+        let model = &mut config.detector.model;
+        (model.embed_dim, model.depth, model.num_heads, model.stem_dims) = (16, 3, 2, vec![4, 6, 8]);
+        (model.decoder_embed_dim, model.decoder_num_heads) = (16, 2);
+        let train = &mut config.train;
+        (train.batch_size, train.epoch_images, train.precision) = (1, 0, Some(Precision::F32));
+        (train.pretrain.epochs, train.finetune.epochs) = (Some(0), Some(1));
+        train.defects.probability = 0.0;
+        // Lighting augmentation would make numbers of what is none.
+        train.pose = Pose::Published;
+        config
+    }
+
+    /// Trains on 8 images, so many of which are not finite.
+    fn with_broken(broken: usize) -> (Result<Trained>, usize) {
+        let (config, stop) = (tiny(), AtomicBool::new(false));
+        let mut views = Views::new([SIZE, SIZE], 1, config.detector.data.normalize).unwrap();
+        for i in 0..8 {
+            let value = |k: usize| if i < broken { f32::NAN } else { ((k * (i + 3)) % 7) as f32 / 7.0 };
+            let pixels = (0..SIZE * SIZE).map(value).collect();
+            views.push(String::new(), &Image { height: SIZE, width: SIZE, channels: 1, pixels }).unwrap();
+        }
+        let batches = Batches::new(&config, &views, 0..8, &stop);
+        let skipped = Mutex::new(0);
+        let listener = |event: Event| {
+            if matches!(event, Event::StepSkipped { .. }) {
+                *skipped.lock().unwrap() += 1;
+            }
+        };
+        let options = TrainOptions::in_memory(&stop);
+        let run = Run::start(&config, &options, None).unwrap();
+        let trained = run.finish(&batches, &[], &options, &listener);
+        (trained, skipped.into_inner().unwrap())
+    }
+
+    #[test]
+    fn steps_that_are_not_finite_are_skipped_and_counted() {
+        let (trained, skipped) = with_broken(2);
+        let trained = trained.unwrap();
+        assert_eq!((skipped, trained.history[0].skipped_steps), (2, 2));
+        assert!(trained.history[0].loss.is_finite() && trained.history[0].gradient_norm.is_finite());
+        assert!(trained.weights.values().all(|array| array.values.iter().all(|v| v.is_finite())));
+        assert_eq!(trained.kept, Kept::Last { stage: Stage::Finetune, epoch: 1 });
+    }
+
+    #[test]
+    fn a_training_whose_steps_are_mostly_skipped_is_an_error() {
+        let error = with_broken(7).0.map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("epoch 1 of finetune") && error.contains("5 of 8 steps"), "{error}");
+    }
+
+    #[test]
+    fn a_skipped_step_changes_nothing() {
+        let (config, stop) = (tiny(), AtomicBool::new(false));
+        let mut run = Run::start(&config, &TrainOptions::in_memory(&stop), None).unwrap();
+        let before = run.model.weights();
+        let values = |value| vec![value; SIZE * SIZE];
+        let batch = Batch { size: 1, input: values(f32::NAN), target: values(0.5), defect: values(0.0) };
+        assert!(run.step(Stage::Finetune, 0, batch.clone(), 1e-3).0.is_nan());
+        assert_eq!((run.model.weights(), run.optimizer.step, run.progress.step), (before.clone(), 0, 0));
+        let batch = Batch { input: values(0.25), ..batch };
+        assert!(run.step(Stage::Finetune, 1, batch, 1e-3).0.is_finite());
+        assert!(run.model.weights() != before && run.progress.step == 1);
     }
 }

@@ -1,14 +1,9 @@
 //! The scoring engine against the model that it follows.
 
-use blemish::config::{
-    AggregationKeys, Head, MaskConfig, MaskStrategy, ModelConfig, Norm, PatchEmbed, Preset, RunConfig,
-    Sinusoid,
-};
-use blemish::engine::{Arithmetic, Engine, Feature, Output};
-use blemish::format::ImportOptions;
-use blemish_train::pytorch::import_pytorch;
-use blemish::engine::{Complementary, Mask};
+use blemish::config::{AggregationKeys, Head, ModelConfig, Norm, PatchEmbed, Sinusoid};
+use blemish::engine::{Arithmetic, Complementary, Engine, Feature, Mask, Output};
 use blemish_train::model::Mae;
+use blemish_train::{ImportOptions, MaskConfig, MaskStrategy, Preset, RunConfig, draw_mask, import_pytorch};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -62,7 +57,7 @@ fn small() -> ModelConfig {
         depth: 4,
         decoder_embed_dim: 16,
         decoder_num_heads: 2,
-        ..RunConfig::preset(Preset::Light).model
+        ..ModelConfig::light()
     }
 }
 
@@ -130,7 +125,7 @@ fn every_kind_of_model_size_and_batch() {
                 let images = images(&model, batch, batch as u64);
                 agrees(&what, &model, &engine, &images, None, CLOSE);
                 let settings = RunConfig::preset(Preset::Light).mask;
-                let mask = Mask::draw(&settings, grid, batch, &mut ChaCha8Rng::seed_from_u64(7));
+                let mask = draw_mask(&settings, grid, batch, &mut ChaCha8Rng::seed_from_u64(7));
                 agrees(&format!("{what}, masked"), &model, &engine, &images, Some(&mask), CLOSE);
             }
         }
@@ -152,7 +147,7 @@ fn near(arithmetic: Arithmetic, tolerance: f32, name: &str, config: &ModelConfig
     let images = images(&model, 2, 5);
     let settings = RunConfig::preset(Preset::Light).mask;
     let grid = [112, 144].map(|s| s / config.patch_size);
-    let mask = Mask::draw(&settings, grid, 2, &mut ChaCha8Rng::seed_from_u64(7));
+    let mask = draw_mask(&settings, grid, 2, &mut ChaCha8Rng::seed_from_u64(7));
     for mask in [None, Some(&mask)] {
         agrees(&format!("{arithmetic:?}, {name}"), &model, &engine, &images, mask, tolerance);
     }
@@ -204,7 +199,7 @@ fn judged_patches_are_those_of_whole_passes() {
             let passes = 2 + seed;
             let mask = MaskConfig { mask_ratio: 0.75, ..RunConfig::preset(Preset::Light).mask };
             let strategy = if seed % 2 == 0 { MaskStrategy::Block } else { MaskStrategy::Random };
-            let masks = Mask::draw(&MaskConfig { strategy, ..mask }, grid, passes, rng);
+            let masks = draw_mask(&MaskConfig { strategy, ..mask }, grid, passes, rng);
             // Patches that are judged while they are shown are no use, but the property holds for them too.
             let judged_in = (0..grid[0] * grid[1]).map(|_| rng.random_range(0..passes)).collect();
             for parts in [Complementary::new(masks, judged_in), Complementary::bands(grid, passes)] {
@@ -219,7 +214,7 @@ fn judged_patches_are_those_of_whole_passes() {
 #[test]
 fn judged_patches_of_the_presets() {
     for preset in [Preset::Light, Preset::Diyt] {
-        let config = ModelConfig { depth: 3, ..RunConfig::preset(preset).model };
+        let config = ModelConfig { depth: 3, ..RunConfig::preset(preset).detector.model };
         let model = random_model(&config, [256, 192], 3, 1);
         for arithmetic in [Arithmetic::F32, Arithmetic::Bf16, Arithmetic::Int8] {
             judges(&format!("{preset:?}"), &model, arithmetic, &Complementary::bands([16, 12], 4));

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use blemish_train::model::init::Init;
 use blemish::engine::{Array, Mask, Weights};
+use blemish_train::model::init::Init;
 use blemish_train::model::{load_weights, read_gradients};
 use burn::module::Module;
 use burn::tensor::{Device, Gradients, Tensor, TensorData};

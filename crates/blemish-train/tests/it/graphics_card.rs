@@ -1,14 +1,13 @@
 //! A graphics card against the CPU, to 1e-3: for machines with a card, or with a driver that plays one on the processor.
 //!
-//! `cargo test --release -p blemish --features wgpu --test it graphics_card`
+//! `cargo test --release -p blemish-train --features wgpu --test it graphics_card`
 
-use blemish_train::Device;
-use blemish::config::{MapKind, Precision, Preset, RunConfig};
-use blemish::image::Image;
+use blemish::config::Precision;
+use blemish::engine::{Mask, Weights};
 use blemish_train::model::{Mae, read_gradients};
-use blemish::engine::Weights;
-use blemish::detector::Detector;
 use blemish_train::train::loss;
+use blemish_train::{Device, Preset, RunConfig, draw_mask};
+use burn::tensor::{Tensor, TensorData};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -25,28 +24,27 @@ fn card() -> Device {
 
 /// The same random weights on any device.
 fn model(config: &RunConfig, device: &Device) -> Mae {
-    let weights = random_model(&config.model, config.input_size(), 3, 1).weights();
-    let rng = &mut ChaCha8Rng::seed_from_u64(2);
-    Mae::new(&config.model, config.input_size(), 3, rng, device).with_weights(weights).unwrap()
+    let (config, size) = (&config.detector.model, config.detector.input_size());
+    let weights = random_model(config, size, 3, 1).weights();
+    Mae::unset(config, size, 3, device).with_weights(weights).unwrap()
+}
+
+fn outputs(config: &RunConfig, device: &Device, mask: Option<&Mask>) -> Vec<f32> {
+    let ([h, w], batch) = (config.detector.input_size(), batch());
+    let images = TensorData::new(batch.input, [batch.size, h, w, 3]);
+    let output = model(config, device).forward(Tensor::from_data(images, device), mask);
+    [values(output.image), output.logit.map(values).unwrap_or_default()].concat()
 }
 
 #[test]
-fn maps_agree() {
-    let size = tiny(Preset::Light).input_size();
-    let pictures = batch();
-    let images: Vec<Image> = pictures
-        .input
-        .chunks_exact(pictures.input.len() / pictures.size)
-        .map(|pixels| Image { height: size[0], width: size[1], channels: 3, pixels: pixels.to_vec() })
-        .collect();
+fn outputs_agree() {
     for preset in [Preset::Light, Preset::Diyt] {
-        for (map, passes) in [(MapKind::Squared, 1), (MapKind::Ssim, 1), (MapKind::Squared, 4)] {
-            let mut config = tiny(preset);
-            (config.score.map, config.score.passes) = (map, passes);
-            let maps = [Device::flex(), card()].map(|device| {
-                Detector::new(config.clone(), model(&config, &device)).anomaly_maps(&images).concat()
-            });
-            assert_close(&format!("{preset:?} {map:?} {passes}"), &maps[1], &maps[0], CLOSE);
+        let config = tiny(preset);
+        let mask =
+            draw_mask(&config.mask, config.detector.grid(), batch().size, &mut ChaCha8Rng::seed_from_u64(3));
+        for mask in [None, Some(&mask)] {
+            let [cpu, card] = [Device::flex(), card()].map(|device| outputs(&config, &device, mask));
+            assert_close(&format!("{preset:?}, masked: {}", mask.is_some()), &card, &cpu, CLOSE);
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
-use blemish::Error;
-use blemish::config::Preset;
-use blemish::format::ImportOptions;
-use blemish::model_file::ModelFile;
-use blemish_train::pytorch::import_pytorch;
+use blemish::config::Use;
+use blemish::dataset::OnError;
+use blemish::fit::FitOptions;
+use blemish::{Detector, Error, Image, ImageView, Images};
+use blemish_train::{ImportOptions, Preset, import_pytorch};
 
 use crate::fixture::path;
 
@@ -39,7 +40,7 @@ fn sizes_follow_from_shapes() {
     let decoder = (model.decoder_embed_dim, model.decoder_depth, model.decoder_mlp_dim());
     assert_eq!(decoder, (8, 2, 16));
     assert_eq!((model.num_heads, model.decoder_num_heads), (8, 8), "as published: the weights do not tell");
-    assert!(file.thresholds.is_empty() && file.provenance.split.contains("diyt.pth"));
+    assert_eq!(file.config.network.usage, Use::Always);
 }
 
 #[test]
@@ -49,13 +50,35 @@ fn a_checkpoint_from_a_gpu_holds_the_same() {
     assert_eq!(plain, wrapped);
 }
 
+fn stripes(phase: f32) -> Image {
+    let pixels = (0..64 * 64 * 3).map(|i| 0.5 + 0.3 * ((i / 192) as f32 * 0.3 + phase).sin()).collect();
+    Image { height: 64, width: 64, channels: 3, pixels }
+}
+
 #[test]
 fn the_import_survives_the_model_file() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path().join("model.safetensors");
+    let detector =
+        import_pytorch(&path("diyt.pth"), ImportOptions::default()).unwrap().uncalibrated().unwrap();
+    detector.save(&at).unwrap();
+    let loaded = Detector::load(&at).unwrap();
+    let views = [stripes(0.0), stripes(1.0)];
+    assert_eq!(loaded.anomaly_maps(&views), detector.anomaly_maps(&views));
+    assert!(loaded.provenance().split.contains("diyt.pth"));
+    let refusal = loaded.predict(ImageView::rgb8(&[0; 64 * 64 * 3], 64, 64)).unwrap_err();
+    assert!(matches!(refusal, Error::Model { .. }), "no threshold: {refusal}");
+}
+
+#[test]
+fn every_good_image_calibrates_the_import() {
+    let stop = AtomicBool::new(false);
+    let options = FitOptions { on_error: OnError::Stop, listener: &|_| {}, stop: &stop };
+    let images = Images::from((0..7u8).map(|i| stripes(f32::from(i))).collect::<Vec<_>>());
     let imported = import_pytorch(&path("diyt.pth"), ImportOptions::default()).unwrap();
-    imported.save(&at).unwrap();
-    assert_eq!(ModelFile::load(&at).unwrap(), imported);
+    let detector = imported.calibrated(&images, &options).unwrap();
+    assert_eq!(detector.good_scores().len(), 7);
+    assert!(detector.threshold().unwrap().value > 0.0 && detector.provenance().split.contains("diyt.pth"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The integration tests, one binary: parity with the PyTorch reference, gradients, metrics, files, real data.
+//! The integration tests, one binary: parity with the PyTorch reference, gradients, the scoring engine, training, files.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod engine;
@@ -9,9 +9,8 @@ mod graphics_card;
 mod import_pytorch;
 mod imports;
 mod masks_and_patches;
-mod metrics;
 mod parity_layers;
 mod parity_losses;
 mod parity_model;
-mod real_data;
 mod train_step;
+mod training;

@@ -1,6 +1,6 @@
 //! Every layer against the PyTorch reference: outputs, and the gradients of inputs and weights.
 
-use blemish::config::{ModelConfig, Norm as NormKind, Preset, RunConfig};
+use blemish::config::{ModelConfig, Norm as NormKind};
 use blemish_train::model::aggregation::Aggregation;
 use blemish_train::model::attention::{Attention, CrossAttention};
 use blemish_train::model::decoder::DecoderLayer;
@@ -56,7 +56,8 @@ fn cross_attention() {
 #[test]
 fn encoder_layer() {
     for (name, norm) in [("dyt", NormKind::Dyt), ("layer_norm", NormKind::LayerNorm)] {
-        let config = ModelConfig { embed_dim: 12, num_heads: 3, mlp_ratio: 2.0, norm, ..model_config() };
+        let config =
+            ModelConfig { embed_dim: 12, num_heads: 3, mlp_ratio: 2.0, norm, ..ModelConfig::light() };
         let name = format!("encoder_layer_{name}");
         let (mut case, layer) = Layer::open(&name, |init| EncoderLayer::new(&config, init));
         let x = case.input::<3>("x");
@@ -74,7 +75,7 @@ fn decoder_layer() {
             decoder_num_heads: 3,
             decoder_mlp_ratio: 2.0,
             norm,
-            ..model_config()
+            ..ModelConfig::light()
         };
         let name = format!("decoder_layer_{name}");
         let (mut case, layer) = Layer::open(&name, |init| DecoderLayer::new(&config, init));
@@ -82,10 +83,6 @@ fn decoder_layer() {
         case.output("y", layer.forward(x, context));
         case.gradients(&layer);
     }
-}
-
-fn model_config() -> ModelConfig {
-    RunConfig::preset(Preset::Light).model
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! Whole models against the PyTorch reference, with and without a mask.
 
-use blemish::config::{Head, ModelConfig, Preset, RunConfig};
-use blemish::format::ImportOptions;
-use blemish_train::pytorch::import_pytorch;
+use blemish::config::{Head, ModelConfig};
 use blemish::engine::{Array, Mask, Weights};
 use blemish_train::model::Mae;
+use blemish_train::{ImportOptions, import_pytorch};
 use burn::tensor::Tensor;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -26,7 +25,7 @@ fn configuration(fixture: &Fixture) -> (ModelConfig, [usize; 2], usize) {
     let mut over = fixture.config.as_object().unwrap().clone();
     let image_size = serde_json::from_value(over.remove("image_size").unwrap()).unwrap();
     let channels = serde_json::from_value(over.remove("in_channels").unwrap()).unwrap();
-    let mut config = serde_json::to_value(RunConfig::preset(Preset::Light).model).unwrap();
+    let mut config = serde_json::to_value(ModelConfig::light()).unwrap();
     config.as_object_mut().unwrap().extend(over);
     (serde_json::from_value::<ModelConfig>(config).unwrap(), image_size, channels)
 }
@@ -108,7 +107,7 @@ fn imported_diyt() {
 
 #[test]
 fn published_sizes() {
-    let RunConfig { model, data, .. } = RunConfig::preset(Preset::Diyt);
-    let model = Mae::new(&model, data.image_size, 3, &mut ChaCha8Rng::seed_from_u64(0), &device());
+    let rng = &mut ChaCha8Rng::seed_from_u64(0);
+    let model = Mae::new(&ModelConfig::diyt(), [256, 256], 3, rng, &device());
     assert_eq!(model.parameter_count(), 29_784_360);
 }

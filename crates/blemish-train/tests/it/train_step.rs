@@ -1,10 +1,10 @@
 //! Steps of training on one batch: the loss falls, and the same seed gives the same weights.
 
-use blemish::config::{Precision, Preset, RunConfig, Task};
-use blemish_train::model::Mae;
+use blemish::config::Precision;
 use blemish::engine::Weights;
-use blemish_train::train::batch::Batch;
-use blemish_train::train::{AdamW, StepSettings, loss};
+use blemish_train::model::Mae;
+use blemish_train::train::{AdamW, Batch, StepSettings, Task, loss};
+use blemish_train::{Preset, RunConfig};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -25,9 +25,9 @@ pub const TASKS: [(Preset, Task); 4] = [
 /// A preset, made tiny.
 pub fn tiny(preset: Preset) -> RunConfig {
     let mut config = RunConfig::preset(preset);
-    config.data.image_size = [SIZE, SIZE];
-    config.data.channels = Some(3);
-    let model = &mut config.model;
+    config.detector.data.image_size = [SIZE, SIZE];
+    config.detector.data.channels = Some(3);
+    let model = &mut config.detector.model;
     (model.embed_dim, model.depth, model.num_heads) = (32, 3, 2);
     (model.decoder_embed_dim, model.decoder_num_heads) = (16, 2);
     if preset == Preset::Light {
@@ -64,7 +64,7 @@ fn steps_in(precision: Precision, preset: Preset, task: Task, seed: u64) -> (Vec
     let mut config = tiny(preset);
     config.train.precision = Some(precision);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut model = Mae::new(&config.model, config.data.image_size, 3, &mut rng, &device());
+    let mut model = Mae::new(&config.detector.model, [SIZE, SIZE], 3, &mut rng, &device());
     let mut optimizer = AdamW::default();
     let settings = StepSettings { learning_rate: 1e-2, weight_decay: 1e-2, clip_norm: 1.0 };
     let mask_seed = rng.random();
@@ -93,7 +93,7 @@ fn every_parameter_learns() {
     for (preset, task) in [(Preset::Light, Task::Repair), (Preset::Diyt, Task::Masked)] {
         let config = tiny(preset);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let fresh = Mae::new(&config.model, config.data.image_size, 3, &mut rng, &device()).weights();
+        let fresh = Mae::new(&config.detector.model, [SIZE, SIZE], 3, &mut rng, &device()).weights();
         let (_, trained) = steps(preset, task, 1);
         for (name, array) in &fresh {
             // Repair hides nothing, so it has no use for the mask token.

@@ -1,5 +1,7 @@
 //! Calibration against good images: when a pixel is anomalous, and from which score on an image is defective.
 
+pub(crate) mod rate;
+pub(crate) mod robust;
 mod tail;
 mod thresholds;
 

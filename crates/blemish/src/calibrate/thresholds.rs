@@ -1,12 +1,15 @@
-//! From which score on an image is defective.
+//! From which score on an image is defective, and how far the rate that this is meant to have can be relied upon.
 
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{ContinuousCDF, Normal};
 
+use super::rate::{clopper_pearson, interval_of_rank, largest_rate, prediction_limit};
+use super::robust::log;
 use crate::config::{ScoreConfig, ThresholdRule};
 
 /// Target false-positive rates that are always listed.
 const LISTED: [f64; 2] = [0.05, 0.01];
+/// A score that is not above 0 counts as this share of the largest one where logarithms are taken.
+const FLOOR: f32 = 1e-3;
 
 /// A threshold: an image is defective when its score is at least this.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +23,13 @@ pub struct Threshold {
     /// The false-positive rate that it is meant to have, where it is meant to have one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub target_fpr: Option<f64>,
+    /// 95 % interval of the false-positive rate that it will have on new good images of the same process. It assumes that they
+    /// are made like the good images (exchangeability), and nothing of their scores' distribution.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub interval: Option<[f64; 2]>,
+    /// What an inspector should know before relying on it, and what helps.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub warning: Option<String>,
 }
 
 /// Scores of good images, each by what others were fitted on, and the thresholds that follow from them.
@@ -30,7 +40,7 @@ pub struct Thresholds {
 }
 
 impl Thresholds {
-    /// Of the scores of good images, in any order.
+    /// Of the scores of good images, in any order; of near-duplicates one score for all.
     pub fn new(mut good: Vec<f32>) -> Self {
         good.sort_unstable_by(f32::total_cmp);
         Self { good, fixed: None }
@@ -47,7 +57,7 @@ impl Thresholds {
     }
 
     /// Decides by the rule again.
-    pub fn follow_rule(&mut self) {
+    pub fn release(&mut self) {
         self.fixed = None;
     }
 
@@ -57,8 +67,10 @@ impl Thresholds {
     /// A sentence: there are no scores.
     pub fn of(&self, config: &ScoreConfig) -> Result<Threshold, String> {
         if let Some(value) = self.fixed {
-            let (rule, how) = (config.threshold, "as it was given".to_owned());
-            return Ok(Threshold { rule, value: f64::from(value), how, target_fpr: None });
+            let value = f64::from(value);
+            let interval = (!self.good.is_empty()).then(|| self.rate_at(value).1);
+            let how = "as it was given".to_owned();
+            return Ok(Threshold { rule: config.threshold, value, how, target_fpr: None, interval, warning: None });
         }
         if self.good.is_empty() {
             return Err("holds no scores of good images: it was never calibrated".to_owned());
@@ -82,30 +94,63 @@ impl Thresholds {
         all
     }
 
-    /// The score that a share `rate` of good images exceeds. With fewer than `2 / rate` scores their tail is too thin to read
-    /// off, and a normal distribution fitted to their logarithms stands in, but not below what the scores do show: what two
-    /// of them exceed.
-    fn at_rate(&self, rate: f64) -> Threshold {
-        let (sorted, n) = (self.sorted(), self.good.len());
-        let percent = rate * 100.0;
-        let (value, how) = if n as f64 >= 2.0 / rate || sorted[0] <= 0.0 || n < 3 {
-            (quantile(&sorted, 1.0 - rate), format!("exceeded by {percent} % of the scores of {n} good images"))
+    /// The share of the good scores that are at least `value`, and the 95 % interval of the false-positive rate that it has on
+    /// new good images (Clopper and Pearson 1934). There must be scores.
+    pub fn rate_at(&self, value: f64) -> (f64, [f64; 2]) {
+        let n = self.good.len();
+        let rejected = n - self.good.partition_point(|&score| f64::from(score) < value);
+        (rejected as f64 / n as f64, clopper_pearson(rejected, n))
+    }
+
+    /// The score that new good images exceed with probability `rate` at the most, on average over sets of good images; there
+    /// must be scores.
+    ///
+    /// Of `n >= 1 / rate - 1` scores it is the one of rank `ceil((n + 1)(1 - rate))` (conformal prediction: Vovk, Gammerman and
+    /// Shafer, "Algorithmic Learning in a Random World", 2005): that a new score of the same distribution exceeds it has
+    /// probability `1 - rank / (n + 1) <= rate`, whatever the distribution. Fewer scores show no rate so rare: the
+    /// [prediction limit](prediction_limit) of a log-normal distribution stands in, and never less than the largest score. So
+    /// a rarer rate never has a lower threshold.
+    pub fn at_rate(&self, rate: f64) -> Threshold {
+        let n = self.good.len();
+        let percent = percent(rate);
+        // The least excess of rounding must not cost a rank.
+        let rank = ((n as f64 + 1.0) * (1.0 - rate) - 1e-9).ceil().max(1.0) as usize;
+        let (value, interval, how, warning) = if rank <= n {
+            let interval = interval_of_rank(rank, n);
+            let how = format!(
+                "at most {percent} of good images reach it: score {rank} of {n} good images; {} of new ones will",
+                range(interval)
+            );
+            (f64::from(self.good[rank - 1]), interval, how, None)
         } else {
-            let logs: Vec<f64> = sorted.iter().map(|s| s.ln()).collect();
-            let mean = logs.iter().sum::<f64>() / n as f64;
-            // A new draw from a normal distribution whose deviation was estimated from n values.
-            let widen = (1.0 + 1.0 / n as f64).sqrt();
-            let fitted = (mean + normal_quantile(1.0 - rate) * deviation(&logs, mean) * widen).exp();
-            let value = fitted.max(quantile(&sorted, 1.0 - 2.0 / n as f64));
-            (value, format!("exceeded by {percent} % of a log-normal fitted to the scores of {n} good images"))
+            let largest = f64::from(self.good[n - 1]);
+            let interval = [0.0, largest_rate(n)];
+            let how = format!(
+                "at most {percent} of good images reach it, if the scores of {n} good images are log-normal; {} of new ones will, \
+                 whatever the scores' distribution",
+                range(interval)
+            );
+            (self.prediction_limit(rate).max(largest), interval, how, Some(too_few(n, rate)))
         };
-        Threshold { rule: ThresholdRule::Fpr, value: above(value), how, target_fpr: Some(rate) }
+        let (rule, value, target_fpr) = (ThresholdRule::Fpr, above(value), Some(rate));
+        Threshold { rule, value, how, target_fpr, interval: Some(interval), warning }
+    }
+
+    /// What a new good score exceeds with probability `rate` if scores are log-normal.
+    fn prediction_limit(&self, rate: f64) -> f64 {
+        let largest = self.good.last().copied().unwrap_or(0.0);
+        if largest <= 0.0 {
+            return f64::from(largest);
+        }
+        let logs: Vec<f64> = self.good.iter().map(|&score| log(score.max(FLOOR * largest))).collect();
+        // No score is beyond what a score can be.
+        prediction_limit(&logs, rate).exp().min(1e30)
     }
 
     fn at_percentile(&self, percentile: f64) -> Threshold {
         let value = above(quantile(&self.sorted(), percentile / 100.0));
         let how = format!("percentile {percentile} of the scores of {} good images", self.good.len());
-        Threshold { rule: ThresholdRule::Percentile, value, how, target_fpr: None }
+        self.without_target(ThresholdRule::Percentile, value, how)
     }
 
     fn at_sigmas(&self, sigmas: f64) -> Threshold {
@@ -113,12 +158,44 @@ impl Thresholds {
         let mean = sorted.iter().sum::<f64>() / n as f64;
         let value = above(mean + sigmas * deviation(&sorted, mean));
         let how = format!("mean + {sigmas} standard deviations of the scores of {n} good images");
-        Threshold { rule: ThresholdRule::Sigma, value, how, target_fpr: None }
+        self.without_target(ThresholdRule::Sigma, value, how)
+    }
+
+    fn without_target(&self, rule: ThresholdRule, value: f64, how: String) -> Threshold {
+        let interval = Some(self.rate_at(value).1);
+        Threshold { rule, value, how, target_fpr: None, interval, warning: None }
     }
 
     fn sorted(&self) -> Vec<f64> {
         self.good.iter().map(|&score| f64::from(score)).collect()
     }
+}
+
+/// Why `n` good images are too few for `rate`, and what to do.
+fn too_few(n: usize, rate: f64) -> String {
+    let needed = (1.0 / rate - 1.0 - 1e-9).ceil();
+    let images = if n == 1 { "1 good image".to_owned() } else { format!("{n} good images") };
+    let alone = if n == 1 { " Shifted copies of it stood in for other images." } else { "" };
+    format!(
+        "{images} cannot show a rate of {}: at least {needed} are needed.{alone} The threshold is extrapolated from how their \
+         scores vary, and up to {} of good images may be rejected; add good images, or calibrate with more of them",
+        percent(rate),
+        percent(largest_rate(n)),
+    )
+}
+
+/// A rate in percent, with two digits that count.
+fn percent(rate: f64) -> String {
+    let value = 100.0 * rate;
+    let digits = (1.0 - value.abs().max(1e-9).log10().floor()).clamp(0.0, 6.0) as usize;
+    let text = format!("{value:.digits$}");
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text} %")
+}
+
+fn range([low, high]: [f64; 2]) -> String {
+    let low = percent(low);
+    format!("{} to {} (95 % interval)", low.trim_end_matches(" %"), percent(high))
 }
 
 /// The smallest `f32` above `value`: a good score equal to its own quantile is no false alarm.
@@ -139,40 +216,96 @@ fn quantile(sorted: &[f64], q: f64) -> f64 {
     sorted[low] + (place - low as f64) * (sorted[high] - sorted[low])
 }
 
-fn normal_quantile(p: f64) -> f64 {
-    Normal::standard().inverse_cdf(p)
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
     use super::*;
 
-    #[test]
-    fn a_rarer_alarm_never_has_a_lower_threshold() {
-        // Two images far beyond what a log-normal of the others would allow, among 100.
-        let mut good: Vec<f32> = (0..100u8).map(|i| 1.0 + 1e-3 * f32::from(i)).collect();
-        good[98..].copy_from_slice(&[50.0, 60.0]);
-        let thresholds = Thresholds::new(good);
-        let [often, rarely] = [0.02, 0.01].map(|rate| thresholds.at_rate(rate).value);
-        assert!(often <= rarely, "{often} {rarely}");
-        // By hand: place 0.98 * 99 = 97.02 between 1.097 and 50.
-        assert!((often - (1.097 + 0.02 * 48.903)).abs() < 1e-4, "{often}");
+    fn of(scores: &[f32]) -> Thresholds {
+        Thresholds::new(scores.to_vec())
     }
 
     #[test]
-    fn a_rate_lets_its_share_through() {
+    fn ranks_by_hand() {
+        // (n + 1)(1 - rate) = 19, 95 and 96, 100, 10: scores 19 of 19, 95 of 99 .. , 10 of 19.
+        for (n, rate, rank) in [(19, 0.05, 19), (99, 0.05, 95), (100, 0.05, 96), (100, 0.01, 100), (19, 0.5, 10)] {
+            let thresholds = Thresholds::new((1..=n).map(|v| v as f32).collect());
+            let threshold = thresholds.at_rate(rate);
+            assert_eq!(threshold.value, f64::from((rank as f32).next_up()), "{n} {rate}");
+            assert_eq!(threshold.interval, Some(interval_of_rank(rank, n)));
+            assert_eq!((threshold.warning, threshold.target_fpr), (None, Some(rate)));
+        }
+    }
+
+    #[test]
+    fn a_rarer_rate_never_has_a_lower_threshold() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for _ in 0..200 {
+            let n = rng.random_range(1..150);
+            let spread: f32 = rng.random_range(0.0..3.0);
+            let mut scores: Vec<f32> = (0..n).map(|_| (spread * rng.random::<f32>()).exp()).collect();
+            scores[0] = [0.0, 50.0, 1.0][rng.random_range(0..3)];
+            let thresholds = Thresholds::new(scores);
+            let mut rate = 0.9;
+            let mut last = 0.0;
+            while rate > 1e-6 {
+                let value = thresholds.at_rate(rate).value;
+                assert!(value >= last && value.is_finite(), "{n} {rate}: {value} {last}");
+                (last, rate) = (value, rate * 0.8);
+            }
+            assert!(last > f64::from(*thresholds.good_scores().last().unwrap()));
+        }
+    }
+
+    #[test]
+    fn few_images_are_enough_for_a_threshold_that_warns() {
+        for n in 1..=13 {
+            let scores: Vec<f32> = (0..n).map(|i| 1.0 + 0.1 * i as f32).collect();
+            let threshold = of(&scores).at_rate(0.01);
+            let [low, high] = threshold.interval.unwrap();
+            assert!(threshold.value > f64::from(scores[n - 1]) && threshold.value < 20.0, "{n}: {threshold:?}");
+            assert!((low, high) == (0.0, 1.0 - 0.05f64.powf(1.0 / n as f64)));
+            let warning = threshold.warning.unwrap();
+            assert!(warning.contains("cannot show a rate of 1 %: at least 99 are needed"), "{warning}");
+            assert_eq!(warning.contains("Shifted copies"), n == 1);
+        }
+        let warning = of(&[1.0; 13]).at_rate(0.01).warning.unwrap();
+        assert!(warning.contains("up to 21 % of good images may be rejected"), "{warning}");
+        // Equal scores, and none above 0.
+        assert!(of(&[1.0; 5]).at_rate(0.05).value > 1.0);
+        assert_eq!(of(&[0.0; 3]).at_rate(0.05).value, f64::from(f32::from_bits(1)));
+    }
+
+    #[test]
+    fn a_rate_lets_no_more_than_its_share_through() {
         let thresholds = Thresholds::new((1..=100u8).map(f32::from).collect());
         let threshold = thresholds.at_rate(0.05);
-        let above = thresholds.good_scores().iter().filter(|&&s| f64::from(s) >= threshold.value).count();
-        assert_eq!(above, 5);
+        assert_eq!(thresholds.rate_at(threshold.value), (0.04, clopper_pearson(4, 100)));
+        assert_eq!(thresholds.rate_at(97.0).0, 0.04);
+        assert_eq!(thresholds.rate_at(0.0).0, 1.0);
     }
 
     #[test]
     fn a_given_threshold_decides_and_none_without_scores() {
         let mut thresholds = Thresholds::default();
-        assert!(thresholds.of(&ScoreConfig::default()).is_err() && thresholds.all(&ScoreConfig::default()).is_empty());
+        let config = ScoreConfig::default();
+        assert!(thresholds.of(&config).is_err() && thresholds.all(&config).is_empty());
         thresholds.fix(0.75);
-        assert_eq!(thresholds.of(&ScoreConfig::default()).unwrap().value, 0.75);
+        let threshold = thresholds.of(&config).unwrap();
+        assert_eq!((threshold.value, threshold.interval), (0.75, None));
+        thresholds.release();
+        assert!(thresholds.of(&config).is_err());
+        let mut thresholds = of(&[0.1, 0.2, 0.9]);
+        thresholds.fix(0.75);
+        assert_eq!(thresholds.of(&config).unwrap().interval, Some(clopper_pearson(1, 3)));
+    }
+
+    #[test]
+    fn percentages_read_well() {
+        let texts = [0.05, 0.01, 0.001, 0.2058, 0.6316, 0.0123, 1.0, 0.0].map(percent);
+        assert_eq!(texts, ["5 %", "1 %", "0.1 %", "21 %", "63 %", "1.2 %", "100 %", "0 %"]);
     }
 }

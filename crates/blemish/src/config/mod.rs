@@ -39,6 +39,8 @@ pub struct Config {
     pub model: ModelConfig,
     /// The network as a detector part.
     pub network: NetworkConfig,
+    /// The memory of the pre-trained network's features: `auto` uses it on all images.
+    pub features: Use,
     /// The memory of good patches.
     pub memory: MemoryConfig,
     /// The line filter: `auto` uses it on surfaces.
@@ -88,6 +90,7 @@ impl Config {
                 data: DataConfig::default(),
                 model: ModelConfig::light(),
                 network: NetworkConfig::default(),
+                features: Use::Auto,
                 memory: MemoryConfig::default(),
                 lines: Use::Auto,
                 texture: Use::Auto,
@@ -110,6 +113,7 @@ impl Config {
                     smooth_sigma: 0.0,
                     ..NetworkConfig::default()
                 },
+                features: Use::Never,
                 memory: MemoryConfig { usage: Use::Never, ..MemoryConfig::default() },
                 lines: Use::Never,
                 texture: Use::Never,
@@ -143,7 +147,7 @@ impl Config {
         self.memory.validate()?;
         self.fit.validate()?;
         self.score.validate()?;
-        let uses = [self.network.usage, self.memory.usage, self.lines, self.texture];
+        let uses = [self.network.usage, self.features, self.memory.usage, self.lines, self.texture];
         let ok = uses.iter().any(|usage| *usage != Use::Never);
         require(ok, "network.usage", "is never, as all other parts are: nothing is left to score with")
     }
@@ -162,7 +166,8 @@ impl Config {
         self.memory.usage.settle(survey.has_fixed_pose() || rectified);
         self.lines.settle(survey.is_surface());
         self.texture.settle(survey.is_surface());
-        let others = [self.memory.usage, self.lines, self.texture].contains(&Use::Always);
+        self.features.settle(true);
+        let others = [self.features, self.memory.usage, self.lines, self.texture].contains(&Use::Always);
         self.network.usage.settle(!others);
         if self.score.reduce == Reduce::Auto {
             let surface = self.texture == Use::Always;
@@ -180,6 +185,18 @@ impl Config {
     /// Height and width of views and of their maps, pixels.
     pub fn view_size(&self) -> [usize; 2] {
         self.view().size
+    }
+
+    /// The least area that counts, `score.min_area`, in pixels of the view of an image of `original` height and width.
+    pub fn least_area(&self, original: [usize; 2]) -> usize {
+        let view = self.view();
+        let [height, width] = original.map(|side| side as f64);
+        let covered = match view.product {
+            Some([across, along]) => across * along * height.max(width).powi(2),
+            None => height * width,
+        };
+        let pixels = (view.size[0] * view.size[1]) as f64 / covered.max(1.0);
+        ((self.score.min_area as f64 * pixels).round() as usize).max(1)
     }
 
     /// Height and width of what the network takes in at once, pixels: the view, or one of its tiles.

@@ -19,6 +19,14 @@ pub struct ScoreConfig {
     pub percentile: f64,
     /// Standard deviations of the rule `sigma`.
     pub sigmas: f64,
+    /// Target false-positive rate of a second, lower threshold, above that of the first: what lies between the two is to be
+    /// reviewed by a person. Absent: there is none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub review_fpr: Option<f64>,
+    /// Smallest area of a defect, pixels of the image; smaller regions are ignored in scores and outlines. 0 or 1: every pixel
+    /// counts.
+    #[serde(default)]
+    pub min_area: usize,
 }
 
 /// How a map becomes a score.
@@ -64,6 +72,8 @@ impl Default for ScoreConfig {
             fpr: 0.05,
             percentile: 95.0,
             sigmas: 3.0,
+            review_fpr: None,
+            min_area: 0,
         }
     }
 }
@@ -72,6 +82,11 @@ impl ScoreConfig {
     pub(super) fn validate(&self) -> Result<()> {
         require((0.0..=100.0).contains(&self.percentile), "score.percentile", "must be 0 to 100")?;
         require(self.sigmas.is_finite(), "score.sigmas", "must be a number")?;
-        require(self.fpr > 0.0 && self.fpr < 1.0, "score.fpr", "must be above 0 and below 1")
+        require(self.fpr > 0.0 && self.fpr < 1.0, "score.fpr", "must be above 0 and below 1")?;
+        let ok = self.review_fpr.is_none_or(|rate| rate > 0.0 && rate < 1.0);
+        require(ok, "score.review_fpr", "must be above 0 and below 1")?;
+        let ok = self.review_fpr.is_none_or(|rate| self.threshold != ThresholdRule::Fpr || rate > self.fpr);
+        require(ok, "score.review_fpr", "must be above score.fpr: the lower threshold raises more alarms")?;
+        require(self.min_area <= 1 << 30, "score.min_area", "must be a number of pixels")
     }
 }

@@ -49,8 +49,7 @@ mod tests {
     #[test]
     fn diyt_takes_about_8_8_gmac() {
         // reference.md: about 8.8 GMAC for one unmasked 256 px image.
-        let config = RunConfig::preset(Preset::Diyt);
-        let gmac = config.model.flops([256, 256], 3) as f64 / 2e9;
+        let gmac = ModelConfig::diyt().flops([256, 256], 3) as f64 / 2e9;
         assert!((gmac - 8.8).abs() < 0.1, "{gmac}");
     }
 }

@@ -2,20 +2,28 @@
 
 use rayon::prelude::*;
 
+use super::places::{PlaceScale, place_scale};
 use super::progress::Progress;
-use super::spill::Spill;
 use super::{GoodImages, Prepared};
+use crate::calibrate::robust;
 use crate::calibrate::{Calibration, TailCalibration};
 use crate::config::Config;
-use crate::detector::{combine, image_score};
 use crate::engine::Weights;
 use crate::error::{Error, Result};
+use crate::image::Image;
 use crate::parts::{CalibrationRule, FitInput, FittedPart, PartKind, used};
+use crate::scoring::{area_open, combine, ignore, image_score};
+use crate::spill::Spill;
 
-/// Folds of the good images, each of which is scored by what was fitted on the others.
+/// Folds of the good images, each of which is scored by what was fitted on the others; fewer than twice as many are left out
+/// one by one.
 const FOLDS: usize = 5;
 /// Pixels of good images that a tail is calibrated on, about.
 const SAMPLES: usize = 1 << 21;
+/// Images whose maps show which places vary more than others.
+const PLACE_IMAGES: usize = 64;
+/// How far the copies of a single image are shifted, as a share of its shorter side.
+const SHIFT: f64 = 1.0 / 128.0;
 
 /// Calibrated parts, and what each good image scores by parts that were fitted on others.
 pub struct CrossFit {
@@ -23,6 +31,8 @@ pub struct CrossFit {
     pub parts: Vec<FittedPart>,
     /// By the number of the view; `None` where it is not known.
     pub scores: Vec<Option<f32>>,
+    /// Boxes `[y, x, height, width]`, pixels of the view, of what varies far more than the rest.
+    pub places: Vec<[usize; 4]>,
 }
 
 /// Whether so many images can score each other.
@@ -31,6 +41,9 @@ pub fn is_enough(images: usize) -> bool {
 }
 
 /// Fits every part on `images`, calibrates it on maps of images that it was not fitted on, and scores those.
+///
+/// Near-duplicates are in one fold. A single image is scored by what was fitted on itself, shifted by a 128th of its side
+/// towards the four corners: the next product will not lie better than that.
 ///
 /// # Errors
 /// Those of the parts; maps that are not finite.
@@ -42,7 +55,8 @@ pub fn cross_fit(
 ) -> Result<CrossFit> {
     let config = &prepared.config;
     let kinds: Vec<&'static PartKind> = used(config).collect();
-    let pixels = config.view_size().iter().product::<usize>();
+    let size @ [height, width] = config.view_size();
+    let pixels = height * width;
     let fit = |which: Vec<usize>| -> Result<Vec<FittedPart>> {
         let good = GoodImages::new(&prepared.views, which);
         let input = FitInput { images: &good, config, trained, progress };
@@ -50,101 +64,223 @@ pub fn cross_fit(
     };
     let mut parts = fit(images.to_vec())?;
     // What a part has been trained on says nothing about it: then only held-out images count.
-    let held_out = prepared.holdout();
-    let by_holdout = parts.iter().any(|part| part.part.has_seen_all()) && held_out > 0;
-    let folds: Vec<Vec<usize>> = if by_holdout {
-        vec![images.iter().copied().filter(|&i| i < held_out).collect()]
+    let held_out = prepared.held_out();
+    let by_holdout = parts.iter().any(|part| part.part.has_seen_all()) && !held_out.is_empty();
+    let folds = if by_holdout {
+        vec![images.iter().copied().filter(|i| held_out.contains(i)).collect()]
     } else {
-        let count = if images.len() < 2 * FOLDS { images.len() } else { FOLDS };
-        (0..count).map(|k| images.iter().copied().skip(k).step_by(count).collect()).collect()
+        folds(images, &prepared.groups)
     };
 
-    let mut samples: Vec<Samples> = kinds.iter().map(|_| Samples::default()).collect();
-    let mut maps = Spill::new(pixels * kinds.len())?;
-    let mut mapped = Vec::new();
-    let step = (pixels * images.len()).div_ceil(SAMPLES).max(1);
+    let mut probes = Probes { maps: Spill::new(pixels * kinds.len())?, images: Vec::new(), peaks: Vec::new() };
     for (done, fold) in folds.iter().enumerate() {
         progress.step("fitting", done, folds.len() + 1)?;
         let rest: Vec<usize> = images.iter().copied().filter(|i| !fold.contains(i)).collect();
-        // A single image has no other to be compared with: it stands for itself.
-        let others = if by_holdout || rest.is_empty() { None } else { Some(fit(rest)?) };
+        let alone = rest.is_empty();
+        let others = if by_holdout || alone { None } else { Some(fit(rest)?) };
         let fold_parts = others.as_ref().unwrap_or(&parts);
         for some in fold.chunks(8) {
             progress.check()?;
-            let results: Vec<Result<Vec<(Vec<f32>, f32)>>> = some
-                .par_iter()
-                .map(|&i| {
-                    let image = prepared.views.normalised(i)?;
-                    Ok(fold_parts.iter().map(|p| (p.part.map(&image), p.part.peak(&image))).collect())
-                })
-                .collect();
+            let map = |&i: &usize| -> Result<Vec<(Vec<f32>, Vec<f32>)>> {
+                let image = prepared.views.normalised(i)?;
+                let seen = if alone && !by_holdout { shifted(&image) } else { vec![image] };
+                let maps = seen.iter().map(|image| {
+                    let maps = fold_parts.iter().flat_map(|p| p.part.map(image)).collect();
+                    (maps, fold_parts.iter().map(|p| p.part.peak(image)).collect())
+                });
+                Ok(maps.collect())
+            };
+            let results: Vec<Result<Vec<_>>> = some.par_iter().map(map).collect();
             for (&i, result) in some.iter().zip(results) {
-                let result = result?;
-                for (samples, (map, peak)) in samples.iter_mut().zip(&result) {
-                    samples.pixels.extend(map.iter().step_by(step));
-                    samples.largest.push(map.iter().copied().fold(0.0, f32::max));
-                    samples.peaks.push(*peak);
+                for (maps, peaks) in result? {
+                    probes.maps.push(&maps)?;
+                    probes.images.push(i);
+                    probes.peaks.push(peaks);
                 }
-                maps.push(&result.into_iter().flat_map(|(map, _)| map).collect::<Vec<f32>>())?;
-                mapped.push(i);
             }
         }
     }
-    let alone = kinds.len() == 1 && kinds[0].name == "network";
-    for (part, samples) in parts.iter_mut().zip(samples) {
-        if !alone {
-            part.calibration = samples.calibration(part.kind.calibration);
+    let mut places = Vec::new();
+    let only_network = kinds.len() == 1 && kinds[0].name == "network";
+    for (k, part) in parts.iter_mut().enumerate().filter(|_| !only_network) {
+        if part.kind.calibration == CalibrationRule::Unit && part.kind.name != "network" {
+            let scale = place_scale(&probes.maps_of(k, pixels, PLACE_IMAGES, prepared.ignored.as_deref())?, size);
+            if let Some(PlaceScale { divisors, boxes }) = scale {
+                part.place_scale = Some(divisors);
+                places.extend(boxes);
+            }
         }
+        part.calibration = probes.calibration(k, part, prepared.ignored.as_deref())?;
     }
-
-    let mut scores = vec![None; prepared.views.len()];
-    let judge = |(at, &i): (usize, &usize)| -> Result<(usize, f32)> {
-        let raw = maps.get(at)?;
-        let calibrated = raw.chunks_exact(pixels).zip(&parts).map(|(map, part)| {
-            let mut map = map.to_vec();
-            part.calibration.apply(&mut map);
-            map
-        });
-        let map = combine(&parts, calibrated, config.view_size()[1]);
-        Ok((i, finite_score(&map, config)?))
-    };
-    let judged: Vec<Result<(usize, f32)>> = mapped.par_iter().enumerate().map(judge).collect();
-    for result in judged {
-        let (i, score) = result?;
-        scores[i] = Some(score);
-    }
+    let scores = probes.scores(&parts, prepared)?;
     progress.step("fitting", folds.len() + 1, folds.len() + 1)?;
-    Ok(CrossFit { parts, scores })
+    Ok(CrossFit { parts, scores, places })
 }
 
-/// What calibrates a part.
-#[derive(Default)]
-struct Samples {
-    pixels: Vec<f32>,
-    largest: Vec<f32>,
-    peaks: Vec<f32>,
+/// `images` in folds, all of one group in one.
+fn folds(images: &[usize], groups: &[usize]) -> Vec<Vec<usize>> {
+    let mut seen: Vec<usize> = Vec::new();
+    let places: Vec<usize> = images
+        .iter()
+        .map(|&i| {
+            seen.iter().position(|&group| group == groups[i]).unwrap_or_else(|| {
+                seen.push(groups[i]);
+                seen.len() - 1
+            })
+        })
+        .collect();
+    let count = if seen.len() < 2 * FOLDS { seen.len() } else { FOLDS };
+    let fold = |k: usize| images.iter().zip(&places).filter(|(_, at)| **at % count == k).map(|(i, _)| *i).collect();
+    (0..count).map(fold).collect()
 }
 
-impl Samples {
-    fn calibration(self, rule: CalibrationRule) -> Calibration {
-        match rule {
-            CalibrationRule::Tail => Calibration::Tail(TailCalibration::new(self.pixels, self.largest)),
-            CalibrationRule::Unit => {
-                let sum: f64 = self.peaks.iter().map(|&v| f64::from(v)).sum();
-                let mean = sum / self.peaks.len().max(1) as f64;
-                Calibration::Unit((mean as f32).max(1e-6))
-            }
+/// Copies of an image, shifted towards its four corners; its border is repeated.
+fn shifted(image: &Image) -> Vec<Image> {
+    let by = ((image.height.min(image.width) as f64 * SHIFT).round() as isize).max(1);
+    let copy = |dy: isize, dx: isize| {
+        let mut out = image.clone();
+        for (at, pixel) in out.pixels.chunks_exact_mut(image.channels).enumerate() {
+            let place = |i: usize, by: isize, length: usize| {
+                i.saturating_add_signed(by).min(length - 1)
+            };
+            let (y, x) = (place(at / image.width, dy, image.height), place(at % image.width, dx, image.width));
+            pixel.copy_from_slice(&image.pixels[(y * image.width + x) * image.channels..][..image.channels]);
         }
+        out
+    };
+    vec![copy(by, by), copy(by, -by), copy(-by, by), copy(-by, -by)]
+}
+
+/// What parts that were fitted on others gave for the images.
+struct Probes {
+    /// The parts' maps, one after the other, uncalibrated.
+    maps: Spill,
+    /// Of which image.
+    images: Vec<usize>,
+    /// The parts' peaks.
+    peaks: Vec<Vec<f32>>,
+}
+
+impl Probes {
+    /// Maps of part `k`, at most so many, evenly spread.
+    fn maps_of(&self, k: usize, pixels: usize, most: usize, ignored: Option<&[f32]>) -> Result<Vec<Vec<f32>>> {
+        let step = self.images.len().div_ceil(most).max(1);
+        let map = |i: usize| {
+            let mut map = self.maps.get(i)?[k * pixels..][..pixels].to_vec();
+            ignore(&mut map, ignored);
+            Ok(map)
+        };
+        (0..self.images.len()).step_by(step).map(map).collect()
+    }
+
+    /// The calibration of part `k`. Images whose largest value is an outlier among the others' do not count: one frame without
+    /// light must not decide what is normal.
+    fn calibration(&self, k: usize, part: &FittedPart, ignored: Option<&[f32]>) -> Result<Calibration> {
+        let scaled = part.place_scale.is_some() || ignored.is_some();
+        if part.kind.calibration == CalibrationRule::Unit && !scaled {
+            return Ok(unit(&self.peaks.iter().map(|peaks| peaks[k]).collect::<Vec<_>>()));
+        }
+        let pixels = self.maps.length() / self.peaks.first().map_or(1, Vec::len);
+        let step = (pixels * self.images.len()).div_ceil(SAMPLES).max(1);
+        let (mut samples, mut largest) = (Vec::new(), Vec::new());
+        for i in 0..self.images.len() {
+            let mut map = self.maps.get(i)?[k * pixels..][..pixels].to_vec();
+            part.scale_places(&mut map);
+            ignore(&mut map, ignored);
+            samples.push(map.iter().copied().step_by(step).collect::<Vec<f32>>());
+            largest.push(map.iter().copied().fold(0.0, f32::max));
+        }
+        if part.kind.calibration == CalibrationRule::Unit {
+            return Ok(unit(&largest));
+        }
+        let outlier = robust::outliers(&largest);
+        let kept = |i: &usize| !outlier[*i];
+        let samples: Vec<&[f32]> = (0..samples.len()).filter(kept).map(|i| samples[i].as_slice()).collect();
+        let largest = (0..largest.len()).filter(kept).map(|i| largest[i]).collect();
+        Ok(Calibration::Tail(TailCalibration::new(samples.concat(), largest)))
+    }
+
+    /// The score of each image, the largest one where it was seen several times.
+    fn scores(&self, parts: &[FittedPart], prepared: &Prepared) -> Result<Vec<Option<f32>>> {
+        let config = &prepared.config;
+        let (pixels, width) = (self.maps.length() / parts.len(), config.view_size()[1]);
+        let score = |at: usize| -> Result<f32> {
+            let raw = self.maps.get(at)?;
+            let calibrated = raw.chunks_exact(pixels).zip(parts).map(|(map, part)| {
+                let mut map = map.to_vec();
+                part.calibrate(&mut map);
+                map
+            });
+            let map = combine(parts, calibrated, width, prepared.ignored.as_deref());
+            finite_score(map, config, prepared.sizes[self.images[at]])
+        };
+        let results: Vec<Result<f32>> = (0..self.images.len()).into_par_iter().map(score).collect();
+        let mut scores: Vec<Option<f32>> = vec![None; prepared.views.len()];
+        for (&i, score) in self.images.iter().zip(results) {
+            let score = score?;
+            scores[i] = Some(scores[i].map_or(score, |other| other.max(score)));
+        }
+        Ok(scores)
     }
 }
 
-/// The score of a map.
+/// The mean of the peaks that are no outliers.
+fn unit(peaks: &[f32]) -> Calibration {
+    let outlier = robust::outliers(peaks);
+    let kept: Vec<f64> = peaks.iter().zip(&outlier).filter(|(_, o)| !**o).map(|(&v, _)| f64::from(v)).collect();
+    let mean = kept.iter().sum::<f64>() / kept.len().max(1) as f64;
+    Calibration::Unit((mean as f32).max(1e-6))
+}
+
+/// The score of the map of an image that had `original` pixels, height and width.
 ///
 /// # Errors
 /// [`Error::Training`] for a value that is not finite.
-pub fn finite_score(map: &[f32], config: &Config) -> Result<f32> {
-    if map.iter().all(|v| v.is_finite()) {
-        return Ok(image_score(map, &config.score));
+pub fn finite_score(map: Vec<f32>, config: &Config, original: [usize; 2]) -> Result<f32> {
+    if !map.iter().all(|v| v.is_finite()) {
+        return Err(Error::Training("a good image's anomaly map is not finite".to_owned()));
     }
-    Err(Error::Training("a good image's anomaly map is not finite".to_owned()))
+    let least = config.least_area(original);
+    Ok(image_score(&if least > 1 { area_open(&map, config.view_size()[1], least) } else { map }, &config.score))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_stay_in_one_fold_and_few_are_left_out_one_by_one() {
+        let images: Vec<usize> = (0..12).collect();
+        assert_eq!(folds(&images, &images)[1], [1, 6, 11]);
+        assert_eq!(folds(&images[..9], &images).len(), 9);
+        // 0 0 1 1 2 2 ..: six groups.
+        let pairs: Vec<usize> = (0..12).map(|i| i / 2).collect();
+        let found = folds(&images, &pairs);
+        assert_eq!((found.len(), &found[2][..]), (6, &[4, 5][..]));
+        let many: Vec<usize> = (0..60).map(|i| i % 20).collect();
+        let found = folds(&(0..60).collect::<Vec<_>>(), &many);
+        assert_eq!((found.len(), found.iter().map(Vec::len).sum::<usize>()), (5, 60));
+        for fold in &found {
+            assert!(fold.iter().all(|i| fold.contains(&((i + 20) % 60))));
+        }
+        assert_eq!(folds(&[4], &images), [[4]]);
+    }
+
+    #[test]
+    fn copies_are_shifted_and_keep_their_border() {
+        let image = Image { height: 3, width: 3, channels: 1, pixels: (0..9u8).map(f32::from).collect() };
+        let copies = shifted(&image);
+        assert_eq!(copies.len(), 4);
+        assert_eq!(copies[0].pixels, [4.0, 5.0, 5.0, 7.0, 8.0, 8.0, 7.0, 8.0, 8.0]);
+        assert_eq!(copies[3].pixels, [0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 3.0, 3.0, 4.0]);
+    }
+
+    #[test]
+    fn a_unit_is_the_mean_of_what_is_no_outlier() {
+        let mut peaks: Vec<f32> = (0..24u8).map(|i| 1.0 + 0.01 * f32::from(i)).collect();
+        let Calibration::Unit(before) = unit(&peaks) else { unreachable!() };
+        assert!((before - 1.115).abs() < 1e-6);
+        peaks.push(500.0);
+        assert_eq!(unit(&peaks), Calibration::Unit(before));
+    }
 }

@@ -4,10 +4,11 @@
 //! make the thresholds, and name the images that are least like the rest.
 
 mod cross;
+mod duplicates;
 mod good_images;
 mod outliers;
+mod places;
 mod progress;
-mod spill;
 #[cfg(test)]
 pub mod testing;
 
@@ -23,15 +24,15 @@ pub use self::good_images::{GoodImages, Views};
 pub use self::outliers::SuspectedOutlier;
 pub use self::progress::{FitEvent, Progress};
 use self::cross::{CrossFit, cross_fit};
-use crate::config::{Align, Config};
+use crate::config::{Align, Config, Fit};
 use crate::dataset::{Images, OnError, Problem};
 use crate::detector::Detector;
 use crate::engine::Weights;
 use crate::error::{Error, Result};
-use crate::image::image_statistics;
+use crate::image::{Image, PixelMask, image_statistics};
 use crate::model_file::Provenance;
 use crate::parts::used;
-use crate::view::{Framed, Survey, Template, View};
+use crate::view::{Framed, Pose, Survey, Template, TrainingFacts, View};
 
 /// Good images that are named as the least like the rest.
 const NAMED: usize = 20;
@@ -61,6 +62,14 @@ pub struct Prepared {
     pub problems: Vec<Problem>,
     /// How bright the good images are.
     pub brightness: Brightness,
+    /// Their sizes, channels, depth and brightness.
+    pub facts: Option<TrainingFacts>,
+    /// The number of each view's group of near-duplicates; see [`repeated`](Self::repeated).
+    pub groups: Vec<usize>,
+    /// Height and width of each image, pixels.
+    pub sizes: Vec<[usize; 2]>,
+    always_found: bool,
+    ignored: Option<Vec<f32>>,
     started: Instant,
 }
 
@@ -87,7 +96,13 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         None => images.detect_channels(config.data.max_pixels)?,
     };
     config.data.channels = Some(channels);
+    if config.data.range.is_none() {
+        config.data.range = images.detect_range(config.data.max_pixels);
+    }
     let survey = Survey::of(images, &config.data.decoding())?;
+    if config.data.fit == Fit::Auto && config.data.view.is_none() {
+        survey.require_shape(config.data.image_size, config.model.patch_size)?;
+    }
     config.resolve(channels, &survey);
     config.validate()?;
     progress.tell(FitEvent::Surveyed { facts: survey.describe() });
@@ -95,21 +110,34 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
     let mut order: Vec<usize> = (0..images.len()).collect();
     order.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
     let (view, frame, decoding) = (config.view(), config.data.image_size, config.data.decoding());
-    let mut views = Views::new(config.view_size(), channels, config.data.normalize)?;
-    let (mut problems, mut first_error, mut light) = (Vec::new(), None, Vec::new());
+    let mut views =
+        Views::new(config.view_size(), channels, config.data.normalize)?.stretched_from(config.data.least_spread());
+    let (mut problems, mut first_error, mut light, mut sizes) = (Vec::new(), None, Vec::new(), Vec::new());
+    let (mut used, mut facts, mut blank) = (Vec::new(), Vec::new(), 0);
+    let (mut is_cut, mut always_found) = (false, true);
     // A few at a time: decoded images may be large.
     for some in order.chunks(16) {
-        let read = |&i: &usize| -> Result<(View, [f32; 2])> {
-            let image = images.read(i, &decoding)?;
-            let framed = Framed::new(&image, frame, &view)?;
+        let read = |&i: &usize| -> Result<(Framed, [f32; 2])> {
+            let (image, facts) = images.read_with_facts(i, &decoding)?;
+            let framed = Framed::new(&image, frame, &view)?.with_facts(facts);
             let own = image_statistics(&framed.image);
-            Ok((framed.view, [own.median, own.spread]))
+            Ok((framed, [own.median, own.spread]))
         };
         for (&i, result) in some.iter().zip(some.par_iter().map(read).collect::<Vec<_>>()) {
             match result {
-                Ok((view, own)) => {
-                    views.push(images.name(i), &view.image)?;
+                // A frame that shows nothing is no example of a good product.
+                Ok((Framed { blank: Some(reason), .. }, _)) => {
+                    problems.push(Problem::new(images.name(i), format!("not fitted on: {}", reason.describe())));
+                    blank += 1;
+                }
+                Ok((framed, own)) => {
+                    views.push(images.name(i), &framed.view.image)?;
                     light.push(own);
+                    sizes.push(framed.original_size);
+                    facts.push(framed.facts);
+                    used.push(i);
+                    is_cut |= framed.view.is_cut();
+                    always_found &= framed.product_found == Some(true);
                 }
                 Err(error) if options.on_error == OnError::Stop || matches!(error, Error::Config { .. }) => {
                     return Err(error);
@@ -122,11 +150,21 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         }
         progress.step("reading good images", views.len(), images.len())?;
     }
-    if views.len() == 0 {
+    if views.is_empty() && blank > 0 {
+        let reason = format!("shows nothing, as do all {blank} images that could be read: {}", problems[0].reason);
+        return Err(Error::data(&problems[0].path, reason));
+    }
+    if views.is_empty() {
         return Err(first_error.unwrap_or_else(|| Error::data("images", "there is no good image to fit on")));
     }
     let template = match config.data.align {
-        Align::Always => views.register(&progress)?,
+        Align::Always if is_cut => {
+            let recut = |i: usize, pose: Pose| -> Result<Image> {
+                Ok(View::new(&images.read(used[i], &decoding)?, &view)?.in_pose(pose).image)
+            };
+            views.register(&progress, Some(&recut))?
+        }
+        Align::Always => views.register(&progress, None)?,
         _ => None,
     };
     let median = |k: usize| {
@@ -140,7 +178,22 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         problems: problems.clone(),
         config: Box::new(config.clone()),
     });
-    Ok(Prepared { config, survey, views, template, problems, brightness, started })
+    let facts = TrainingFacts::of(&facts);
+    let groups = duplicates::groups(&views, &progress)?;
+    Ok(Prepared {
+        config,
+        survey,
+        views,
+        template,
+        problems,
+        brightness,
+        facts,
+        groups,
+        sizes,
+        always_found,
+        ignored: None,
+        started,
+    })
 }
 
 impl Prepared {
@@ -151,6 +204,30 @@ impl Prepared {
             return 0;
         }
         ((images as f64 * share).round() as usize).max(4).min(images / 3)
+    }
+
+    /// The held-out images that are no near-duplicates of any that a trained network has seen; all of them where every one is.
+    fn held_out(&self) -> Vec<usize> {
+        let count = self.holdout();
+        let unseen = |i: &usize| !self.groups[count..].contains(&self.groups[*i]);
+        let own: Vec<usize> = (0..count).filter(unseen).collect();
+        if own.is_empty() { (0..count).collect() } else { own }
+    }
+
+    /// How many images are near-duplicates of others: several photos of one product, or frames of a camera that stood still.
+    /// They are fitted on, but never score each other, and count once.
+    pub fn repeated(&self) -> usize {
+        duplicates::repeated(&self.groups)
+    }
+
+    /// Ignores what `mask` marks (1), in scores, thresholds and regions. It covers the view: the whole image, or the product
+    /// where that is turned to lie always the same way; where views are registered it moves with them.
+    ///
+    /// # Errors
+    /// A mask that leaves nothing, or has no pixels.
+    pub fn ignore(&mut self, mask: &PixelMask) -> Result<()> {
+        self.ignored = Some(mask_of_view(mask, self.config.view_size())?);
+        Ok(())
     }
 
     /// Fits every part that the configuration uses, and calibrates them. `trained` are the weights of a network that was
@@ -176,18 +253,67 @@ impl Prepared {
                 left_out.fill(false);
             }
         }
+        let mut profile = self.survey.describe();
+        profile.extend(self.remarks(&fitted.places, &progress));
         let suspected = outliers::name(self.views.names(), &fitted.scores, &left_out, NAMED);
-        let good: Vec<f32> = all.iter().filter(|&&i| !left_out[i]).filter_map(|&i| fitted.scores[i]).collect();
+        let good = self.one_score_each(&fitted.scores, &left_out);
         let provenance = Provenance {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             median: self.brightness.median,
             spread: self.brightness.spread,
             seconds: self.started.elapsed().as_secs_f64(),
             suspected_outliers: suspected,
-            profile: self.survey.describe(),
+            profile,
+            facts: self.facts.clone(),
+            always_found: self.always_found,
             ..Provenance::default()
         };
-        Ok(Detector::new(self.config.clone(), self.template.clone(), fitted.parts, good, provenance))
+        let detector = Detector::new(self.config.clone(), self.template.clone(), fitted.parts, good, provenance);
+        if let Some(text) = detector.threshold()?.warning {
+            progress.tell(FitEvent::Warning { text });
+        }
+        Ok(detector.with_ignored(self.ignored.clone()))
+    }
+
+    /// The scores of the images that were fitted on; of near-duplicates the largest, since a product is good where all its
+    /// photos are, and since one product is one draw of the process, however often it was photographed.
+    fn one_score_each(&self, scores: &[Option<f32>], left_out: &[bool]) -> Vec<f32> {
+        let mut own: Vec<Option<f32>> = vec![None; self.views.len()];
+        for (i, score) in scores.iter().enumerate().filter(|(i, _)| !left_out[*i]) {
+            let group = &mut own[self.groups[i]];
+            *group = score.map(|score| group.map_or(score, |other: f32| other.max(score))).or(*group);
+        }
+        own.into_iter().flatten().collect()
+    }
+
+    /// What a user should know of the good images; told as warnings and kept in the model file.
+    fn remarks(&self, places: &[[usize; 4]], progress: &Progress<'_>) -> Vec<String> {
+        let mut remarks = Vec::new();
+        let blank = self.problems.iter().filter(|problem| problem.reason.starts_with("not fitted on: ")).count();
+        if blank > 0 {
+            remarks.push(format!("{blank} good images are blank and were not fitted on"));
+        }
+        if self.repeated() > 0 {
+            let groups = self.views.len() - self.repeated();
+            remarks.push(format!(
+                "{} of {} good images are near-duplicates of others: each product counts once, so rates are those of {groups} images",
+                self.repeated(),
+                self.views.len(),
+            ));
+        }
+        let view = self.config.view_size();
+        let original = self.sizes.first().copied().filter(|_| self.config.view().product.is_none()).unwrap_or(view);
+        for &[y, x, height, width] in places {
+            let [down, across] = [0, 1].map(|k| original[k] as f64 / view[k] as f64);
+            let (top, left) = ((y as f64 * down) as usize, (x as f64 * across) as usize);
+            let (bottom, right) = (((y + height) as f64 * down).ceil(), ((x + width) as f64 * across).ceil());
+            remarks.push(format!(
+                "a place varies far more than the rest on good images (columns {left} to {right}, rows {top} to {bottom}, in pixels): \
+                 differences there count less; if it is a code or a label, ignore it with a mask"
+            ));
+        }
+        remarks.iter().for_each(|text| progress.tell(FitEvent::Warning { text: text.clone() }));
+        remarks
     }
 
     /// Fits on the `trusted` images only; the others have scores all the same.
@@ -200,11 +326,28 @@ impl Prepared {
     ) -> Result<CrossFit> {
         let mut fitted = cross_fit(self, trusted, trained, progress)?;
         for &i in outliers {
-            let map = crate::detector::anomaly_map(&fitted.parts, &self.views.normalised(i)?);
-            fitted.scores[i] = Some(cross::finite_score(&map, &self.config)?);
+            let image = self.views.normalised(i)?;
+            let map = crate::scoring::anomaly_map(&fitted.parts, &image, self.ignored.as_deref());
+            fitted.scores[i] = Some(cross::finite_score(map, &self.config, self.sizes[i])?);
         }
         Ok(fitted)
     }
+}
+
+/// A mask of any size brought to the view's: 1 where nothing is to be found.
+///
+/// # Errors
+/// [`Error::Config`] for a mask that leaves nothing, or has no pixels.
+pub(crate) fn mask_of_view(mask: &PixelMask, [height, width]: [usize; 2]) -> Result<Vec<f32>> {
+    if mask.height == 0 || mask.width == 0 || mask.pixels.len() != mask.height * mask.width {
+        return Err(Error::config("ignore", "the mask has no pixels"));
+    }
+    let at = |i: usize| {
+        let (y, x) = ((i / width * 2 + 1) * mask.height / (2 * height), (i % width * 2 + 1) * mask.width / (2 * width));
+        f32::from(u8::from(mask.pixels[y * mask.width + x] != 0))
+    };
+    let ignored: Vec<f32> = (0..height * width).map(at).collect();
+    if ignored.contains(&0.0) { Ok(ignored) } else { Err(Error::config("ignore", "the mask leaves nothing to inspect")) }
 }
 
 impl Detector {

@@ -2,11 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Standard deviations, of a normal distribution with the scores' median and upper quartile, from which an image is
-/// suspected. Those of good images reach 2 to 4 (`docs/experiments/outliers.md`).
-const LIMIT: f32 = 4.5;
-/// Where the upper quartile of a standard normal distribution lies.
-const QUARTILE: f32 = 0.6745;
+use crate::calibrate::robust;
 
 /// A good image that is unlike the others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,20 +16,19 @@ pub struct SuspectedOutlier {
     pub left_out: bool,
 }
 
-/// The images whose scores' logarithms lie more than [`LIMIT`] robust standard deviations above the median; of these the
-/// largest, at most the share `most` of all images. None where some have no score.
+/// The images whose scores are outliers among the others' ([`robust::outlier_limit`]); of these the largest, at most the share
+/// `most` of all images. None where some have no score.
 pub fn find(scores: &[Option<f32>], most: f64) -> Vec<bool> {
     let mut outliers = vec![false; scores.len()];
-    let logs: Vec<f32> = scores.iter().flatten().map(|v| v.max(f32::MIN_POSITIVE).ln()).collect();
-    if logs.len() < scores.len() || logs.is_empty() {
+    let known: Vec<f32> = scores.iter().flatten().copied().collect();
+    if known.len() < scores.len() {
         return outliers;
     }
-    let mut order: Vec<usize> = (0..logs.len()).collect();
-    order.sort_by(|&a, &b| logs[b].total_cmp(&logs[a]));
-    let [quartile, median] = [4, 2].map(|part| logs[order[logs.len() / part]]);
-    let limit = median + LIMIT * (quartile - median) / QUARTILE;
-    let count = (most * logs.len() as f64).round() as usize;
-    order.into_iter().take(count).filter(|&i| logs[i] > limit).for_each(|i| outliers[i] = true);
+    let beyond = robust::outliers(&known);
+    let mut order: Vec<usize> = (0..known.len()).filter(|&i| beyond[i]).collect();
+    order.sort_by(|&a, &b| known[b].total_cmp(&known[a]));
+    let count = (most * known.len() as f64).round() as usize;
+    order.into_iter().take(count).for_each(|i| outliers[i] = true);
     outliers
 }
 

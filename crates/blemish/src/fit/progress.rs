@@ -24,6 +24,11 @@ pub enum FitEvent {
         /// The settled configuration.
         config: Box<Config>,
     },
+    /// Something that a user should know, and can act on.
+    Warning {
+        /// A sentence.
+        text: String,
+    },
     /// Some of a stage's work is done.
     Step {
         /// What is being done.

@@ -81,6 +81,11 @@ impl<'a> ImageView<'a> {
         Self { stride, ..self }
     }
 
+    /// Bits a sample: 8 or 16.
+    pub fn bits(&self) -> u32 {
+        if matches!(self.samples, Samples::Bytes(_)) { 8 } else { 16 }
+    }
+
     /// A copy in `f32`, 0 to 1, with `channels` 1 or 3.
     ///
     /// # Errors

@@ -6,7 +6,7 @@
 //! defective image, a score that is not finite, lengths that differ) is an [`Error::Metric`] naming what is
 //! missing, never NaN and never a silent 0 or 1.
 //!
-//! [`PixelMask`]: crate::data::PixelMask
+//! [`PixelMask`]: crate::image::PixelMask
 //! [`Error::Metric`]: crate::error::Error::Metric
 
 mod components;
@@ -15,9 +15,11 @@ mod interval;
 mod pro;
 mod ranking;
 mod roc;
+mod streamed;
 
 pub use components::{Components, Region, connected_components, regions};
 pub use f1::{Confusion, F1Max, f1_all_positive, f1_at, f1_max};
 pub use interval::{Z95, wilson};
 pub use pro::{aupro, pro_curve};
 pub use roc::{RocPoint, auroc, pixel_auroc, roc_curve};
+pub use streamed::{MapSource, PixelMetrics, pixel_metrics};

@@ -33,21 +33,38 @@ pub fn aupro(maps: &[&[f32]], masks: &[&PixelMask], fpr_limit: f64) -> Result<f6
 /// As [`aupro`].
 pub fn pro_curve(maps: &[&[f32]], masks: &[&PixelMask], fpr_limit: f64) -> Result<Vec<(f64, f64)>> {
     let ranking = Ranking::of_regions(maps, masks, fpr_limit)?;
-    let rates = |(fp, tp)| (fp / ranking.goods, tp / ranking.total);
-    let (mut kept, mut end) = (Vec::<(f64, f64)>::new(), (0.0, 0.0));
-    for point in ranking.curve().map(rates) {
-        end = point;
-        if kept
-            .last()
-            .is_none_or(|last| point.0 - last.0 >= fpr_limit * SPACING || point.1 - last.1 >= SPACING)
-        {
-            kept.push(point);
+    let mut curve = Thinned::new(fpr_limit);
+    ranking.curve().skip(1).for_each(|(fp, tp)| curve.push((fp / ranking.goods, tp / ranking.total)));
+    Ok(curve.finish())
+}
+
+/// A curve from (0, 0) of which at most about 1000 points are kept.
+pub(super) struct Thinned {
+    fpr_limit: f64,
+    kept: Vec<(f64, f64)>,
+    end: (f64, f64),
+}
+
+impl Thinned {
+    pub(super) fn new(fpr_limit: f64) -> Self {
+        Self { fpr_limit, kept: vec![(0.0, 0.0)], end: (0.0, 0.0) }
+    }
+
+    /// Goes on to a point that lies no lower and no further left.
+    pub(super) fn push(&mut self, point: (f64, f64)) {
+        self.end = point;
+        let far = |last: &(f64, f64)| point.0 - last.0 >= self.fpr_limit * SPACING || point.1 - last.1 >= SPACING;
+        if self.kept.last().is_none_or(far) {
+            self.kept.push(point);
         }
     }
-    if kept.last() != Some(&end) {
-        kept.push(end);
+
+    pub(super) fn finish(mut self) -> Vec<(f64, f64)> {
+        if self.kept.last() != Some(&self.end) {
+            self.kept.push(self.end);
+        }
+        self.kept
     }
-    Ok(kept)
 }
 
 #[cfg(test)]

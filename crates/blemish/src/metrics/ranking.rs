@@ -164,7 +164,7 @@ fn highest(keys: &[Vec<u32>], limit: f64) -> Vec<u32> {
 }
 
 /// A `u32` that sorts ascending as finite scores sort descending; 0.0 and -0.0 are the same.
-fn key(score: f32) -> u32 {
+pub(super) fn key(score: f32) -> u32 {
     flip((score + 0.0).to_bits())
 }
 
@@ -180,7 +180,7 @@ fn flip(bits: u32) -> u32 {
 }
 
 /// Least-significant-digit radix sort, 8 bits a pass: 10 million keys in half the time of `sort_unstable`.
-fn radix_sort(keys: &mut Vec<u32>) {
+pub(super) fn radix_sort(keys: &mut Vec<u32>) {
     let mut sorted = vec![0; keys.len()];
     for shift in [0, 8, 16, 24] {
         let digit = |key: u32| (key >> shift) as usize & 0xff;
@@ -215,20 +215,21 @@ fn check_maps(maps: &[&[f32]], masks: &[&PixelMask]) -> Result<()> {
     if maps.len() != masks.len() {
         return Err(Error::Metric(format!("{} maps but {} masks", maps.len(), masks.len())));
     }
-    for (i, (map, mask)) in maps.iter().zip(masks).enumerate() {
-        let (values, height, width) = (map.len(), mask.height, mask.width);
-        if values != mask.pixels.len() || height.checked_mul(width) != Some(values) {
-            return Err(Error::Metric(format!(
-                "map {i} has {values} values, its {height} x {width} mask has {}",
-                mask.pixels.len()
-            )));
-        }
-        if let Some(at) = map.iter().position(|score| !score.is_finite()) {
-            let (y, x, score) = (at / width, at % width, map[at]);
-            return Err(Error::Metric(format!(
-                "map {i}, row {y}, column {x}: {score} is not a finite number"
-            )));
-        }
+    maps.iter().zip(masks).enumerate().try_for_each(|(i, (map, mask))| check_map(i, map, mask))
+}
+
+/// Checks that map `i` is of its mask's size, and finite.
+pub(super) fn check_map(i: usize, map: &[f32], mask: &PixelMask) -> Result<()> {
+    let (values, height, width) = (map.len(), mask.height, mask.width);
+    if values != mask.pixels.len() || height.checked_mul(width) != Some(values) {
+        return Err(Error::Metric(format!(
+            "map {i} has {values} values, its {height} x {width} mask has {}",
+            mask.pixels.len()
+        )));
+    }
+    if let Some(at) = map.iter().position(|score| !score.is_finite()) {
+        let (y, x, score) = (at / width, at % width, map[at]);
+        return Err(Error::Metric(format!("map {i}, row {y}, column {x}: {score} is not a finite number")));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! the part was not fitted on ([`Calibration`]), so that 1 is about the most that good images show, and a pixel is as
 //! anomalous as the part that finds it most anomalous says.
 
+pub mod features;
 pub mod line_filter;
 pub mod memory;
 pub mod network;
@@ -11,6 +12,7 @@ pub mod texture;
 
 use std::fmt::Debug;
 
+use self::features::Features;
 use self::line_filter::LineFilter;
 use self::memory::Memory;
 use self::network::Network;
@@ -116,7 +118,10 @@ impl PartKind {
 }
 
 /// Every kind of part. A new one is a folder and a line here; see `docs/adding-a-part.md`.
-pub static PARTS: [PartKind; 4] = [
+pub static PARTS: [PartKind; 5] = [
+    PartKind::of::<Features>("features", "memory of the network's features", CalibrationRule::Tail, |c| {
+        c.features == Use::Always
+    }),
     PartKind::of::<Network>("network", "network", CalibrationRule::Unit, |c| c.network.usage == Use::Always),
     PartKind::of::<Memory>("memory", "memory of good patches", CalibrationRule::Unit, |c| {
         c.memory.usage == Use::Always
@@ -141,6 +146,8 @@ pub struct FittedPart {
     pub part: Box<dyn DetectorPart>,
     /// How its values are made comparable.
     pub calibration: Calibration,
+    /// By what its map is divided, `[H, W]`, where some places vary far more than the rest on good images.
+    pub place_scale: Option<Vec<f32>>,
 }
 
 impl FittedPart {
@@ -149,19 +156,33 @@ impl FittedPart {
     /// # Errors
     /// As [`DetectorPart::fit`].
     pub fn fit(kind: &'static PartKind, input: &FitInput<'_>) -> Result<Self> {
-        Ok(Self { kind, part: (kind.fit)(input)?, calibration: Calibration::None })
+        Ok(Self { kind, part: (kind.fit)(input)?, calibration: Calibration::None, place_scale: None })
     }
 
     /// The calibrated map of a normalised view, `[H, W]`.
     pub fn map(&self, image: &Image) -> Vec<f32> {
         let mut map = self.part.map(image);
-        self.calibration.apply(&mut map);
+        self.calibrate(&mut map);
         map
+    }
+
+    /// Makes the values of its map comparable.
+    pub fn calibrate(&self, map: &mut [f32]) {
+        self.scale_places(map);
+        self.calibration.apply(map);
+    }
+
+    /// Divides its map, place by place, where places differ.
+    pub fn scale_places(&self, map: &mut [f32]) {
+        map.iter_mut().zip(self.place_scale.iter().flatten()).for_each(|(v, divisor)| *v /= divisor);
     }
 
     /// Adds its tensors.
     pub fn save(&self, tensors: &mut Weights) {
         self.part.save(tensors);
+        if let Some(divisors) = &self.place_scale {
+            put(tensors, &format!("{}.place_scale", self.kind.name), &[divisors.len()], divisors);
+        }
         if let Some(values) = self.calibration.values() {
             let name = format!("{}.{}", self.kind.name, self.calibration.name());
             tensors.insert(name, Array { shape: vec![values.len()], values });
@@ -179,7 +200,12 @@ impl FittedPart {
         .ok_or_else(|| format!("the calibration of its {} is not a growing scale", kind.title))?;
         let part = (kind.load)(tensors, config)
             .map_err(|reason| format!("what it holds of the {} does not fit: {reason}", kind.title))?;
-        Ok(Self { kind, part, calibration })
+        let divisors = tensors.remove(&format!("{}.place_scale", kind.name)).map(|array| array.values);
+        let pixels = config.view_size().iter().product::<usize>();
+        if divisors.as_ref().is_some_and(|own| own.len() != pixels || !own.iter().all(|v| *v >= 1.0)) {
+            return Err(format!("the scale of its {} at each place does not fit the view", kind.title));
+        }
+        Ok(Self { kind, part, calibration, place_scale: divisors })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Anomaly maps as pictures: what is wrong, and where.
+//! Anomaly maps as images: what is wrong, and where.
 
 use std::path::Path;
 
@@ -14,11 +14,8 @@ pub const FOUND_COLOUR: [u8; 3] = [255, 0, 170];
 /// Colour of the line around the ground truth.
 pub const TRUTH_COLOUR: [u8; 3] = [0, 190, 255];
 
-/// Share of the heat colour in a pixel at or above the threshold; the rest is the picture.
-const HEAT_OPACITY: f32 = 0.6;
-
-/// Columns between the pictures of a [`panel`].
-const PANEL_GAP: usize = 4;
+/// Share of the heat colour in a pixel at or above the threshold; the rest is the image, which must remain visible.
+const HEAT_OPACITY: f32 = 0.3;
 
 /// The map "inferno" (Smith and van der Walt, matplotlib, CC0) at nine even steps; lightness rises throughout.
 const INFERNO: [[u8; 3]; 9] = [
@@ -50,13 +47,13 @@ pub fn heat(map: &[f32], height: usize, width: usize, scale_max: f32) -> ByteIma
     ByteImage { height, width, channels: 3, pixels }
 }
 
-/// The picture with the map's colours over it where the map reaches `threshold`, in the scale of [`heat`],
+/// The image with the map's colours over it where the map reaches `threshold`, in the scale of [`heat`],
 /// a line around these regions, and one in [`TRUTH_COLOUR`] around the ground truth when it is given.
 ///
 /// The lines run outside what they enclose, so that a defect of a few pixels is not hidden by its own outline.
 ///
 /// # Shapes
-/// `map` and `mask` have the picture's height and width. A mask of another size is not drawn; pixels for which
+/// `map` and `mask` have the image's height and width. A mask of another size is not drawn; pixels for which
 /// the map has no number stay as they are.
 pub fn overlay(
     image: &ByteImage,
@@ -82,31 +79,13 @@ pub fn overlay(
     blended
 }
 
-/// The pictures side by side on white, their upper edges aligned.
-pub fn panel(images: &[ByteImage]) -> ByteImage {
-    let height = images.iter().map(|i| i.height).max().unwrap_or(0);
-    let gaps = images.len().saturating_sub(1) * PANEL_GAP;
-    let width = images.iter().map(|i| i.width).sum::<usize>() + gaps;
-    let mut pixels = vec![255; height * width * 3];
-    let mut left = 0;
-    for image in images.iter().filter(|i| i.width > 0) {
-        let rows = to_rgb(image).pixels;
-        for (y, row) in rows.chunks_exact(image.width * 3).enumerate() {
-            let start = (y * width + left) * 3;
-            pixels[start..start + row.len()].copy_from_slice(row);
-        }
-        left += image.width + PANEL_GAP;
-    }
-    ByteImage { height, width, channels: 3, pixels }
-}
-
-/// The picture as the bytes of a PNG file.
+/// The image as the bytes of a PNG file.
 ///
 /// # Errors
-/// A picture without pixels, or whose sizes contradict each other.
+/// A image without pixels, or whose sizes contradict each other.
 pub fn encode_png(image: &ByteImage) -> Result<Vec<u8>> {
     let ByteImage { height, width, channels, pixels } = image;
-    let fault = |reason: String| Error::image("picture to be written", reason);
+    let fault = |reason: String| Error::image("image to be written", reason);
     let colour = match channels {
         1 => ExtendedColorType::L8,
         3 => ExtendedColorType::Rgb8,
@@ -122,7 +101,7 @@ pub fn encode_png(image: &ByteImage) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Writes the picture as a PNG file, whole or not at all.
+/// Writes the image as a PNG file, whole or not at all.
 ///
 /// # Errors
 /// As [`encode_png`]; a path that cannot be written.
@@ -131,11 +110,11 @@ pub fn save_png(image: &ByteImage, path: &Path) -> Result<()> {
 }
 
 /// `a` at `share` 0, `b` at 1.
-fn mix(a: [u8; 3], b: [u8; 3], share: f32) -> [u8; 3] {
+pub(super) fn mix(a: [u8; 3], b: [u8; 3], share: f32) -> [u8; 3] {
     std::array::from_fn(|c| (f32::from(a[c]) + (f32::from(b[c]) - f32::from(a[c])) * share).round() as u8)
 }
 
-fn to_rgb(image: &ByteImage) -> ByteImage {
+pub(super) fn to_rgb(image: &ByteImage) -> ByteImage {
     let pixels = match image.channels {
         1 => image.pixels.iter().flat_map(|&v| [v; 3]).collect(),
         _ => image.pixels.clone(),
@@ -144,7 +123,7 @@ fn to_rgb(image: &ByteImage) -> ByteImage {
 }
 
 /// Draws a line along the outer side of `region`, one pixel thick for every 128 of the longer side.
-fn draw_outline(image: &mut ByteImage, region: &[bool], colour: [u8; 3]) {
+pub(super) fn draw_outline(image: &mut ByteImage, region: &[bool], colour: [u8; 3]) {
     let (height, width) = (image.height, image.width);
     let thickness = (height.max(width) / 128).max(1);
     for y in 0..height {
@@ -196,8 +175,8 @@ mod tests {
         let mut truth = PixelMask::empty(5, 5);
         truth.pixels[4] = 1;
         let drawn = overlay(&grey(5, 5, 100), &map, 0.5, 2.0, Some(&truth));
-        // 0.4 * 100 + 0.6 * [188, 55, 84].
-        assert_eq!(pixel(&drawn, 2, 2), [153, 73, 90]);
+        // 0.7 * 100 + 0.3 * [188, 55, 84].
+        assert_eq!(pixel(&drawn, 2, 2), [126, 87, 95]);
         for (y, x) in [(1, 2), (3, 2), (2, 1), (2, 3)] {
             assert_eq!(pixel(&drawn, y, x), FOUND_COLOUR);
         }
@@ -209,29 +188,20 @@ mod tests {
 
     #[test]
     fn overlay_of_wrong_sizes_does_not_panic() {
-        let picture = grey(2, 2, 7);
-        let drawn = overlay(&picture, &[1.0], 0.5, 0.0, Some(&PixelMask::empty(9, 9)));
+        let image = grey(2, 2, 7);
+        let drawn = overlay(&image, &[1.0], 0.5, 0.0, Some(&PixelMask::empty(9, 9)));
         assert_eq!(pixel(&drawn, 1, 1), [7; 3]);
-        assert_eq!(overlay(&picture, &[1.0; 99], 2.0, 1.0, None).pixels, vec![7; 12]);
+        assert_eq!(overlay(&image, &[1.0; 99], 2.0, 1.0, None).pixels, vec![7; 12]);
         assert_eq!(heat(&[], 1, 1, f32::NAN).pixels, [0; 3]);
     }
 
     #[test]
-    fn panel_sets_pictures_side_by_side_on_white() {
-        let both = panel(&[grey(1, 2, 10), grey(2, 1, 20)]);
-        assert_eq!((both.height, both.width), (2, 2 + PANEL_GAP + 1));
-        assert_eq!([pixel(&both, 0, 1), pixel(&both, 0, 6), pixel(&both, 1, 6)], [[10; 3], [20; 3], [20; 3]]);
-        assert_eq!([pixel(&both, 0, 2), pixel(&both, 1, 0)], [[255; 3]; 2]);
-        assert_eq!(panel(&[]).pixels.len(), 0);
-    }
-
-    #[test]
     fn png_reads_back_and_nonsense_is_an_error() {
-        let picture = grey(2, 3, 9);
-        let bytes = encode_png(&picture).unwrap();
-        assert_eq!(image::load_from_memory(&bytes).unwrap().to_luma8().into_raw(), picture.pixels);
+        let image = grey(2, 3, 9);
+        let bytes = encode_png(&image).unwrap();
+        assert_eq!(::image::load_from_memory(&bytes).unwrap().to_luma8().into_raw(), image.pixels);
         for wrong in
-            [grey(0, 5, 0), ByteImage { channels: 2, ..picture.clone() }, ByteImage { width: 4, ..picture }]
+            [grey(0, 5, 0), ByteImage { channels: 2, ..image.clone() }, ByteImage { width: 4, ..image }]
         {
             assert!(encode_png(&wrong).is_err());
         }

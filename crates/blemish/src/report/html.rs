@@ -1,4 +1,4 @@
-//! The report as one HTML file that needs nothing else: style, charts and pictures are inside it.
+//! The report as one HTML file that needs nothing else: style, charts and images are inside it.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::heatmap::{colour_map, encode_png, heat, overlay};
 use super::tables::{metric_rows, verdict};
-use super::{GalleryGroup, GalleryItem, Report, number, plots};
+use super::{GalleryGroup, GalleryItem, Listed, Report, number, plots};
 use crate::image::ByteImage;
 use crate::error::{Error, Result};
 use crate::evaluation::is_shortcut;
@@ -18,7 +18,7 @@ impl Report<'_> {
     /// The whole page.
     ///
     /// # Errors
-    /// A picture of the gallery whose sizes contradict each other.
+    /// An image of the gallery whose sizes contradict each other.
     pub fn to_html(&self) -> Result<String> {
         let e = self.evaluation;
         let metrics: Vec<Metric> = metric_rows(e)
@@ -47,7 +47,7 @@ impl Report<'_> {
             metrics => metrics,
             audit => audit,
             figures => plots::figures(e, &self.curves, self.history),
-            gallery => gallery.into_iter().filter(|g| !g.items.is_empty()).collect::<Vec<_>>(),
+            gallery => gallery.into_iter().filter(|g| !g.items.is_empty() || !g.listed.is_empty()).collect::<Vec<_>>(),
             scale => Scale {
                 gradient: (0..=16).map(|i| rgb(colour_map(i as f32 / 16.0))).collect::<Vec<_>>().join(","),
                 threshold: f64::from(self.map_threshold),
@@ -78,7 +78,7 @@ impl Report<'_> {
         write_whole(path, self.to_html()?.as_bytes())
     }
 
-    fn group(&self, group: GalleryGroup, heading: &'static str) -> Result<Group> {
+    fn group(&self, group: GalleryGroup, heading: &'static str) -> Result<Group<'_>> {
         let metrics = &self.evaluation.metrics;
         let total = match group {
             GalleryGroup::Missed => metrics.detections.total.saturating_sub(metrics.detections.count),
@@ -86,7 +86,10 @@ impl Report<'_> {
             GalleryGroup::LeastSuspicious | GalleryGroup::MostSuspicious => metrics.detections.count,
         };
         let items = self.gallery.iter().filter(|item| item.group == group);
-        Ok(Group { heading, total, items: items.map(|item| self.item(item)).collect::<Result<_>>()? })
+        let items = items.map(|item| self.item(item)).collect::<Result<_>>()?;
+        let listed = self.listed.iter().filter(|item| item.group == group);
+        let listed = listed.map(|Listed { file, kind, score, .. }| Named { file, kind, score: *score }).collect();
+        Ok(Group { heading, total, items, listed })
     }
 
     fn item(&self, item: &GalleryItem) -> Result<Item> {
@@ -96,7 +99,7 @@ impl Report<'_> {
             file: item.file.clone(),
             kind: item.kind.clone(),
             score: item.score,
-            picture: data_uri(image)?,
+            image: data_uri(image)?,
             heat: data_uri(&heat(map, image.height, image.width, scale_max))?,
             regions: data_uri(&overlay(image, map, *outlined_from, scale_max, mask.as_ref()))?,
         })
@@ -127,25 +130,34 @@ struct Property {
 }
 
 #[derive(Serialize)]
-struct Group {
+struct Group<'a> {
     heading: &'static str,
     /// How many images belong to the group, shown or not.
     total: usize,
     items: Vec<Item>,
+    listed: Vec<Named<'a>>,
 }
 
-/// One image of the gallery; the pictures as `data:` addresses.
+/// An image that is named only.
+#[derive(Serialize)]
+struct Named<'a> {
+    file: &'a str,
+    kind: &'a str,
+    score: f64,
+}
+
+/// One image of the gallery; the images as `data:` addresses.
 #[derive(Serialize)]
 struct Item {
     file: String,
     kind: String,
     score: f64,
-    picture: String,
+    image: String,
     heat: String,
     regions: String,
 }
 
-/// The key to the pictures' colours.
+/// The key to the images' colours.
 #[derive(Serialize)]
 struct Scale {
     gradient: String,
@@ -161,7 +173,11 @@ fn rgb([red, green, blue]: [u8; 3]) -> String {
     format!("rgb({red},{green},{blue})")
 }
 
-fn data_uri(image: &ByteImage) -> Result<String> {
+/// The image as a `data:` address, to be set into a page.
+///
+/// # Errors
+/// As [`encode_png`].
+pub fn data_uri(image: &ByteImage) -> Result<String> {
     Ok(format!("data:image/png;base64,{}", STANDARD.encode(encode_png(image)?)))
 }
 
@@ -181,6 +197,7 @@ use crate::dataset::Problem;
             history,
             curves: Curves::default(),
             gallery: Vec::new(),
+            listed: Vec::new(),
             map_threshold: 0.5,
             map_scale_max: 1.0,
             provenance: Vec::new(),
@@ -231,17 +248,19 @@ use crate::dataset::Problem;
             outlined_from: 1.0,
             mask: Some(PixelMask::empty(2, 2)),
         }];
+        let (file, kind) = (hostile.clone(), hostile.clone());
+        report.listed = vec![Listed { group: GalleryGroup::Missed, file, kind, score: 0.25 }];
         report.provenance = vec![(hostile.clone(), hostile.clone())];
         report.config = hostile;
         let html = report.to_html().unwrap();
         assert!(!html.contains("<script") && !html.contains("NaN"));
         assert!(!html.contains("http") && !html.contains("<link"));
         assert_eq!(html.matches("data:image/png;base64,").count(), 3);
-        assert!(html.contains("2 images"));
+        assert!(html.contains("1 of 2 images shown") && html.contains("1 more of 2, by name") && html.contains("0.2500"));
     }
 
     #[test]
-    fn a_malformed_picture_is_an_error() {
+    fn a_malformed_image_is_an_error() {
         let evaluation = Evaluation::default();
         let mut report = report(&evaluation, &[]);
         report.gallery = vec![GalleryItem {

@@ -1,14 +1,20 @@
 //! What a person reads: heat maps, charts, one HTML file, tables. No tensor library; pure functions of plain data.
 
 mod chart;
+mod font;
 mod heatmap;
 mod html;
 mod number;
+mod overlay;
 mod plots;
+mod raw;
 mod tables;
 
-pub use heatmap::{FOUND_COLOUR, TRUTH_COLOUR, colour_map, encode_png, heat, overlay, panel, save_png};
+pub use heatmap::{FOUND_COLOUR, TRUTH_COLOUR, colour_map, encode_png, heat, overlay, save_png};
+pub use html::data_uri;
 pub use number::significant;
+pub use overlay::{Caption, annotated};
+pub use raw::{THRESHOLD_LEVEL, encode_map_npy, encode_map_tiff, encode_mask};
 pub use tables::{BenchmarkRow, markdown_table, text_table, verdict};
 
 use crate::image::{ByteImage, PixelMask};
@@ -26,9 +32,11 @@ pub struct Report<'a> {
     pub curves: Curves,
     /// Images to look at; [`select_gallery`] chooses them.
     pub gallery: Vec<GalleryItem>,
-    /// Map value from which a pixel counts as part of a found region, on pictures that are judged defective.
+    /// Missed defects and false alarms that the gallery does not show, in its order.
+    pub listed: Vec<Listed>,
+    /// Map value from which a pixel counts as part of a found region, on images that are judged defective.
     pub map_threshold: f32,
-    /// Map value shown in the hottest colour, the same for all pictures; twice the threshold shows both sides.
+    /// Map value shown in the hottest colour, the same for all images; twice the threshold shows both sides.
     pub map_scale_max: f32,
     /// Further facts for the last section (data, time): name and value.
     pub provenance: Vec<(String, String)>,
@@ -73,17 +81,45 @@ pub struct GalleryItem {
     pub kind: String,
     /// Image score.
     pub score: f64,
-    /// The picture.
+    /// The image.
     pub image: ByteImage,
-    /// Anomaly map `[H, W]` of the picture's size.
+    /// Anomaly map `[H, W]` of the image's size.
     pub map: Vec<f32>,
     /// Map value from which a pixel is outlined as found.
     pub outlined_from: f32,
-    /// Ground truth of the picture's size, where there is one.
+    /// Ground truth of the image's size, where there is one.
     pub mask: Option<PixelMask>,
 }
 
-/// Chooses images worth a look: at most `limit` of each group, none twice, as groups with indices into `scores`.
+/// An image that is named and not shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// Why it is named.
+    pub group: GalleryGroup,
+    /// The file, as the reader knows it.
+    pub file: String,
+    /// Kind of defect, or `good`.
+    pub kind: String,
+    /// Image score.
+    pub score: f64,
+}
+
+/// Images of missed defects, and of false alarms, that are shown; more are named only, so that the page can be opened.
+pub const SHOWN_ERRORS: usize = 20;
+
+/// Of what [`select_gallery`] chose: what is shown, and what is named only.
+pub fn shown_and_listed(chosen: Vec<(GalleryGroup, usize)>) -> [Vec<(GalleryGroup, usize)>; 2] {
+    let (mut shown, mut listed): (Vec<_>, Vec<_>) = Default::default();
+    for (group, i) in chosen {
+        let before = shown.iter().filter(|(other, _)| *other == group).count();
+        let is_error = matches!(group, GalleryGroup::Missed | GalleryGroup::FalseAlarm);
+        if is_error && before == SHOWN_ERRORS { &mut listed } else { &mut shown }.push((group, i));
+    }
+    [shown, listed]
+}
+
+/// Chooses images worth a look, none twice, as groups with indices into `scores`: all missed defects and all false alarms, and
+/// at most `limit` of each other group. Of the first two, no more than [`SHOWN_ERRORS`] each are meant to be shown.
 ///
 /// `defective` says for each score whether its image is defective. Scores that are not finite are not shown.
 pub fn select_gallery(
@@ -103,8 +139,8 @@ pub fn select_gallery(
     let mut add = |group, indices: &mut dyn Iterator<Item = usize>, limit| {
         chosen.extend(indices.take(limit).map(|i| (group, i)));
     };
-    add(GalleryGroup::Missed, &mut pick(|defective, flagged| defective && !flagged), limit);
-    add(GalleryGroup::FalseAlarm, &mut pick(|defective, flagged| !defective && flagged).rev(), limit);
+    add(GalleryGroup::Missed, &mut pick(|defective, flagged| defective && !flagged), usize::MAX);
+    add(GalleryGroup::FalseAlarm, &mut pick(|defective, flagged| !defective && flagged).rev(), usize::MAX);
     add(GalleryGroup::LeastSuspicious, &mut pick(|defective, flagged| defective && flagged), limit);
     let rest = found.saturating_sub(limit).min(limit);
     add(GalleryGroup::MostSuspicious, &mut pick(|defective, flagged| defective && flagged).rev(), rest);
@@ -133,5 +169,19 @@ mod tests {
             ]
         );
         assert_eq!(select_gallery(&[], &[true], f64::NAN, 3), []);
+    }
+
+    #[test]
+    fn every_missed_defect_and_every_false_alarm_is_shown_or_named() {
+        let scores: Vec<f64> = (0..100u8).map(f64::from).collect();
+        let defective: Vec<bool> = (0..100).map(|i| i % 2 == 0).collect();
+        let [shown, listed] = shown_and_listed(select_gallery(&scores, &defective, 50.0, 4));
+        let count = |of: &[(GalleryGroup, usize)], group| of.iter().filter(|(g, _)| *g == group).count();
+        for group in [GalleryGroup::Missed, GalleryGroup::FalseAlarm] {
+            assert_eq!([count(&shown, group), count(&listed, group)], [SHOWN_ERRORS, 25 - SHOWN_ERRORS]);
+        }
+        // The clearest misses are shown.
+        assert_eq!((shown[0], listed[0].1), ((GalleryGroup::Missed, 0), 2 * SHOWN_ERRORS));
+        assert_eq!(count(&shown, GalleryGroup::LeastSuspicious), 4);
     }
 }

@@ -24,9 +24,12 @@ pub struct BenchmarkRow {
     pub minutes: Option<f64>,
     /// Images scored per second.
     pub images_per_second: Option<f64>,
+    /// Why there is nothing else, where it failed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<String>,
 }
 
-/// A Markdown table with one line per category and one for the means.
+/// A Markdown table with one line per category and one for the means; below it what failed, and why.
 ///
 /// A mean is taken over the categories that have the value, and says how many they are when some lack it.
 pub fn markdown_table(rows: &[BenchmarkRow]) -> String {
@@ -64,6 +67,12 @@ pub fn markdown_table(rows: &[BenchmarkRow]) -> String {
     let mut lines: Vec<String> =
         cells.iter().map(|row| format!("| {} |", aligned(row, &widths, " | "))).collect();
     lines.insert(1, format!("{rule}|"));
+    let failed = rows.iter().filter_map(|row| Some(format!("- {} failed: {}", row.category, row.error.as_ref()?)));
+    let failed: Vec<String> = failed.collect();
+    if !failed.is_empty() {
+        lines.push(String::new());
+        lines.extend(failed);
+    }
     lines.join("\n") + "\n"
 }
 
@@ -216,6 +225,9 @@ mod tests {
             "{text}"
         );
         assert_eq!(markdown_table(&[]).lines().count(), 3);
+        let failed = BenchmarkRow { category: "c".into(), error: Some("no image".into()), ..Default::default() };
+        let text = markdown_table(&[failed]);
+        assert!(text.contains("| c ") && text.ends_with("\n\n- c failed: no image\n"), "{text}");
     }
 
     #[test]

@@ -179,7 +179,7 @@ mod tests {
                 let (along, across) = (y * sin + x * cos, x * sin - y * cos);
                 let inside = (-40.0..=60.0).contains(&along) && across.abs() < 0.2 * (60.0 - along);
                 let ground = 180.0 + 20.0 * x / width as f64 - 15.0 * (y / height as f64).powi(2);
-                if inside { 60 } else { ground as u8 }
+                if inside { 60.0 / 255.0 } else { ground.floor() as f32 / 255.0 }
             })
             .collect();
         Image { height, width, channels: 1, pixels }
@@ -207,8 +207,8 @@ mod tests {
         for (i, v) in shaded.pixels.iter_mut().enumerate() {
             // From the product down to the border, of which it darkens a twelfth.
             let (y, x) = (i / 256, i % 256);
-            if *v > 100 && y > 120 && (100..185).contains(&x) {
-                *v -= 25;
+            if *v > 100.0 / 255.0 && y > 120 && (100..185).contains(&x) {
+                *v -= 25.0 / 255.0;
             }
         }
         let [plain, shaded] = [plain, shaded].map(|image| find_product(&image).expect("a product"));
@@ -225,12 +225,12 @@ mod tests {
 
     #[test]
     fn no_product_is_found_where_there_is_none() {
-        let blank = |value| Image { height: 64, width: 64, channels: 1, pixels: vec![value; 64 * 64] };
-        let stripes = |i: usize| if (i / 8).is_multiple_of(2) { 40 } else { 200 };
+        let blank = |value| Image::filled(64, 64, 1, value);
+        let stripes = |i: usize| if (i / 8).is_multiple_of(2) { 40.0 / 255.0 } else { 200.0 / 255.0 };
         let texture =
             Image { height: 64, width: 64, channels: 1, pixels: (0..64 * 64).map(stripes).collect() };
-        let tiny = Image { height: 1, width: 1, channels: 3, pixels: vec![9; 3] };
-        for image in [blank(0), blank(255), texture, tiny] {
+        let tiny = Image { height: 1, width: 1, channels: 3, pixels: vec![9.0 / 255.0; 3] };
+        for image in [blank(0.0), blank(1.0), texture, tiny] {
             assert_eq!(find_product(&image), None);
         }
     }

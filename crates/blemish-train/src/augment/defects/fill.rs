@@ -1,17 +1,17 @@
 //! What a defect looks like: the new content of its bounding box.
 
+use std::f32::consts::{PI, TAU};
+
+use blemish::image::{Border, Image, sample};
+use rand::Rng;
+
 use super::super::noise::{fbm, normal};
 use super::super::{log_uniform, uniform};
 use super::blend::membrane;
 use super::region::Region;
-use blemish::image::{Border, Image, sample};
-use rand::Rng;
-use serde::{Deserialize, Serialize};
-use std::f32::consts::{PI, TAU};
 
 /// The content of a synthetic defect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fill {
     /// One colour, shaded and slightly grainy: stains, dirt, bare metal.
     Flat,
@@ -48,7 +48,7 @@ impl Fill {
     ];
 
     /// Whether it shows on a surface without places, such as leather or concrete: there a patch of the surface is as good
-    /// in one place as in another, and what only moves the grain spoils nothing.
+    /// in one place as in another, and what only moves the texture is no defect.
     pub fn shows_on_surfaces(self) -> bool {
         !matches!(self, Self::Foreign | Self::Misplaced | Self::Blended | Self::Warp)
     }

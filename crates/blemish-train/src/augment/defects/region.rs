@@ -1,8 +1,9 @@
 //! A part of an image with a soft edge, worked on inside its bounding box only.
 
-use super::super::uniform;
 use blemish::image::Image;
 use rand::Rng;
+
+use super::super::uniform;
 
 /// A soft-edged part of an image, given inside its bounding box.
 pub(super) struct Region {

@@ -1,15 +1,15 @@
 //! Where a defect is: its outline, rasterised with an edge of some softness inside its bounding box.
 
+use std::f32::consts::{PI, TAU};
+
+use rand::Rng;
+
 use super::super::noise::fbm;
 use super::super::{log_uniform, uniform};
 use super::region::{Region, Stroke};
-use rand::Rng;
-use serde::{Deserialize, Serialize};
-use std::f32::consts::{PI, TAU};
 
 /// The outline of a synthetic defect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// A rotated ellipse distorted by low-frequency noise.
     Blob,

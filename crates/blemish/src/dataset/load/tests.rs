@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
+use crate::dataset::Images;
 use crate::dataset::tests::tree;
 
 fn samples(folder: &Path) -> Vec<Sample> {
@@ -14,7 +15,7 @@ fn samples(folder: &Path) -> Vec<Sample> {
 
 fn options(on_error: OnError) -> LoadOptions {
     let view = ViewConfig { size: [4, 4], product: None };
-    LoadOptions { image_size: [8, 6], view, channels: 3, max_pixels: 1000, on_error }
+    LoadOptions { image_size: [8, 6], view, channels: 3, max_pixels: 1000, range: None, on_error }
 }
 
 #[test]
@@ -25,10 +26,10 @@ fn order_and_sizes() {
     assert!(loaded.images.iter().map(|image| &image.sample).eq(&samples) && loaded.problems.is_empty());
     let first = &loaded.images[0];
     assert_eq!(
-        (first.picture.image.height, first.picture.image.width, first.picture.image.channels),
+        (first.framed.image.height, first.framed.image.width, first.framed.image.channels),
         (8, 6, 3)
     );
-    assert_eq!(first.picture.original_size, [3, 4]);
+    assert_eq!(first.framed.original_size, [3, 4]);
     assert!(load(&[], &options(OnError::Stop)).unwrap().images.is_empty());
 }
 
@@ -56,15 +57,15 @@ fn channels() {
     let folder = tempfile::tempdir().unwrap();
     let samples = samples(folder.path());
     let save = |sample: &Sample, colour| {
-        image::RgbImage::from_pixel(2, 2, image::Rgb(colour)).save(&sample.path).unwrap()
+        ::image::RgbImage::from_pixel(2, 2, ::image::Rgb(colour)).save(&sample.path).unwrap()
     };
     save(&samples[0], [7, 7, 7]);
     fs::write(&samples[1].path, "").unwrap();
-    assert_eq!(detect_channels(&samples, 1000).unwrap(), 1);
+    assert_eq!(Images::from(&samples[..]).detect_channels(1000).unwrap(), 1);
     save(&samples[2], [7, 8, 7]);
-    assert_eq!(detect_channels(&samples, 1000).unwrap(), 3);
-    assert!(matches!(detect_channels(&samples[1..2], 1000), Err(Error::Image { .. })));
-    assert!(matches!(detect_channels(&[], 1000), Err(Error::Config { .. })));
+    assert_eq!(Images::from(&samples[..]).detect_channels(1000).unwrap(), 3);
+    assert!(matches!(Images::from(&samples[1..2]).detect_channels(1000), Err(Error::Image { .. })));
+    assert!(matches!(Images::default().detect_channels(1000), Err(Error::Config { .. })));
 }
 
 #[test]

@@ -73,3 +73,51 @@ impl DetectorPart for LineFilter {
         Ok(Self { size, mean, deviation })
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::filters::tests::surface;
+    use super::*;
+    use crate::fit::testing::{config_of, fitted};
+
+    /// A line of single pixels, weaker than the texture.
+    fn scratched(mut image: Image) -> Image {
+        (20..80).for_each(|i| image.pixels[(30 + i / 3) * 128 + i] -= 0.25);
+        image
+    }
+
+    #[test]
+    fn a_scratch_below_the_texture_stands_out_where_it_is() {
+        let good: Vec<Image> = (1..9).map(|seed| surface(seed, 0.3)).collect();
+        let filter: LineFilter = fitted(&good[..5]);
+        let largest = |image: &Image| filter.map(image).into_iter().fold(0.0, f32::max);
+        let usual = good[5..].iter().map(largest).sum::<f32>() / 3.0;
+        let map = filter.map(&scratched(surface(20, 0.3)));
+        let peak = (0..map.len()).max_by(|&a, &b| map[a].total_cmp(&map[b])).unwrap();
+        let (y, x) = (peak / 128, peak % 128);
+        assert!((18..82).contains(&x) && (30 + x / 3).abs_diff(y) <= 3, "({y}, {x})");
+        assert!(map[peak] > 1.3 * usual, "{} {usual}", map[peak]);
+        // Contrast alone is no defect.
+        let strong = largest(&surface(21, 0.9));
+        assert!(strong < 1.3 * usual, "{strong} {usual}");
+    }
+
+    #[test]
+    fn tensors_give_it_back_and_others_are_refused() {
+        let images: Vec<Image> = (1..4).map(|seed| surface(seed, 0.3)).collect();
+        let (filter, config): (LineFilter, _) = (fitted(&images), config_of(&images[0]));
+        let saved = || {
+            let mut tensors = Weights::new();
+            filter.save(&mut tensors);
+            tensors
+        };
+        assert_eq!(LineFilter::load(&mut saved(), &config).unwrap(), filter);
+        let mut tensors = saved();
+        tensors.get_mut("lines.deviation").unwrap().values[7] = 0.0;
+        assert!(LineFilter::load(&mut tensors, &config).unwrap_err().contains("above 0"));
+        let mut tensors = saved();
+        tensors.remove("lines.mean");
+        assert!(LineFilter::load(&mut tensors, &config).unwrap_err().contains("lines.mean"));
+    }
+}

@@ -9,8 +9,9 @@ mod patches;
 
 use rayon::prelude::*;
 
-use self::k_centres::k_centres;
-use self::patches::{Components, Grid, PATCH};
+pub(super) use self::k_centres::k_centres;
+pub(super) use self::patches::Components;
+use self::patches::{Grid, PATCH};
 use super::{DetectorPart, FitInput, put, take};
 use crate::config::Config;
 use crate::engine::Weights;

@@ -170,7 +170,7 @@ mod tests {
         let pixels = (0..16 * 24).map(|i| (i % 24) as f32 + 100.0 * (i / 24) as f32).collect();
         let image = Image { height: 16, width: 24, channels: 1, pixels };
         let grid = Grid::new(1, [16, 24], 1);
-        assert_eq!((grid.rows, grid.columns, grid.pixels(), grid.values()), (4, 6, 4, 64));
+        assert_eq!((grid.rows, grid.columns, grid.scale * grid.step, grid.values()), (4, 6, 4, 64));
         let patches = grid.patches(&image);
         assert_eq!(patches.len(), 24 * 64);
         // The place (1, 2) owns the pixels (4..8, 8..12); its patch reaches two further each way.
@@ -179,7 +179,7 @@ mod tests {
         // The first place's patch is mirrored at the border.
         assert_eq!(patches[0], 202.0);
         let grid = Grid::new(4, [16, 24], 1);
-        assert_eq!((grid.rows, grid.columns, grid.pixels()), (2, 3, 8));
+        assert_eq!((grid.rows, grid.columns, grid.scale * grid.step), (2, 3, 8));
         assert_eq!(grid.patches(&Image::filled(16, 24, 1, 0.25)), vec![0.25; 6 * 64]);
     }
 

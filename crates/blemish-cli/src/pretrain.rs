@@ -1,0 +1,285 @@
+//! `blemish pretrain`: weights trained once, on generated images.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use blemish::config::Precision;
+use blemish::pretrained::Pretrained;
+use blemish::{Error, write_whole};
+use blemish_train::pretrain::gate::{GateOptions, gate};
+use blemish_train::pretrain::{
+    Length, PretrainConfig, PretrainEvent, PretrainOptions, StepRecord, WEIGHTS, pretrain,
+};
+use clap::Args;
+use serde::Serialize;
+
+use crate::args::positive;
+use crate::device::DeviceArgs;
+use crate::failure::{Failure, Result};
+use crate::out_folder::Folder;
+use crate::output::{Output, json, quoted};
+use crate::stop::Stop;
+
+const EXAMPLES: &str = "\
+Examples:
+  blemish pretrain --out runs/pretrained --minutes 60
+  blemish pretrain --out runs/pretrained --steps 20000 --seed 1
+  blemish pretrain --out runs/pretrained --resume
+
+No image is needed: all are generated. The folder gets light.safetensors (the weights), checkpoint.safetensors
+(for --resume), pretrain.json (the settings) and metrics.jsonl (a line per 20 steps). The weights of a run that still
+goes on can be used.";
+
+const CONFIG: &str = "pretrain.json";
+const METRICS: &str = "metrics.jsonl";
+const CHECKPOINT: &str = "checkpoint.safetensors";
+
+/// Pre-train the network on generated images
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct PretrainArgs {
+    /// Folder of the run; is made if needed
+    #[arg(long, value_name = "DIR", required_unless_present = "evaluate")]
+    out: Option<PathBuf>,
+    /// Pre-train nothing; measure these weights on generated scenes of families that are never trained on
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "steps", "minutes", "resume", "overwrite"])]
+    evaluate: Option<PathBuf>,
+    /// Scenes that --evaluate looks at
+    #[arg(long, value_name = "N", default_value_t = 40, requires = "evaluate")]
+    scenes: usize,
+    /// Also measure random weights, patches and plain filters
+    #[arg(long, requires = "evaluate")]
+    baselines: bool,
+    /// Image side of --evaluate, a multiple of 16
+    #[arg(long, value_name = "PIXELS", default_value_t = 128, requires = "evaluate", value_parser = side)]
+    side: usize,
+    /// How many steps
+    #[arg(long, value_name = "N", conflicts_with = "minutes")]
+    steps: Option<usize>,
+    /// As many steps as fit into so many minutes, by the speed of the first ones
+    #[arg(long, value_name = "MINUTES", value_parser = positive)]
+    minutes: Option<f64>,
+    /// Scenes a step, at 128 x 128 pixels
+    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    batch_size: Option<usize>,
+    /// Seed of weights, images and masks
+    #[arg(long, value_name = "SEED", conflicts_with = "resume")]
+    seed: Option<u64>,
+    /// Peak learning rate
+    #[arg(long, value_name = "RATE", conflicts_with = "resume")]
+    learning_rate: Option<f64>,
+    /// A setting of the loss, such as contrast=0.5; may be repeated
+    #[arg(long = "objective", value_name = "NAME=VALUE", conflicts_with = "resume")]
+    objective: Vec<String>,
+    /// Minutes between checkpoints
+    #[arg(long, value_name = "MINUTES", default_value_t = 3.0, value_parser = positive)]
+    save_every: f64,
+    /// The commit of the program, noted in the weights' file
+    #[arg(long, value_name = "COMMIT")]
+    commit: Option<String>,
+    /// Go on where a run was interrupted, with its own settings; --steps or --minutes give it another length
+    #[arg(long)]
+    resume: bool,
+    /// Replace the run that is in the folder
+    #[arg(long, conflicts_with = "resume")]
+    overwrite: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+/// What a pre-training gave, for `--json`.
+#[derive(Serialize)]
+struct Summary {
+    weights: String,
+    last: Option<StepRecord>,
+}
+
+/// Pre-trains.
+pub fn run(args: &PretrainArgs, output: &Output) -> Result<()> {
+    match (&args.evaluate, &args.out) {
+        (Some(file), _) => evaluate(file, args, output),
+        (None, Some(out)) => pre_train(out, args, output),
+        (None, None) => Err(Failure::Usage("say where to: --out DIR".to_owned())),
+    }
+}
+
+/// A side of 32 to 1024 pixels, in whole patches.
+fn side(text: &str) -> Result<usize, String> {
+    let side = text.parse().ok().filter(|side: &usize| side.is_multiple_of(16) && (32..=1024).contains(side));
+    side.ok_or_else(|| "must be a multiple of 16, 32 to 1024".to_owned())
+}
+
+fn evaluate(file: &Path, args: &PretrainArgs, output: &Output) -> Result<()> {
+    let weights = Pretrained::load(file)?;
+    let options = GateOptions {
+        scenes: args.scenes,
+        side: args.side,
+        baselines: args.baselines,
+        ..GateOptions::default()
+    };
+    let rows = gate(&weights, options)?;
+    output.result(&rows, || {
+        let mut text = format!(
+            "{:<40} {:>6} {:>6} {:>6} {:>6}\n",
+            "image AUROC: mean, low, by maximum; pixel", "mean", "low", "max", "pixel"
+        );
+        for row in &rows {
+            text += &format!(
+                "{:<40} {:>6.3} {:>6.3} {:>6.3} {:>6.3}\n",
+                row.reading, row.image_auroc, row.image_auroc_low, row.image_auroc_max, row.pixel_auroc
+            );
+        }
+        text
+    })
+}
+
+fn pre_train(out: &Path, args: &PretrainArgs, output: &Output) -> Result<()> {
+    let device = args.device.open()?;
+    let folder = open(out, args)?;
+    let config = if args.resume { read_config(&folder)? } else { settings(args)? };
+    let length = match (args.steps, args.minutes) {
+        (Some(steps), _) => Some(Length::Steps(steps)),
+        (None, Some(minutes)) => Some(Length::Minutes(minutes)),
+        (None, None) if !args.resume => {
+            return Err(Failure::Usage("say how long: --steps N or --minutes MINUTES".to_owned()));
+        }
+        (None, None) => None,
+    };
+    if !args.resume {
+        for name in [METRICS, CHECKPOINT, WEIGHTS] {
+            let path = folder.join(name);
+            if path.exists() {
+                fs::remove_file(&path).map_err(|e| Error::io(&path, e))?;
+            }
+        }
+        write_whole(&folder.join(CONFIG), json(&config)?.as_bytes())?;
+    }
+    let stop = Stop::on_ctrl_c(format!("continue with: blemish pretrain --out {} --resume", quoted(out)));
+    let options = PretrainOptions {
+        folder: folder.path().to_owned(),
+        length,
+        resume: args.resume,
+        save_every: Duration::from_secs_f64(args.save_every * 60.0),
+        device,
+        precision: Precision::fastest(),
+        command: std::env::args().map(|arg| quoted(Path::new(&arg))).collect::<Vec<_>>().join(" "),
+        commit: args.commit.clone().or_else(|| option_env!("BLEMISH_COMMIT").map(str::to_owned)),
+        stop: stop.shared(),
+    };
+    let mut last = None;
+    let mut broken = None;
+    let mut listener = |event: &PretrainEvent| {
+        if let Err(error) = log(&folder, event) {
+            broken.get_or_insert(error);
+        }
+        tell(event);
+        if let PretrainEvent::Steps(record) = event {
+            last = Some(record.clone());
+        }
+    };
+    let result = pretrain(&config, &options, &mut listener);
+    if let Some(error) = broken {
+        return Err(error);
+    }
+    let weights = result.map_err(|error| Failure::from(error).with_next(|| stop.next()))?;
+    let summary = Summary { weights: weights.display().to_string(), last };
+    output.result(&summary, || format!("weights: {}\n", summary.weights))
+}
+
+fn open(out: &Path, args: &PretrainArgs) -> Result<Folder> {
+    let shown = out.display();
+    if args.resume && !out.join(CHECKPOINT).is_file() {
+        return Err(Failure::Usage(format!("{shown} holds no run to resume: there is no {CHECKPOINT}")));
+    }
+    if !args.resume && !args.overwrite && out.join(CONFIG).exists() {
+        return Err(Failure::Usage(format!(
+            "{shown} already holds a run: continue it with --resume, replace it with --overwrite, or name another folder"
+        )));
+    }
+    Folder::open(out)
+}
+
+fn read_config(folder: &Folder) -> Result<PretrainConfig> {
+    let path = folder.join(CONFIG);
+    let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
+    Ok(serde_json::from_str(&text).map_err(|e| Error::data(&path, format!("cannot be resumed: {e}")))?)
+}
+
+fn settings(args: &PretrainArgs) -> Result<PretrainConfig> {
+    let mut config = PretrainConfig::default();
+    config.seed = args.seed.unwrap_or(config.seed);
+    config.batch_size = args.batch_size.unwrap_or(config.batch_size);
+    config.learning_rate = args.learning_rate.unwrap_or(config.learning_rate);
+    let unusable = |e: serde_json::Error| Failure::Usage(format!("--objective: {e}"));
+    let mut objective = serde_json::to_value(&config.objective).map_err(unusable)?;
+    for setting in &args.objective {
+        let Some((name, value)) = setting.split_once('=') else {
+            return Err(Failure::Usage(format!("--objective {setting}: must be NAME=VALUE")));
+        };
+        match (objective.get_mut(name), serde_json::from_str(value)) {
+            (Some(slot), Ok(value)) => *slot = value,
+            (None, _) => return Err(Failure::Usage(format!("--objective {setting}: there is no {name}"))),
+            (_, Err(_)) => return Err(Failure::Usage(format!("--objective {setting}: {value} is no value"))),
+        }
+    }
+    config.objective = serde_json::from_value(objective).map_err(unusable)?;
+    config.validate()?;
+    Ok(config)
+}
+
+/// Keeps `metrics.jsonl`, without the lines of steps that were lost with an interruption.
+fn log(folder: &Folder, event: &PretrainEvent) -> Result<()> {
+    let path = folder.join(METRICS);
+    let failed = |e| Error::io(&path, e);
+    match event {
+        PretrainEvent::Started { done, .. } if path.exists() => {
+            let text = fs::read_to_string(&path).map_err(failed)?;
+            let is_kept =
+                |line: &&str| serde_json::from_str::<StepRecord>(line).is_ok_and(|r| r.step <= *done);
+            let kept: String = text.lines().filter(is_kept).map(|line| format!("{line}\n")).collect();
+            write_whole(&path, kept.as_bytes())?;
+        }
+        PretrainEvent::Steps(record) => {
+            let line = serde_json::to_string(record).map_err(|e| failed(e.into()))? + "\n";
+            let mut file = OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
+            file.write_all(line.as_bytes()).map_err(failed)?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Steps between remarks.
+const REMARK: usize = 100;
+
+fn tell(event: &PretrainEvent) {
+    match event {
+        PretrainEvent::Started { done, parameters } => {
+            tracing::info!("{parameters} parameters; {done} steps are done");
+        }
+        PretrainEvent::Length { steps } => tracing::info!("{steps} steps in all"),
+        PretrainEvent::Steps(r) if r.step.is_multiple_of(REMARK) => {
+            let parts: Vec<String> =
+                r.parts.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
+            let of = r.steps.map(|steps| format!(" of {steps}")).unwrap_or_default();
+            let parts = parts.join(", ");
+            tracing::info!(
+                "step {}{of}: loss {:.4} ({parts}), gradient {:.2}, {:.1} images/s, {:.1} min",
+                r.step,
+                r.loss,
+                r.gradient_norm,
+                r.scenes_per_second,
+                r.seconds / 60.0
+            );
+        }
+        PretrainEvent::Skipped { step } => {
+            tracing::warn!("warning: step {step} is left out: its loss or gradient is not finite");
+        }
+        PretrainEvent::Saved { step, weights } => {
+            tracing::info!("saved after {step} steps: {}", weights.display());
+        }
+        PretrainEvent::Steps(_) => {}
+    }
+}

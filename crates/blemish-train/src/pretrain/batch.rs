@@ -1,0 +1,134 @@
+//! The batches of a pre-training: functions of seed and step alone, prepared on another thread while the model works.
+
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+
+use super::config::{CHANNELS, PretrainConfig};
+use super::pair::{Pair, pair};
+
+/// What a draw is for; the number is part of its generator's key.
+#[derive(Clone, Copy, Debug)]
+pub enum Draw {
+    /// The first weights.
+    Weights = 1,
+    /// The image side of a step.
+    Side = 2,
+    /// A pair of views.
+    Pair = 3,
+    /// The masks of a step.
+    Mask = 4,
+    /// The places that a step compares.
+    Places = 5,
+}
+
+/// The generator of one draw: the same place always draws the same numbers, whatever ran before.
+pub fn generator(seed: u64, what: Draw, step: usize, item: usize) -> ChaCha8Rng {
+    let mut key = [0u8; 32];
+    // Far from what training draws by the same seed.
+    let what = 0x7072_6500 + what as u64;
+    for (slot, value) in key.chunks_exact_mut(8).zip([seed, what, step as u64, item as u64]) {
+        slot.copy_from_slice(&value.to_le_bytes());
+    }
+    ChaCha8Rng::from_seed(key)
+}
+
+/// The images of a step: two views of each of its scenes, normalised as scoring does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Views {
+    /// The step.
+    pub step: usize,
+    /// Height and width.
+    pub size: [usize; 2],
+    /// Scenes.
+    pub scenes: usize,
+    /// View A, perhaps with defects, `[S, H, W, 3]`.
+    pub a: Vec<f32>,
+    /// View A without its defects, `[S, H, W, 3]`.
+    pub clean: Vec<f32>,
+    /// Where view A is defective, `[S, H, W, 1]`.
+    pub defect: Vec<f32>,
+    /// View B, clean, `[S, H, W, 3]`.
+    pub b: Vec<f32>,
+    /// By scene, how many pixels further down and right view B begins than view A.
+    pub shift: Vec<[i32; 2]>,
+}
+
+/// The image side of a step.
+pub fn side(config: &PretrainConfig, step: usize) -> usize {
+    let mut drawn: f64 = generator(config.seed, Draw::Side, step, 0).random();
+    for (side, share) in &config.sides {
+        if drawn < *share {
+            return *side;
+        }
+        drawn -= share;
+    }
+    config.sides.first().map_or(config.model.patch_size * 2, |(side, _)| *side)
+}
+
+/// The images of a step.
+pub fn views(config: &PretrainConfig, step: usize) -> Views {
+    let side = side(config, step);
+    let scenes = config.scenes(side);
+    let size = [side, side];
+    let pairs: Vec<Pair> = (0..scenes).into_par_iter().map(|item| pair(config, size, step, item)).collect();
+    let all = |of: fn(&Pair) -> &[f32]| pairs.iter().flat_map(of).copied().collect();
+    Views {
+        step,
+        size,
+        scenes,
+        a: all(|pair| &pair.a.pixels),
+        clean: all(|pair| &pair.clean.pixels),
+        defect: pairs.iter().flat_map(|pair| &pair.mask).map(|&v| f32::from(u8::from(v != 0))).collect(),
+        b: all(|pair| &pair.b.pixels),
+        shift: pairs.iter().map(|pair| pair.shift).collect(),
+    }
+}
+
+/// Starts preparing the images of `steps`; they arrive in order.
+pub fn prepare(config: &PretrainConfig, steps: std::ops::Range<usize>) -> Receiver<Views> {
+    // Two ahead: enough to never wait, little to keep.
+    let (sender, receiver) = sync_channel(2);
+    let config = config.clone();
+    std::thread::spawn(move || {
+        for step in steps {
+            // The receiver is gone when training stopped: nothing is left to do.
+            if sender.send(views(&config, step)).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_a_function_of_seed_and_step() {
+        let config =
+            PretrainConfig { batch_size: 2, sides: vec![(64, 0.5), (96, 0.5)], ..Default::default() };
+        let first = views(&config, 3);
+        assert_eq!(first, views(&config, 3));
+        assert_ne!(first.a, views(&config, 4).a);
+        assert_ne!(first.a, views(&PretrainConfig { seed: 1, ..config }, 3).a);
+        let [h, w] = first.size;
+        for view in [&first.a, &first.clean, &first.b] {
+            assert_eq!(view.len(), first.scenes * h * w * 3);
+            assert!(view.iter().all(|v| v.is_finite()));
+        }
+        assert_eq!(first.defect.len(), first.scenes * h * w);
+    }
+
+    #[test]
+    fn sides_are_drawn_by_their_shares() {
+        let config = PretrainConfig::default();
+        let drawn: Vec<usize> = (0..1000).map(|step| side(&config, step)).collect();
+        let share = |side| drawn.iter().filter(|s| **s == side).count();
+        assert!((760..840).contains(&share(128)) && (80..160).contains(&share(192)));
+        assert_eq!(share(128) + share(192) + share(256), 1000);
+    }
+}

@@ -1,0 +1,20 @@
+//! Pre-training on generated images: done once, its weights serve every product.
+//!
+//! A step sees two views of each of its scenes ([`batch`]) and minimises masked reconstruction, repair and location of
+//! defects, and a dense contrast between the views ([`objective`]). Every draw is a function of the seed and the step, so
+//! a run that was killed goes on to the same bytes. What is exported is a moving average of the weights.
+
+pub mod batch;
+mod checkpoint;
+mod config;
+mod event;
+pub mod gate;
+pub mod objective;
+mod pair;
+mod places;
+mod run;
+pub mod scenes;
+
+pub use config::{CHANNELS, ObjectiveConfig, PretrainConfig};
+pub use event::{PretrainEvent, StepRecord};
+pub use run::{Length, PretrainOptions, WEIGHTS, pretrain};

@@ -1,0 +1,58 @@
+//! Where the images come from: the generator of scenes.
+
+use blemish_synthetic::{Families, Scene};
+
+use blemish::Image;
+
+/// Which families of scenes pre-training sees, for the weights' file.
+pub const FAMILIES: &str = "training";
+
+/// A generated image.
+pub struct Drawn {
+    /// As it is, `[H, W, 3]`.
+    pub image: Image,
+    /// Without its defect.
+    pub clean: Image,
+    /// 1 where it is defective, `[H, W]`.
+    pub mask: Vec<u8>,
+}
+
+/// The image that a seed stands for, of a family that pre-training sees.
+pub fn draw(seed: u64, defective: bool, size: [usize; 2]) -> Drawn {
+    let scene = Scene::new(seed, Families::Training);
+    if defective {
+        return defective_of(&scene, 0, size);
+    }
+    let clean = image(scene.good(0, size));
+    Drawn { image: clean.clone(), clean, mask: vec![0; size[0] * size[1]] }
+}
+
+/// A scene of a family that pre-training never sees.
+pub struct ValidationScene(Scene);
+
+impl ValidationScene {
+    /// The scene of a seed.
+    pub fn new(seed: u64) -> Self {
+        Self(Scene::new(seed, Families::Validation))
+    }
+
+    /// A good instance.
+    pub fn good(&self, instance: u64, size: [usize; 2]) -> Image {
+        image(self.0.good(instance, size))
+    }
+
+    /// A defective instance.
+    pub fn defective(&self, instance: u64, size: [usize; 2]) -> Drawn {
+        defective_of(&self.0, instance, size)
+    }
+}
+
+fn defective_of(scene: &Scene, instance: u64, size: [usize; 2]) -> Drawn {
+    let drawn = scene.defective(instance, size);
+    Drawn { image: image(drawn.image), clean: image(drawn.clean), mask: drawn.mask }
+}
+
+fn image(image: blemish_synthetic::Image) -> Image {
+    let blemish_synthetic::Image { height, width, channels, pixels } = image;
+    Image { height, width, channels, pixels }
+}

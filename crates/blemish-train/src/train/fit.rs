@@ -1,0 +1,116 @@
+//! From good images to a detector whose network was trained on them.
+
+use std::sync::atomic::AtomicBool;
+
+use blemish::dataset::OnError;
+use blemish::fit::{FitEvent, FitOptions, Prepared, prepare};
+use blemish::model_file::Provenance;
+use blemish::{Detector, Error, Images, Result};
+use burn::tensor::Device;
+
+use super::batch::Batches;
+use super::checkpoint::Checkpoint;
+use super::estimate::estimate;
+use super::event::Event;
+use super::protocol::Protocol;
+use super::run::{Run, Trained};
+use super::validate::can_validate;
+use crate::config::RunConfig;
+use crate::lock::RunLock;
+
+/// Around a training: where to write, whether to go on, when to stop.
+pub struct TrainOptions<'a> {
+    /// Folder of the run: the checkpoint is kept there. Without one nothing is written.
+    pub folder: Option<&'a RunLock>,
+    /// Go on from the folder's checkpoint, if it has one.
+    pub resume: bool,
+    /// Where training computes; scoring is always done on the CPU.
+    pub device: Device,
+    /// What happens at an image that cannot be used.
+    pub on_error: OnError,
+    /// Minutes that both stages are scaled to, in a training that starts anew.
+    pub budget: Option<f64>,
+    /// Set from elsewhere (Ctrl-C) to stop: after the current step of a training, within a second elsewhere.
+    pub stop: &'a AtomicBool,
+}
+
+impl<'a> TrainOptions<'a> {
+    /// In memory, from the start, on the CPU, for as long as it takes.
+    pub fn in_memory(stop: &'a AtomicBool) -> Self {
+        let on_error = OnError::Stop;
+        Self { folder: None, resume: false, device: Device::flex(), on_error, budget: None, stop }
+    }
+}
+
+/// Fits a detector on good images. The network is trained where the settled configuration has epochs for it; otherwise
+/// this is [`Detector::fit`] with events and a way to stop.
+///
+/// # Errors
+/// An image that cannot be used under [`OnError::Stop`]; settings that the images rule out; a checkpoint that cannot be
+/// written or resumed; a training that diverges; [`Error::Interrupted`].
+pub fn fit(
+    images: &Images,
+    config: &RunConfig,
+    protocol: &Protocol,
+    options: &TrainOptions<'_>,
+    listener: &(dyn Fn(Event) + Sync),
+) -> Result<Detector> {
+    let mut config = config.clone();
+    config.settle_use();
+    config.validate()?;
+    let tell = |event: FitEvent| listener(Event::Fit(event));
+    let fitting = FitOptions { on_error: options.on_error, listener: &tell, stop: options.stop };
+    let prepared = prepare(images, &config.detector, &fitting)?;
+    config.detector = prepared.config.clone();
+    config.settle(&prepared.survey);
+    config.validate()?;
+    if config.epochs() == 0 {
+        listener(Event::Settled(Box::new(config)));
+        return prepared.fit(None, &fitting);
+    }
+    let trained = train(&mut config, &prepared, protocol, options, listener)?;
+    let detector = prepared.fit(Some(&trained.weights), &fitting)?;
+    let origin = detector.provenance().clone();
+    let origin = Provenance {
+        split: format!("{}; {}", protocol.describe(), trained.kept),
+        training: config.training_toml()?,
+        seconds: origin.seconds + trained.seconds_before,
+        ..origin
+    };
+    Ok(detector.with_origin(origin, trained.history))
+}
+
+/// Runs both stages.
+fn train(
+    config: &mut RunConfig,
+    prepared: &Prepared,
+    protocol: &Protocol,
+    options: &TrainOptions<'_>,
+    listener: &(dyn Fn(Event) + Sync),
+) -> Result<Trained> {
+    let holdout = prepared.holdout();
+    let train = holdout..prepared.views.len();
+    if train.is_empty() {
+        return Err(Error::config("fit.holdout", "leaves no image to train on"));
+    }
+    let (validation, problems) = protocol.images(config, prepared, options.on_error)?;
+    let divided = Event::Divided { train: train.len(), holdout, validation: validation.len(), problems };
+    listener(divided);
+    // Without both kinds there is nothing to choose by.
+    let validation = if can_validate(&validation) { validation } else { Vec::new() };
+    let checkpoint = match options.folder {
+        Some(lock) if options.resume => Checkpoint::load(lock.folder(), config)?,
+        _ => None,
+    };
+    if checkpoint.is_none() {
+        let batches = Batches::new(config, &prepared.views, train.clone(), options.stop);
+        let mut estimated = estimate(config, &batches, &options.device)?;
+        if let Some(minutes) = options.budget {
+            estimated = estimated.fitted_into(minutes, config);
+        }
+        listener(Event::Estimated(estimated));
+    }
+    listener(Event::Settled(Box::new(config.clone())));
+    let batches = Batches::new(config, &prepared.views, train, options.stop);
+    Run::start(config, options, checkpoint)?.finish(&batches, &validation, options, listener)
+}

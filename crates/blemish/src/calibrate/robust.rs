@@ -1,0 +1,142 @@
+//! Location, scale and limits that a few outliers do not move.
+
+/// Standard deviations above the median from which a value is an outlier. Those of good images reach 2 to 4
+/// (`docs/experiments/outliers.md`).
+const LIMIT: f64 = 4.5;
+/// Where the upper quartile of a standard normal distribution lies.
+const QUARTILE: f64 = 0.674_489_750_196_082;
+/// Values that [`qn`] compares with each other, at most: beyond, evenly spaced order statistics stand for all.
+const COMPARED: usize = 400;
+/// Fewest values among which an outlier can be told from a wide distribution.
+const FEWEST: usize = 5;
+
+/// The mean of the two middle values; `sorted` must not be empty.
+pub fn median(sorted: &[f64]) -> f64 {
+    let n = sorted.len();
+    0.5 * (sorted[(n - 1) / 2] + sorted[n / 2])
+}
+
+/// The scale Qn: the lower quartile of all differences between two values, made unbiased for normal distributions
+/// (Rousseeuw and Croux, "Alternatives to the median absolute deviation", 1993, with the factors for small samples of Croux
+/// and Rousseeuw 1992). Half of the values may be anything; its efficiency at normal distributions is 0.82, where that of
+/// the median absolute deviation is 0.37. 0 for fewer than 2 values.
+pub fn qn(sorted: &[f64]) -> f64 {
+    const SMALL: [f64; 8] = [0.399, 0.994, 0.512, 0.844, 0.611, 0.857, 0.669, 0.872];
+    let thinned: Vec<f64> = if sorted.len() > COMPARED {
+        let at = |i: usize| sorted[(2 * i + 1) * sorted.len() / (2 * COMPARED)];
+        (0..COMPARED).map(at).collect()
+    } else {
+        sorted.to_vec()
+    };
+    let n = thinned.len();
+    if n < 2 {
+        return 0.0;
+    }
+    let mut differences: Vec<f64> =
+        (0..n).flat_map(|i| thinned[i + 1..].iter().map(move |v| (i, v))).map(|(i, v)| v - thinned[i]).collect();
+    let half = n / 2 + 1;
+    let rank = half * (half - 1) / 2;
+    let raw = *differences.select_nth_unstable_by(rank - 1, f64::total_cmp).1;
+    let factor = match n {
+        2..=9 => SMALL[n - 2],
+        n if n % 2 == 1 => n as f64 / (n as f64 + 1.4),
+        n => n as f64 / (n as f64 + 3.8),
+    };
+    2.2219 * factor * raw
+}
+
+/// From which value on one of these positive values is an outlier among them: [`LIMIT`] standard deviations of the
+/// logarithms above their median, more for few values; infinite for fewer than [`FEWEST`].
+///
+/// The standard deviation is the larger one of Qn and of what the upper quartile says, so that a distribution with a long
+/// upper tail is not cut. The addition for few values keeps what is taken for an outlier among 5 to 10 normal logarithms
+/// under 1 % (`a_clean_sample_seldom_has_outliers`).
+pub fn outlier_limit(values: &[f32]) -> f32 {
+    let n = values.len();
+    if n < FEWEST {
+        return f32::INFINITY;
+    }
+    let mut logs: Vec<f64> = values.iter().map(|&v| log(v)).collect();
+    logs.sort_unstable_by(f64::total_cmp);
+    let middle = median(&logs);
+    let scale = qn(&logs).max((logs[n - 1 - n / 4] - middle) / QUARTILE);
+    (middle + LIMIT * (1.0 + 8.0 / n as f64) * scale).exp() as f32
+}
+
+/// Which of these positive values are [outliers](outlier_limit).
+pub fn outliers(values: &[f32]) -> Vec<bool> {
+    let limit = outlier_limit(values);
+    // Rounding to f32 must not make an outlier of a value that equals all others.
+    let limit = limit * (1.0 + 1e-5);
+    values.iter().map(|&v| v > limit && v > f32::MIN_POSITIVE).collect()
+}
+
+/// The logarithm of a score, finite for 0 as well.
+pub fn log(value: f32) -> f64 {
+    f64::from(value.max(f32::MIN_POSITIVE)).ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+    use statrs::distribution::{ContinuousCDF, Normal};
+
+    use super::*;
+
+    fn normals(rng: &mut ChaCha8Rng, n: usize) -> Vec<f64> {
+        (0..n).map(|_| Normal::standard().inverse_cdf(rng.random_range(1e-12..1.0))).collect()
+    }
+
+    #[test]
+    fn qn_by_hand() {
+        // Differences 1, 3, 6, 2, 5, 3; h = 3, the third smallest is 3: 2.2219 * 0.512 * 3.
+        assert!((qn(&[0.0, 1.0, 3.0, 6.0]) - 2.2219 * 0.512 * 3.0).abs() < 1e-12);
+        assert_eq!((qn(&[]), qn(&[1.0]), qn(&[2.0; 9])), (0.0, 0.0, 0.0));
+        assert_eq!((median(&[1.0, 2.0, 4.0]), median(&[1.0, 2.0])), (2.0, 1.5));
+    }
+
+    #[test]
+    fn qn_estimates_a_standard_deviation_and_ignores_a_fifth_of_outliers() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for n in [3, 6, 10, 25, 1000] {
+            let runs = 20_000 / n;
+            let mut sum = 0.0;
+            for _ in 0..runs {
+                let mut values = normals(&mut rng, n);
+                values.sort_unstable_by(f64::total_cmp);
+                sum += qn(&values);
+            }
+            let mean = sum / runs as f64;
+            assert!((mean - 1.0).abs() < 0.04, "{n}: {mean}");
+        }
+        let mut values = normals(&mut rng, 500);
+        values[..100].fill(1e6);
+        values.sort_unstable_by(f64::total_cmp);
+        assert!((0.8..1.7).contains(&qn(&values)), "{}", qn(&values));
+    }
+
+    #[test]
+    fn a_clean_sample_seldom_has_outliers() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        for n in [5, 6, 8, 10, 20, 50, 200] {
+            let runs = 2000;
+            let found = (0..runs).filter(|_| {
+                let values: Vec<f32> = normals(&mut rng, n).iter().map(|v| (0.2 * v).exp() as f32).collect();
+                outliers(&values).contains(&true)
+            });
+            let share = found.count() as f64 / f64::from(runs);
+            assert!(share < 0.012, "{n}: {share}");
+        }
+    }
+
+    #[test]
+    fn what_lies_far_beyond_the_others_is_an_outlier() {
+        let mut values: Vec<f32> = (0..24u8).map(|i| 1.0 + 0.01 * f32::from(i)).collect();
+        assert!(!outliers(&values).contains(&true));
+        values[5] = 4.0;
+        assert_eq!(outliers(&values).iter().position(|o| *o), Some(5));
+        assert!(!outliers(&[1.0, 1.0, 1.0, 900.0]).contains(&true), "four are too few to tell");
+        assert!(!outliers(&[1.0; 9]).contains(&true) && !outliers(&[0.0; 9]).contains(&true));
+    }
+}

@@ -1,0 +1,190 @@
+//! What describes a place: the network's levels around it.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::config::Config;
+use crate::engine::{Arithmetic, Engine, Feature, FeatureMap};
+use crate::error::Result;
+use crate::fit::{GoodImages, Progress};
+use crate::image::Image;
+use crate::pretrained::Pretrained;
+
+/// Pixels between places.
+pub const STRIDE: usize = 8;
+/// The levels that are joined: the stem's at strides 4 and 8, the encoder's middle tap, the pyramid head's at 8 and 4.
+const LEVELS: [Feature; 5] =
+    [Feature::Level(1), Feature::Level(2), Feature::Tap(1), Feature::Head(0), Feature::Head(1)];
+/// Images that the levels' variation is measured on, at most.
+const SCALED_ON: usize = 32;
+
+/// The pre-trained network on views of one size, and how its levels are scaled.
+#[derive(Debug)]
+pub struct Descriptor {
+    engine: Engine,
+    pretrained: Arc<Pretrained>,
+    grid: [usize; 2],
+    channels: Vec<usize>,
+    /// What each channel is multiplied by, level after level.
+    scale: Vec<f32>,
+}
+
+impl Descriptor {
+    /// For views of `size`; unscaled.
+    ///
+    /// # Errors
+    /// A sentence: weights that do not fit the view.
+    pub fn new(size: [usize; 2], pretrained: Arc<Pretrained>, config: &Config) -> Result<Self, String> {
+        let arithmetic = config.network.precision.unwrap_or_else(Arithmetic::fastest);
+        let weights = pretrained.weights_at(size)?;
+        let engine = Engine::new(&pretrained.model, size, pretrained.channels, &weights, arithmetic)?;
+        let [stem, dim] = [pretrained.model.stem_dims.clone(), vec![pretrained.model.embed_dim]];
+        let of = |feature: &Feature| match *feature {
+            Feature::Level(i) => stem[i],
+            Feature::Tap(_) => dim[0],
+            Feature::Head(i) => stem[stem.len() - 1 - i],
+        };
+        let channels: Vec<usize> = LEVELS.iter().map(of).collect();
+        let scale = vec![1.0; channels.iter().sum()];
+        Ok(Self { engine, pretrained, grid: size.map(|side| side.div_ceil(STRIDE)), channels, scale })
+    }
+
+    /// With every level's channels in units of their standard deviation on good images, and all levels alike in sum.
+    ///
+    /// # Errors
+    /// Those of reading the images.
+    pub fn scaled_to(mut self, images: &GoodImages<'_>, progress: &Progress<'_>) -> Result<Self> {
+        let count = self.values();
+        let (mut sums, mut squares, mut n) = (vec![0.0f64; count], vec![0.0f64; count], 0.0f64);
+        images.at_most(SCALED_ON).for_each(
+            progress,
+            |image| self.describe(image),
+            |vectors| {
+                for vector in vectors.chunks_exact(count) {
+                    n += 1.0;
+                    for ((sum, square), &v) in sums.iter_mut().zip(&mut squares).zip(vector) {
+                        *sum += f64::from(v);
+                        *square += f64::from(v) * f64::from(v);
+                    }
+                }
+            },
+        )?;
+        let deviation: Vec<f64> = sums
+            .iter()
+            .zip(&squares)
+            .map(|(sum, square)| (square / n - (sum / n).powi(2)).max(0.0).sqrt())
+            .collect();
+        let mut at = 0;
+        for &channels in &self.channels {
+            let level = &deviation[at..at + channels];
+            // A channel that hardly varies on these images is not blown up beyond the level's own measure.
+            let usual = (level.iter().map(|d| d * d).sum::<f64>() / channels as f64).sqrt().max(1e-9);
+            for (scale, d) in self.scale[at..at + channels].iter_mut().zip(level) {
+                *scale = (1.0 / (d.max(0.3 * usual) * (channels as f64).sqrt())) as f32;
+            }
+            at += channels;
+        }
+        Ok(self)
+    }
+
+    /// With this scale of every value.
+    ///
+    /// # Errors
+    /// A sentence: another number of values, or one that is not above 0.
+    pub fn with_scale(mut self, scale: Vec<f32>) -> Result<Self, String> {
+        if scale.len() != self.scale.len() || !scale.iter().all(|&v| v > 0.0) {
+            return Err("the scale of its levels is of another network".to_owned());
+        }
+        self.scale = scale;
+        Ok(self)
+    }
+
+    /// The network.
+    pub fn pretrained(&self) -> &Pretrained {
+        &self.pretrained
+    }
+
+    /// What each value is multiplied by.
+    pub fn scale(&self) -> &[f32] {
+        &self.scale
+    }
+
+    /// Rows and columns of places.
+    pub fn grid(&self) -> [usize; 2] {
+        self.grid
+    }
+
+    /// The number of places.
+    pub fn places(&self) -> usize {
+        self.grid[0] * self.grid[1]
+    }
+
+    /// Values of a description.
+    pub fn values(&self) -> usize {
+        self.scale.len()
+    }
+
+    /// The description of every place of a normalised view, `[places, values]`.
+    pub fn describe(&self, image: &Image) -> Vec<f32> {
+        let pixels: Vec<f32> = match image.channels {
+            1 => image.pixels.iter().flat_map(|&v| [v; 3]).collect(),
+            _ => image.pixels.clone(),
+        };
+        let output = self.engine.forward(&pixels, None, &LEVELS);
+        let levels: Vec<Vec<f32>> = output.features.par_iter().map(|map| on_grid(map, self.grid)).collect();
+        let mut out = Vec::with_capacity(self.places() * self.values());
+        for place in 0..self.places() {
+            for (level, &channels) in levels.iter().zip(&self.channels) {
+                out.extend_from_slice(&level[place * channels..][..channels]);
+            }
+        }
+        for vector in out.chunks_exact_mut(self.values()) {
+            vector.iter_mut().zip(&self.scale).for_each(|(v, scale)| *v *= scale);
+        }
+        out
+    }
+}
+
+/// Means over 3 x 3 cells of a level, on the grid of places: means where it is finer, bilinear where it is coarser.
+fn on_grid(map: &FeatureMap, grid: [usize; 2]) -> Vec<f32> {
+    let FeatureMap { height, width, channels, values } = map;
+    let (h, w, c) = (*height, *width, *channels);
+    let mut means = vec![0.0; values.len()];
+    for y in 0..h {
+        for x in 0..w {
+            let out = &mut means[(y * w + x) * c..][..c];
+            let (rows, columns) = (y.saturating_sub(1)..(y + 2).min(h), x.saturating_sub(1)..(x + 2).min(w));
+            let weight = 1.0 / (rows.len() * columns.len()) as f32;
+            for ny in rows {
+                for nx in columns.clone() {
+                    let cell = &values[(ny * w + nx) * c..][..c];
+                    out.iter_mut().zip(cell).for_each(|(out, v)| *out += weight * v);
+                }
+            }
+        }
+    }
+    if [h, w] == grid {
+        return means;
+    }
+    let mut out = vec![0.0; grid[0] * grid[1] * c];
+    let place = |i: usize, to: usize, from: usize| {
+        let at = ((i as f32 + 0.5) * from as f32 / to as f32 - 0.5).clamp(0.0, (from - 1) as f32);
+        let low = at as usize;
+        (low, (low + 1).min(from - 1), at - low as f32)
+    };
+    for y in 0..grid[0] {
+        let (top, bottom, v) = place(y, grid[0], h);
+        for x in 0..grid[1] {
+            let (left, right, u) = place(x, grid[1], w);
+            let out = &mut out[(y * grid[1] + x) * c..][..c];
+            let corners =
+                [(top, left, (1.0 - v) * (1.0 - u)), (top, right, (1.0 - v) * u), (bottom, left, v * (1.0 - u)), (bottom, right, v * u)];
+            for (row, column, weight) in corners.into_iter().filter(|(_, _, weight)| *weight > 0.0) {
+                let cell = &means[(row * w + column) * c..][..c];
+                out.iter_mut().zip(cell).for_each(|(out, v)| *out += weight * v);
+            }
+        }
+    }
+    out
+}
