@@ -14,7 +14,8 @@ fn pixels(seed: u32) -> Vec<u8> {
     let mut pixels = Vec::with_capacity(SIDE * SIDE * 3);
     for y in 0..SIDE {
         for x in 0..SIDE {
-            let level = if x.abs_diff(128).pow(2) + y.abs_diff(120).pow(2) < 70 * 70 { 180 } else { 60 + x / 8 };
+            let level =
+                if x.abs_diff(128).pow(2) + y.abs_diff(120).pow(2) < 70 * 70 { 180 } else { 60 + x / 8 };
             for value in [level, level / 2, 40 + y / 4] {
                 state ^= state << 13;
                 state ^= state >> 17;

@@ -17,7 +17,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     detector()?.save(folder.join("part.blemish.safetensors"))?;
     let side = SIDE as u32;
     for seed in 1..=12 {
-        image::RgbImage::from_raw(side, side, pixels(seed, false)).ok_or("size")?.save(folder.join(format!("good/{seed}.png")))?;
+        image::RgbImage::from_raw(side, side, pixels(seed, false))
+            .ok_or("size")?
+            .save(folder.join(format!("good/{seed}.png")))?;
     }
     let (good, bad) = (pixels(100, false), pixels(101, true));
     image::RgbImage::from_raw(side, side, good.clone()).ok_or("size")?.save(folder.join("good.png"))?;

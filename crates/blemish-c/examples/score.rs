@@ -19,23 +19,36 @@ fn main() -> Result<(), Box<dyn Error>> {
         } else {
             detector.predict_file(path)?
         };
-        let hash = prediction.map.iter().flat_map(|v| v.to_le_bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let hash = prediction
+            .map
+            .iter()
+            .flat_map(|v| v.to_le_bytes())
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+            });
         let Prediction { score, threshold, regions, map_size: [h, w], .. } = &prediction;
         let (defective, regions) = (u8::from(prediction.is_defective()), regions.len());
-        println!("{name} {:08x} {:08x} {defective} {regions} {h}x{w} {hash:016x}", score.to_bits(), threshold.to_bits());
+        println!(
+            "{name} {:08x} {:08x} {defective} {regions} {h}x{w} {hash:016x}",
+            score.to_bits(),
+            threshold.to_bits()
+        );
     }
     Ok(())
 }
 
 fn buffer(detector: &Detector, bytes: &[u8], numbers: &[usize]) -> Result<Prediction, Box<dyn Error>> {
-    let &[width, height, format, stride] = numbers else { return Err("WIDTH-HEIGHT-FORMAT-STRIDE.raw".into()) };
+    let &[width, height, format, stride] = numbers else {
+        return Err("WIDTH-HEIGHT-FORMAT-STRIDE.raw".into());
+    };
     let order = [Order::Grey, Order::Rgb, Order::Bgr][(format - 1) % 3];
     if format <= 3 {
         return Ok(detector.predict(ImageView::bytes(bytes, width, height, order).with_stride(stride))?);
     }
     let row = width * if order == Order::Grey { 2 } else { 6 };
-    let words = bytes.chunks(stride).flat_map(|line| line[..row].as_chunks::<2>().0).map(|&pair| u16::from_ne_bytes(pair));
+    let words = bytes
+        .chunks(stride)
+        .flat_map(|line| line[..row].as_chunks::<2>().0)
+        .map(|&pair| u16::from_ne_bytes(pair));
     Ok(detector.predict(ImageView::words(&words.collect::<Vec<_>>(), width, height, order))?)
 }

@@ -82,7 +82,8 @@ unsafe fn give_model(out: *mut *mut BlemishModel, detector: Detector) -> Result<
 /// `out` can be written.
 unsafe fn give_prediction(out: *mut *mut BlemishPrediction, prediction: Prediction) -> Result<(), Failure> {
     let handle = PREDICTIONS.insert(Stored::new(prediction));
-    let handle = handle.ok_or_else(|| Failure::new(BlemishStatus::Internal, "too many predictions: free them"))?;
+    let handle =
+        handle.ok_or_else(|| Failure::new(BlemishStatus::Internal, "too many predictions: free them"))?;
     // SAFETY: can be written (contract).
     unsafe { out.write(ptr::without_provenance_mut(handle)) };
     Ok(())
@@ -230,7 +231,8 @@ pub unsafe extern "C" fn blemish_prediction_get(
         if prediction.is_null() {
             return Err(argument("prediction is null"));
         }
-        let gone = || Failure::new(BlemishStatus::Handle, "this prediction was freed, or never was a prediction");
+        let gone =
+            || Failure::new(BlemishStatus::Handle, "this prediction was freed, or never was a prediction");
         let stored = PREDICTIONS.get(prediction.addr()).ok_or_else(gone)?;
         // SAFETY: not null and aligned; readable (contract).
         let size = unsafe { (&raw const (*result).struct_size).read() };
@@ -252,7 +254,8 @@ pub extern "C" fn blemish_prediction_free(prediction: *mut BlemishPrediction) ->
         if prediction.is_null() {
             return Ok(());
         }
-        let gone = || Failure::new(BlemishStatus::Handle, "this prediction was freed, or never was a prediction");
+        let gone =
+            || Failure::new(BlemishStatus::Handle, "this prediction was freed, or never was a prediction");
         PREDICTIONS.remove(prediction.addr()).map(drop).ok_or_else(gone)
     })
 }

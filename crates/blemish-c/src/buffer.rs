@@ -82,10 +82,13 @@ impl Layout {
         }
         let needed = (height - 1).checked_mul(stride).and_then(|rows| rows.checked_add(row));
         let needed = needed.filter(|&needed| isize::try_from(needed).is_ok());
-        let needed = needed.ok_or_else(|| bad(format!("{height} rows of {stride} bytes are more than memory has")))?;
+        let needed =
+            needed.ok_or_else(|| bad(format!("{height} rows of {stride} bytes are more than memory has")))?;
         if needed > image.size {
             let have = image.size;
-            return Err(bad(format!("{have} bytes are too few for {width} x {height} pixels, which take {needed}")));
+            return Err(bad(format!(
+                "{have} bytes are too few for {width} x {height} pixels, which take {needed}"
+            )));
         }
         if image.data.is_null() {
             return Err(bad("data is null".to_owned()));
@@ -147,11 +150,23 @@ mod tests {
     fn formats_and_strides_by_hand() {
         let grey = [0u8, 255, 9, 51, 102];
         assert_eq!(pixels(&image(&grey, [2, 2], 3, BlemishFormat::Grey8), 1).unwrap(), [0.0, 1.0, 0.2, 0.4]);
-        assert_eq!(pixels(&image(&[255u8, 0, 51], [1, 1], 0, BlemishFormat::Bgr8), 3).unwrap(), [0.2, 0.0, 1.0]);
-        assert_eq!(pixels(&image(&[255u8, 0, 51], [1, 1], 0, BlemishFormat::Rgb8), 3).unwrap(), [1.0, 0.0, 0.2]);
+        assert_eq!(
+            pixels(&image(&[255u8, 0, 51], [1, 1], 0, BlemishFormat::Bgr8), 3).unwrap(),
+            [0.2, 0.0, 1.0]
+        );
+        assert_eq!(
+            pixels(&image(&[255u8, 0, 51], [1, 1], 0, BlemishFormat::Rgb8), 3).unwrap(),
+            [1.0, 0.0, 0.2]
+        );
         let words = [65535u16, 0, 13107, 7, 26214, 0, 0];
-        assert_eq!(pixels(&image(&words, [1, 2], 8, BlemishFormat::Bgr16), 3).unwrap(), [0.2, 0.0, 1.0, 0.0, 0.0, 0.4]);
-        assert_eq!(pixels(&image(&words, [1, 2], 8, BlemishFormat::Rgb16), 3).unwrap(), [1.0, 0.0, 0.2, 0.4, 0.0, 0.0]);
+        assert_eq!(
+            pixels(&image(&words, [1, 2], 8, BlemishFormat::Bgr16), 3).unwrap(),
+            [0.2, 0.0, 1.0, 0.0, 0.0, 0.4]
+        );
+        assert_eq!(
+            pixels(&image(&words, [1, 2], 8, BlemishFormat::Rgb16), 3).unwrap(),
+            [1.0, 0.0, 0.2, 0.4, 0.0, 0.0]
+        );
     }
 
     #[test]
@@ -164,7 +179,10 @@ mod tests {
             for (at, value) in [0, 2, 5, 7].into_iter().zip(values) {
                 bytes[shift + at..][..2].copy_from_slice(&value.to_ne_bytes());
             }
-            assert_eq!(pixels(&image(&bytes[shift..], [2, 2], 5, BlemishFormat::Grey16), 1).unwrap(), straight);
+            assert_eq!(
+                pixels(&image(&bytes[shift..], [2, 2], 5, BlemishFormat::Grey16), 1).unwrap(),
+                straight
+            );
         }
     }
 

@@ -84,7 +84,8 @@ impl<T> Table<T> {
 
     /// The slot's number, if the handle has the table's tag.
     fn slot(&self, handle: usize) -> Option<usize> {
-        (handle >> (SLOT_BITS + GENERATION_BITS) == usize::from(self.tag)).then_some(handle & ((1 << SLOT_BITS) - 1))
+        (handle >> (SLOT_BITS + GENERATION_BITS) == usize::from(self.tag))
+            .then_some(handle & ((1 << SLOT_BITS) - 1))
     }
 
     fn lock(&self) -> MutexGuard<'_, Slots<T>> {
@@ -121,7 +122,9 @@ mod tests {
         assert!(predictions.insert(2).is_some());
         assert!(predictions.get(model).is_none(), "a handle of another table");
         let local = 0;
-        for foreign in [0, 1, usize::MAX, model + 1, model | 1 << 60, &raw const local as usize, model & 0xff_ffff] {
+        for foreign in
+            [0, 1, usize::MAX, model + 1, model | 1 << 60, &raw const local as usize, model & 0xff_ffff]
+        {
             assert!(models.get(foreign).is_none() && models.remove(foreign).is_none(), "{foreign:x}");
         }
         assert_eq!(models.len(), 1);

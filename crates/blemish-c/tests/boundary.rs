@@ -17,7 +17,14 @@ use tiny::{SIDE, pixels};
 
 fn image(pixels: &[u8]) -> BlemishImage {
     let (width, height) = (SIDE as u32, SIDE as u32);
-    BlemishImage { data: pixels.as_ptr().cast(), size: pixels.len(), stride: 0, width, height, format: BlemishFormat::Rgb8 as u32 }
+    BlemishImage {
+        data: pixels.as_ptr().cast(),
+        size: pixels.len(),
+        stride: 0,
+        width,
+        height,
+        format: BlemishFormat::Rgb8 as u32,
+    }
 }
 
 /// Score, verdict, map and number of regions of one prediction.
@@ -67,7 +74,10 @@ fn answers_are_those_of_the_library_on_many_threads() {
     // SAFETY: all pointers are of live values.
     assert_eq!(unsafe { blemish_load(name.as_ptr(), &mut from_file) }, BlemishStatus::Ok);
     // SAFETY: as above.
-    assert_eq!(unsafe { blemish_load_memory(bytes.as_ptr(), bytes.len(), &mut from_memory) }, BlemishStatus::Ok);
+    assert_eq!(
+        unsafe { blemish_load_memory(bytes.as_ptr(), bytes.len(), &mut from_memory) },
+        BlemishStatus::Ok
+    );
     drop(bytes);
     let cases: Vec<_> = [(200, false), (201, true)]
         .map(|(seed, defective)| {

@@ -15,5 +15,8 @@ fn the_header_is_up_to_date() {
         std::fs::write(&path, &header).expect("writable");
     }
     let stored = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(stored == header, "blemish.h differs from the sources: BLEMISH_WRITE_HEADER=1 cargo test -p blemish-c --test header");
+    assert!(
+        stored == header,
+        "blemish.h differs from the sources: BLEMISH_WRITE_HEADER=1 cargo test -p blemish-c --test header"
+    );
 }

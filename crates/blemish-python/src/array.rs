@@ -106,7 +106,10 @@ pub fn sources<'py>(value: &Bound<'py, PyAny>, order: Order) -> PyResult<(Vec<So
         for item in value.try_iter()? {
             let (some, many) = sources(&item?, order)?;
             if many {
-                return Err(image(value.py(), "a list of images holds a list or a batch: give one list of images"));
+                return Err(image(
+                    value.py(),
+                    "a list of images holds a list or a batch: give one list of images",
+                ));
             }
             all.extend(some);
         }
@@ -139,13 +142,19 @@ fn array_of<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntypedArra
         py.import("numpy")?.call_method1("asarray", (value,))?.cast_into::<PyUntypedArray>()?
     } else {
         let kind = value.get_type().name()?;
-        return Err(image(py, format!("{kind} is no image: a path, an array [H, W] or [H, W, C], or a list of these")));
+        return Err(image(
+            py,
+            format!("{kind} is no image: a path, an array [H, W] or [H, W, C], or a list of these"),
+        ));
     };
     let flags = array.getattr("flags")?;
     if flags.getattr("c_contiguous")?.is_truthy()? && flags.getattr("aligned")?.is_truthy()? {
         return Ok(array);
     }
-    Ok(py.import("numpy")?.call_method1("require", (array, py.None(), ["C", "A"]))?.cast_into::<PyUntypedArray>()?)
+    Ok(py
+        .import("numpy")?
+        .call_method1("require", (array, py.None(), ["C", "A"]))?
+        .cast_into::<PyUntypedArray>()?)
 }
 
 fn images<'py>(
@@ -158,7 +167,15 @@ fn images<'py>(
     let (height, width, channels) = match *shape {
         [height, width] => (height, width, 1),
         [height, width, channels] => (height, width, channels),
-        _ => return Err(image(py, format!("an array of shape {:?} is no image: [H, W], [H, W, C] or a batch [N, H, W, C]", array.shape()))),
+        _ => {
+            return Err(image(
+                py,
+                format!(
+                    "an array of shape {:?} is no image: [H, W], [H, W, C] or a batch [N, H, W, C]",
+                    array.shape()
+                ),
+            ));
+        }
     };
     let order = match channels {
         1 => Order::Grey,
@@ -169,7 +186,10 @@ fn images<'py>(
                 (1 | 3, None) => "; of [C, H, W] make [H, W, C] with image.transpose(1, 2, 0)",
                 _ => "; a batch of grey images has shape [N, H, W, 1]",
             };
-            return Err(image(py, format!("shape {:?} has {other} channels, not 1 or 3{hint}", array.shape())));
+            return Err(image(
+                py,
+                format!("shape {:?} has {other} channels, not 1 or 3{hint}", array.shape()),
+            ));
         }
     };
     if height == 0 || width == 0 {
@@ -221,7 +241,11 @@ pub fn good_images(value: &Bound<'_, PyAny>, order: Order) -> PyResult<blemish::
     }
     let (all, many) = sources(value, order)?;
     if !many {
-        return Err(named(py, "DataError", "fit takes a folder, a list of paths, a list of arrays or an array [N, H, W, C]"));
+        return Err(named(
+            py,
+            "DataError",
+            "fit takes a folder, a list of paths, a list of arrays or an array [N, H, W, C]",
+        ));
     }
     let (mut files, mut arrays) = (Vec::new(), Vec::new());
     for source in all {

@@ -42,10 +42,7 @@ impl Detector {
     }
 
     fn with<R: Send>(&self, py: Python<'_>, work: impl FnOnce(&blemish::Detector) -> R + Send) -> R {
-        py.detach(|| {
-            let detector = &*self.read();
-            self.pools.run(|| work(detector))
-        })
+        py.detach(|| work(&self.read()))
     }
 
     fn change<R: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut blemish::Detector) -> R + Send) -> R {
@@ -56,10 +53,12 @@ impl Detector {
         let mut predictions = Vec::with_capacity(all.len());
         for some in all.chunks(CHUNK) {
             let pixels: Vec<Pixels<'_>> = some.iter().map(Source::pixels).collect();
-            let found: Vec<blemish::Result<_>> = match &pixels[..] {
-                [one] => vec![self.with(py, |detector| predict(detector, one))],
-                many => self.with(py, |detector| many.par_iter().map(|one| predict(detector, one)).collect()),
-            };
+            let found: Vec<blemish::Result<_>> = self.with(py, |detector| {
+                self.pools.run(|| match &pixels[..] {
+                    [one] => vec![predict(detector, one)],
+                    many => many.par_iter().map(|one| predict(detector, one)).collect(),
+                })
+            });
             for (source, found) in some.iter().zip(found) {
                 let path = match source {
                     Source::File(path) => Some(path.display().to_string()),
@@ -193,8 +192,16 @@ impl Detector {
                     evaluated(detector, &set, &set.test)
                 })
             }
-            (None, None, Some(good), Some(defective)) => self.with(py, |detector| folders(detector, &good, &defective, masks.as_deref())),
-            _ => return Err(named(py, "DataError", "evaluate takes a data set, or images and labels, or good= and defective=")),
+            (None, None, Some(good), Some(defective)) => {
+                self.with(py, |detector| folders(detector, &good, &defective, masks.as_deref()))
+            }
+            _ => {
+                return Err(named(
+                    py,
+                    "DataError",
+                    "evaluate takes a data set, or images and labels, or good= and defective=",
+                ));
+            }
         };
         py.import("json")?.call_method1("loads", (text.map_err(|error| raise(py, error))?,))
     }
@@ -276,7 +283,12 @@ fn evaluated(detector: &blemish::Detector, set: &DataSet, samples: &[Sample]) ->
     Ok(json!(evaluate(detector, set, samples, &EvaluateOptions::default())?.evaluation).to_string())
 }
 
-fn folders(detector: &blemish::Detector, good: &Path, defective: &Path, masks: Option<&Path>) -> blemish::Result<String> {
+fn folders(
+    detector: &blemish::Detector,
+    good: &Path,
+    defective: &Path,
+    masks: Option<&Path>,
+) -> blemish::Result<String> {
     let set = open_folders(&[good.to_path_buf()], &[defective.to_path_buf()], masks)?;
     let samples: Vec<Sample> = set.train.iter().chain(&set.test).cloned().collect();
     evaluated(detector, &set, &samples)

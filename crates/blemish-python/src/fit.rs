@@ -17,7 +17,12 @@ use crate::errors::{named, raise};
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Fits; `progress(stage, done, total)` is called on this thread. What it raises, and Ctrl-C, ends the fit.
-pub fn fit(py: Python<'_>, images: &Images, config: &Config, progress: Option<&Bound<'_, PyAny>>) -> PyResult<Detector> {
+pub fn fit(
+    py: Python<'_>,
+    images: &Images,
+    config: &Config,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Detector> {
     let stop = &AtomicBool::new(false);
     let (sender, mut events) = channel();
     let work = move || {

@@ -61,8 +61,22 @@ pub struct Prediction {
 
 impl Prediction {
     /// Of the library's prediction, whose map is not copied.
-    pub fn new(py: Python<'_>, prediction: blemish::Prediction, image_path: Option<String>) -> PyResult<Self> {
-        let blemish::Prediction { score, threshold, verdict, reason, regions, map, map_size, outlined_from, .. } = prediction;
+    pub fn new(
+        py: Python<'_>,
+        prediction: blemish::Prediction,
+        image_path: Option<String>,
+    ) -> PyResult<Self> {
+        let blemish::Prediction {
+            score,
+            threshold,
+            verdict,
+            reason,
+            regions,
+            map,
+            map_size,
+            outlined_from,
+            ..
+        } = prediction;
         let blemish::Prediction { review_threshold, inspected, .. } = prediction;
         let regions = regions.into_iter().map(|r| Region {
             x: r.x,
@@ -74,7 +88,18 @@ impl Prediction {
         });
         let map = PyArray1::from_vec(py, map).reshape(map_size)?.unbind();
         let regions = regions.collect();
-        Ok(Self { score, threshold, verdict, reason, inspected, review_threshold, regions, map, outlined_from, image_path })
+        Ok(Self {
+            score,
+            threshold,
+            verdict,
+            reason,
+            inspected,
+            review_threshold,
+            regions,
+            map,
+            outlined_from,
+            image_path,
+        })
     }
 }
 
@@ -131,6 +156,10 @@ impl Prediction {
 
     fn __repr__(&self) -> String {
         let Self { score, threshold, regions, .. } = self;
-        format!("Prediction({}, score={score:.3}, threshold={threshold:.3}, regions={})", self.verdict(), regions.len())
+        format!(
+            "Prediction({}, score={score:.3}, threshold={threshold:.3}, regions={})",
+            self.verdict(),
+            regions.len()
+        )
     }
 }

@@ -33,9 +33,11 @@ fn lay(overlay: &mut Overlay, prefix: &str, settings: &Bound<'_, PyDict>) -> PyR
             lay(overlay, &format!("{key}."), table)?;
             continue;
         }
-        let value = toml_of(&value)
-            .map_err(|_| named(py, "ConfigError", format!("`{key}`: a setting is a number, text, bool or list of these")))?;
-        *overlay = std::mem::take(overlay).set(&format!("{key}={value}")).map_err(|error| raise(py, error))?;
+        let value = toml_of(&value).map_err(|_| {
+            named(py, "ConfigError", format!("`{key}`: a setting is a number, text, bool or list of these"))
+        })?;
+        *overlay =
+            std::mem::take(overlay).set(&format!("{key}={value}")).map_err(|error| raise(py, error))?;
     }
     Ok(())
 }

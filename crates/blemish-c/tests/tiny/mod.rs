@@ -20,7 +20,13 @@ pub fn pixels(seed: u32, defective: bool) -> Vec<u8> {
         for x in 0..SIDE {
             let disc = x.abs_diff(32).pow(2) + y.abs_diff(30).pow(2) < 18 * 18;
             let bar = defective && (28..32).contains(&y) && (26..40).contains(&x);
-            let level = if bar { 60 } else if disc { 180 } else { 60 + x / 2 };
+            let level = if bar {
+                60
+            } else if disc {
+                180
+            } else {
+                60 + x / 2
+            };
             pixels.extend([level + noise(), level / 2 + noise(), 40 + y + noise()].map(|v| v.min(255) as u8));
         }
     }
