@@ -2,7 +2,6 @@
 //! and where it came from.
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -67,23 +66,7 @@ struct Header {
     origin: PretrainedOrigin,
 }
 
-/// The weights that the program carries.
-static SHIPPED: &[u8] = include_bytes!("../../../weights/light.safetensors");
-
 impl Pretrained {
-    /// The weights that the program carries, pre-trained on generated images.
-    ///
-    /// # Errors
-    /// None for the file that is built in; a test loads it.
-    pub fn shipped() -> Result<Arc<Self>> {
-        static LOADED: OnceLock<Arc<Pretrained>> = OnceLock::new();
-        if let Some(loaded) = LOADED.get() {
-            return Ok(Arc::clone(loaded));
-        }
-        let loaded = Arc::new(Self::from_bytes(Path::new("the built-in weights"), SHIPPED)?);
-        Ok(Arc::clone(LOADED.get_or_init(|| loaded)))
-    }
-
     /// Writes the file, every value rounded to bf16, whole or not at all.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::config::{CHANNELS, PretrainConfig};
+use super::config::PretrainConfig;
 use super::pair::{Pair, pair};
 
 /// What a draw is for; the number is part of its generator's key.

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use self::data::{Align, DataConfig, Fit};
 pub use self::model::{AggregationKeys, Head, ModelConfig, Norm, Output, PatchEmbed, Sinusoid};
 pub use self::overlay::Overlay;
-pub use self::parts::{FitConfig, MemoryConfig, NetworkConfig, NetworkMap, Use};
+pub use self::parts::{FeaturesConfig, FitConfig, MemoryConfig, NetworkConfig, NetworkMap, Use};
 pub use self::score::{Reduce, ScoreConfig, ThresholdRule};
 pub use crate::image::Normalize;
 pub use crate::kernels::precision::{Arithmetic, Precision};
@@ -39,8 +39,8 @@ pub struct Config {
     pub model: ModelConfig,
     /// The network as a detector part.
     pub network: NetworkConfig,
-    /// The memory of the pre-trained network's features: `auto` does not use it yet (`docs/experiments/pretraining.md`).
-    pub features: Use,
+    /// The memory of a pre-trained network's features.
+    pub features: FeaturesConfig,
     /// The memory of good patches.
     pub memory: MemoryConfig,
     /// The line filter: `auto` uses it on surfaces.
@@ -90,7 +90,7 @@ impl Config {
                 data: DataConfig::default(),
                 model: ModelConfig::light(),
                 network: NetworkConfig::default(),
-                features: Use::Auto,
+                features: FeaturesConfig::default(),
                 memory: MemoryConfig::default(),
                 lines: Use::Auto,
                 texture: Use::Auto,
@@ -113,7 +113,7 @@ impl Config {
                     smooth_sigma: 0.0,
                     ..NetworkConfig::default()
                 },
-                features: Use::Never,
+                features: FeaturesConfig::default(),
                 memory: MemoryConfig { usage: Use::Never, ..MemoryConfig::default() },
                 lines: Use::Never,
                 texture: Use::Never,
@@ -147,7 +147,7 @@ impl Config {
         self.memory.validate()?;
         self.fit.validate()?;
         self.score.validate()?;
-        let uses = [self.network.usage, self.features, self.memory.usage, self.lines, self.texture];
+        let uses = [self.network.usage, self.features.usage, self.memory.usage, self.lines, self.texture];
         let ok = uses.iter().any(|usage| *usage != Use::Never);
         require(ok, "network.usage", "is never, as all other parts are: nothing is left to score with")
     }
@@ -166,8 +166,8 @@ impl Config {
         self.memory.usage.settle(survey.has_fixed_pose() || rectified);
         self.lines.settle(survey.is_surface());
         self.texture.settle(survey.is_surface());
-        self.features.settle(false);
-        let others = [self.features, self.memory.usage, self.lines, self.texture].contains(&Use::Always);
+        self.features.usage.settle(false);
+        let others = [self.features.usage, self.memory.usage, self.lines, self.texture].contains(&Use::Always);
         self.network.usage.settle(!others);
         if self.score.reduce == Reduce::Auto {
             let surface = self.texture == Use::Always;

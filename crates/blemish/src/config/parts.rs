@@ -1,5 +1,7 @@
 //! Which detector parts are used, and how they are fitted.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Arithmetic, ModelConfig, require};
@@ -76,6 +78,25 @@ impl NetworkConfig {
         require(!defect || model.defect_logit, "network.map", "defect needs model.defect_logit = true")?;
         let ok = !(defect && self.passes > 1);
         require(ok, "network.passes", "the defect probability is read from the unmasked pass: set passes to 1")
+    }
+}
+
+/// The memory of a pre-trained network's features.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeaturesConfig {
+    /// Whether there is one; `auto` does not use it: on generated scenes that pre-training has not seen, its features do not
+    /// beat plain filters yet (`docs/experiments/pretraining.md`).
+    #[serde(rename = "use")]
+    pub usage: Use,
+    /// The file of pre-trained weights, as `blemish pretrain` writes it; needed to fit, afterwards the model file holds them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub weights: Option<PathBuf>,
+}
+
+impl Default for FeaturesConfig {
+    fn default() -> Self {
+        Self { usage: Use::Auto, weights: None }
     }
 }
 

@@ -120,7 +120,7 @@ impl PartKind {
 /// Every kind of part. A new one is a folder and a line here; see `docs/adding-a-part.md`.
 pub static PARTS: [PartKind; 5] = [
     PartKind::of::<Features>("features", "memory of the network's features", CalibrationRule::Tail, |c| {
-        c.features == Use::Always
+        c.features.usage == Use::Always
     }),
     PartKind::of::<Network>("network", "network", CalibrationRule::Unit, |c| c.network.usage == Use::Always),
     PartKind::of::<Memory>("memory", "memory of good patches", CalibrationRule::Unit, |c| {

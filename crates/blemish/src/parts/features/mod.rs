@@ -39,10 +39,11 @@ pub struct Features {
 impl DetectorPart for Features {
     fn fit(input: &FitInput<'_>) -> Result<Self> {
         let images = input.images;
-        let pretrained = match std::env::var_os("BLEMISH_WEIGHTS") {
-            Some(path) => std::sync::Arc::new(Pretrained::load(path.as_ref())?),
-            None => Pretrained::shipped()?,
-        };
+        let weights = input.config.features.weights.as_ref();
+        let weights = weights.ok_or_else(|| {
+            Error::config("features.weights", "must name a file of pre-trained weights (`blemish pretrain`)")
+        })?;
+        let pretrained = Arc::new(Pretrained::load(weights)?);
         let descriptor = Descriptor::new(images.size(), pretrained, input.config).map_err(Error::Training)?;
         let descriptor = descriptor.scaled_to(images, input.progress)?;
         let places = descriptor.places();
