@@ -115,7 +115,9 @@ mod tests {
     #[test]
     fn messages_stay_with_their_thread_and_lose_zero_bytes() {
         assert_eq!(guard(|| Err(Failure::new(BlemishStatus::Image, "a\0b"))), BlemishStatus::Image);
-        std::thread::scope(|scope| scope.spawn(|| assert_eq!(message(), "")));
+        std::thread::scope(|scope| {
+            scope.spawn(|| assert_eq!(message(), ""));
+        });
         assert_eq!(guard(|| Ok(())), BlemishStatus::Ok);
         assert_eq!(message(), "ab", "kept until the next failure");
     }
