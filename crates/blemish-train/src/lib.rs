@@ -32,6 +32,7 @@ pub mod ops;
 #[doc(hidden)]
 pub mod pretrain;
 mod pytorch;
+mod settings;
 #[doc(hidden)]
 pub mod train;
 
@@ -44,5 +45,6 @@ pub use crate::lock::RunLock;
 #[doc(hidden)]
 pub use crate::masking::draw_mask;
 pub use crate::masking::{MaskConfig, MaskStrategy};
+pub use crate::settings::settings_table;
 pub use crate::pytorch::{ImportOptions, Imported, import_pytorch};
 pub use crate::train::{Estimate, Event, Protocol, TrainOptions, diyt_split, fit};
