@@ -11,7 +11,7 @@ use blemish::evaluation::ShortcutAudit;
 use blemish::image::{DecodeOptions, Statistics, decode, image_statistics, resize};
 use blemish::metrics::auroc;
 use blemish::parallel::in_order;
-use blemish::view::Survey;
+use blemish::fit::survey;
 use serde::Serialize;
 
 use crate::failure::Result;
@@ -94,7 +94,7 @@ pub fn run(path: &Path, category: Option<&str>, output: &Output) -> Result<()> {
         channels,
         groups: groups(&seen),
         sizes: sizes(&seen),
-        profile: Survey::of(&images, &decoding)?.describe(),
+        profile: survey(&images, &decoding)?.describe(),
         shortcut_audit: audit(&seen),
         problems,
     };

@@ -7,12 +7,11 @@ use rayon::prelude::*;
 use crate::calibrate::{Threshold, Thresholds};
 use crate::config::{Config, ThresholdRule};
 use crate::error::{Error, Result};
-use crate::fit::mask_of_view;
 use crate::history::EpochRecord;
 use crate::hysteresis::NORMAL_MAX;
 use crate::image::{Image, ImageFacts, ImageView, PixelMask, decode_with_facts};
 use crate::metrics::regions;
-use crate::model_file::{ModelFile, Provenance};
+use crate::provenance::Provenance;
 use crate::parts::FittedPart;
 pub use crate::prediction::{Prediction, Reason, Verdict};
 pub use crate::scoring::image_score;
@@ -63,31 +62,9 @@ impl Detector {
         self.decided = [self.thresholds.of(score), review];
     }
 
-    /// Loads a model file.
-    ///
-    /// # Errors
-    /// [`Error::Model`] that says what is wrong with the file, or [`Error::Io`].
-    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let detector = ModelFile::load(path)?.into_detector().map_err(|reason| Error::model(path, reason))?;
-        Ok(Self { path: Some(path.to_path_buf()), ..detector })
-    }
-
-    /// Loads the bytes of a model file.
-    ///
-    /// # Errors
-    /// [`Error::Model`] that says what is wrong with them.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let name = Path::new("the model");
-        ModelFile::from_bytes(name, bytes)?.into_detector().map_err(|reason| Error::model(name, reason))
-    }
-
-    /// Writes the model file, whole or not at all, and reads it back.
-    ///
-    /// # Errors
-    /// [`Error::Io`] with the path; [`Error::Model`] for what could not be loaded again, such as values that are not finite.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        ModelFile::of(self).save(path.as_ref())
+    /// The same detector, which errors call by its file.
+    pub(crate) fn at(self, path: &Path) -> Self {
+        Self { path: Some(path.to_path_buf()), ..self }
     }
 
     /// Scores and locates.
@@ -338,7 +315,7 @@ impl Detector {
     /// # Errors
     /// A mask that leaves nothing.
     pub fn ignore(&mut self, mask: &PixelMask) -> Result<()> {
-        self.ignored = Some(mask_of_view(mask, self.config.view_size())?);
+        self.ignored = Some(mask.of_view(self.config.view_size())?);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Config, ModelConfig};
 use crate::engine::{Array, Weights, weights_for_grid};
 use crate::error::{Error, Result};
-use crate::model_file::{fewest_parameters, read_tensors_of, write_tensors};
+use crate::tensors::{fewest_parameters, read_tensors_of, write_tensors};
 
 /// Version of the file's layout; a file of a newer one is refused.
 const VERSION: u32 = 1;

@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 
 use super::places::{PlaceScale, place_scale};
-use super::progress::Progress;
-use super::{GoodImages, Prepared};
+use super::Prepared;
+use crate::good::{GoodImages, Progress};
 use crate::calibrate::robust;
 use crate::calibrate::{Calibration, TailCalibration};
 use crate::config::Config;

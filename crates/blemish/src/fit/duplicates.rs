@@ -5,10 +5,9 @@
 
 use rayon::prelude::*;
 
-use super::good_images::Views;
-use super::progress::Progress;
 use crate::calibrate::robust::{median, qn};
 use crate::error::Result;
+use crate::good::{Progress, Views};
 use crate::image::Image;
 
 /// Shorter side of what is compared, about.

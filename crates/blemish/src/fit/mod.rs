@@ -5,12 +5,9 @@
 
 mod cross;
 pub(crate) mod duplicates;
-mod good_images;
 mod outliers;
 mod places;
-mod progress;
-#[cfg(test)]
-pub mod testing;
+mod recalibrate;
 #[cfg(test)]
 mod depth_tests;
 #[cfg(test)]
@@ -24,19 +21,20 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-pub use self::good_images::{GoodImages, Views};
-pub use self::outliers::SuspectedOutlier;
-pub use self::progress::{FitEvent, Progress};
+pub use self::recalibrate::{Calibrated, CurvePoint};
 use self::cross::{CrossFit, cross_fit};
 use crate::config::{Align, Config, Fit};
 use crate::dataset::{Images, OnError, Problem};
 use crate::detector::Detector;
 use crate::engine::Weights;
 use crate::error::{Error, Result};
-use crate::image::{Image, PixelMask, image_statistics};
-use crate::model_file::Provenance;
+use crate::image::{DecodeOptions, Image, PixelMask, image_statistics};
+pub use crate::good::FitEvent;
+use crate::good::{Progress, Views};
+use crate::provenance::Provenance;
+pub use crate::provenance::SuspectedOutlier;
 use crate::parts::used;
-use crate::view::{Framed, Pose, Survey, Template, TrainingFacts, View};
+use crate::view::{Framed, Pose, Survey, Template, TrainingFacts, View, shrunk};
 
 /// Good images that are named as the least like the rest.
 const NAMED: usize = 20;
@@ -103,7 +101,7 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
     if config.data.range.is_none() {
         config.data.range = images.detect_range(config.data.max_pixels);
     }
-    let survey = Survey::of(images, &config.data.decoding())?;
+    let survey = survey(images, &config.data.decoding())?;
     if config.data.fit == Fit::Auto && config.data.view.is_none() {
         survey.require_shape(config.data.image_size, config.model.patch_size)?;
     }
@@ -200,6 +198,27 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
     })
 }
 
+/// Looks at up to 64 of `images`, evenly spread; those that cannot be decoded are ignored.
+///
+/// # Errors
+/// None of them can be decoded: the first one's error.
+pub fn survey(images: &Images, options: &DecodeOptions) -> Result<Survey> {
+    let step = images.len().div_ceil(Survey::IMAGES).max(1);
+    let looked: Vec<usize> = (0..images.len()).step_by(step).collect();
+    let (mut seen, mut first_error) = (Vec::new(), None);
+    let look = |&i: &usize| images.read(i, options).and_then(shrunk);
+    for result in looked.par_iter().map(look).collect::<Vec<_>>() {
+        match result {
+            Ok(image) => seen.push(image),
+            Err(error) => _ = first_error.get_or_insert(error),
+        }
+    }
+    match first_error {
+        Some(error) if seen.is_empty() => Err(error),
+        _ => Ok(Survey::new(&seen)),
+    }
+}
+
 impl Prepared {
     /// How many images, the first ones, a network that is trained on these must not see.
     pub fn holdout(&self) -> usize {
@@ -230,7 +249,7 @@ impl Prepared {
     /// # Errors
     /// A mask that leaves nothing, or has no pixels.
     pub fn ignore(&mut self, mask: &PixelMask) -> Result<()> {
-        self.ignored = Some(mask_of_view(mask, self.config.view_size())?);
+        self.ignored = Some(mask.of_view(self.config.view_size())?);
         Ok(())
     }
 
@@ -336,22 +355,6 @@ impl Prepared {
         }
         Ok(fitted)
     }
-}
-
-/// A mask of any size brought to the view's: 1 where nothing is to be found.
-///
-/// # Errors
-/// [`Error::Config`] for a mask that leaves nothing, or has no pixels.
-pub(crate) fn mask_of_view(mask: &PixelMask, [height, width]: [usize; 2]) -> Result<Vec<f32>> {
-    if mask.height == 0 || mask.width == 0 || mask.pixels.len() != mask.height * mask.width {
-        return Err(Error::config("ignore", "the mask has no pixels"));
-    }
-    let at = |i: usize| {
-        let (y, x) = ((i / width * 2 + 1) * mask.height / (2 * height), (i % width * 2 + 1) * mask.width / (2 * width));
-        f32::from(u8::from(mask.pixels[y * mask.width + x] != 0))
-    };
-    let ignored: Vec<f32> = (0..height * width).map(at).collect();
-    if ignored.contains(&0.0) { Ok(ignored) } else { Err(Error::config("ignore", "the mask leaves nothing to inspect")) }
 }
 
 impl Detector {

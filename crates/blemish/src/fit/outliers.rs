@@ -1,20 +1,7 @@
 //! Good images that may not be good.
 
-use serde::{Deserialize, Serialize};
-
 use crate::calibrate::suspected;
-
-/// A good image that is unlike the others.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SuspectedOutlier {
-    /// The file.
-    pub path: String,
-    /// Its score by parts that were fitted on others.
-    pub score: f32,
-    /// Whether it was left out of the fit (`fit.contamination`).
-    pub left_out: bool,
-}
+use crate::provenance::SuspectedOutlier;
 
 /// The images whose scores are [suspected]; none where some have no score.
 pub fn find(scores: &[Option<f32>], most: f64) -> Vec<bool> {

@@ -179,6 +179,22 @@ impl Image {
 }
 
 impl PixelMask {
+    /// Brought to a view of another size: 1 where nothing is to be found.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a mask that leaves nothing, or has no pixels.
+    pub(crate) fn of_view(&self, [height, width]: [usize; 2]) -> Result<Vec<f32>> {
+        if self.height == 0 || self.width == 0 || self.pixels.len() != self.height * self.width {
+            return Err(Error::config("ignore", "the mask has no pixels"));
+        }
+        let at = |i: usize| {
+            let (y, x) = ((i / width * 2 + 1) * self.height / (2 * height), (i % width * 2 + 1) * self.width / (2 * width));
+            f32::from(u8::from(self.pixels[y * self.width + x] != 0))
+        };
+        let ignored: Vec<f32> = (0..height * width).map(at).collect();
+        if ignored.contains(&0.0) { Ok(ignored) } else { Err(Error::config("ignore", "the mask leaves nothing to inspect")) }
+    }
+
     /// A mask without any defect.
     pub fn empty(height: usize, width: usize) -> Self {
         Self { height, width, pixels: vec![0; height * width] }

@@ -40,7 +40,7 @@ impl Normalize {
     /// random weights hardly sees; this is a standard deviation of 0.6 to 0.8.
     const TARGET: f32 = 0.4;
     /// Spreads below this are not stretched any further: one step of 8 bits, so that the last bit of a flat image does not
-    /// become a pattern. Images of more bits have a lower one; see [`DataConfig::normalised`](crate::config::DataConfig).
+    /// become a pattern. Images of more bits have a lower one; see `DataConfig::normalised`.
     pub const FLOOR: f32 = 1.0 / 255.0;
 
     /// What this normalisation does to `image`. A synthetic defect's target gets the map of the *defective* image,

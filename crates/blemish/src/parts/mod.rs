@@ -8,6 +8,8 @@ pub mod features;
 pub mod line_filter;
 pub mod memory;
 pub mod network;
+#[cfg(test)]
+pub mod testing;
 pub mod texture;
 
 use std::fmt::Debug;
@@ -21,7 +23,7 @@ use crate::calibrate::Calibration;
 use crate::config::{Config, Use};
 use crate::engine::{Array, Weights};
 use crate::error::Result;
-use crate::fit::{GoodImages, Progress};
+use crate::good::{GoodImages, Progress};
 use crate::image::Image;
 
 /// One way to look at an image.

@@ -18,7 +18,7 @@ pub use self::framed::Framed;
 use self::placement::Placement;
 pub use self::product::{Product, find_product};
 pub use self::registration::{Pose, Template};
-pub use self::survey::Survey;
+pub use self::survey::{Survey, shrunk};
 pub use self::training::{TrainingFacts, unlike};
 use crate::error::{Error, Result};
 use crate::image::{Border, Image, resize, sample};

@@ -5,9 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::foreground::foreground;
 use super::{View, ViewConfig, find_product};
-use crate::dataset::Images;
 use crate::error::{Error, Result};
-use crate::image::{DecodeOptions, Image, resize};
+use crate::image::{Image, resize};
 
 /// Side of the thumbnails that are compared.
 const SIDE: usize = 32;
@@ -57,26 +56,8 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Looks at up to 64 of `images`, evenly spread; those that cannot be decoded are ignored.
-    ///
-    /// # Errors
-    /// None of them can be decoded: the first one's error.
-    pub fn of(images: &Images, options: &DecodeOptions) -> Result<Self> {
-        let step = images.len().div_ceil(LOOKS).max(1);
-        let looked: Vec<usize> = (0..images.len()).step_by(step).collect();
-        let (mut seen, mut first_error) = (Vec::new(), None);
-        let look = |&i: &usize| images.read(i, options).and_then(shrunk);
-        for result in looked.par_iter().map(look).collect::<Vec<_>>() {
-            match result {
-                Ok(image) => seen.push(image),
-                Err(error) => _ = first_error.get_or_insert(error),
-            }
-        }
-        match first_error {
-            Some(error) if seen.is_empty() => Err(error),
-            _ => Ok(Self::new(&seen)),
-        }
-    }
+    /// How many images are looked at, at most.
+    pub const IMAGES: usize = LOOKS;
 
     /// Looks at images as they were decoded.
     pub fn new(images: &[Image]) -> Self {
@@ -185,7 +166,7 @@ impl Survey {
 }
 
 /// An image of [`LARGEST`] at the most: many photographs at once would take gigabytes.
-fn shrunk(image: Image) -> Result<Image> {
+pub fn shrunk(image: Image) -> Result<Image> {
     let longer = image.height.max(image.width);
     if longer <= LARGEST {
         return Ok(image);

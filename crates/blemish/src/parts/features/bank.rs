@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::super::memory::k_centres;
 use crate::error::Result;
-use crate::fit::Progress;
+use crate::good::Progress;
 use crate::kernels::matmul::matmul;
 use crate::kernels::panels::Matrix;
 use crate::kernels::product::Init;

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::config::Config;
 use crate::engine::{Arithmetic, Engine, Feature, FeatureMap};
 use crate::error::Result;
-use crate::fit::{GoodImages, Progress};
+use crate::good::{GoodImages, Progress};
 use crate::image::Image;
 use crate::pretrained::Pretrained;
 

@@ -79,7 +79,7 @@ impl DetectorPart for LineFilter {
 mod tests {
     use super::filters::tests::surface;
     use super::*;
-    use crate::fit::testing::{config_of, fitted};
+    use crate::parts::testing::{config_of, fitted};
 
     /// A line of single pixels, weaker than the texture.
     fn scratched(mut image: Image) -> Image {

@@ -202,7 +202,7 @@ impl Memory {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::fit::testing::{config_of, fitted, fitted_as};
+    use crate::parts::testing::{config_of, fitted, fitted_as};
 
     fn image(seed: usize) -> Image {
         let pixels = (0..32 * 48)

@@ -211,7 +211,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::fit::testing::fitted;
+    use crate::parts::testing::fitted;
 
     /// Texture that is finer or coarser by `sigma`.
     fn surface(seed: u64, sigma: f32, channels: usize) -> Image {

@@ -86,7 +86,7 @@ impl Views {
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io), [`Error::Interrupted`](crate::Error::Interrupted).
-    pub(super) fn register(
+    pub(crate) fn register(
         &mut self,
         progress: &Progress<'_>,
         recut: Option<&Recut<'_>>,

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use super::{GoodImages, Progress, Views};
+use crate::good::{GoodImages, Progress, Views};
 use crate::config::{Config, Normalize};
 use crate::image::Image;
 use crate::parts::{DetectorPart, FitInput};

@@ -5,12 +5,13 @@ use std::sync::atomic::AtomicBool;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::rate::clopper_pearson;
-use super::{Threshold, suspected};
+use super::duplicates;
+use crate::calibrate::rate::clopper_pearson;
+use crate::calibrate::{Threshold, suspected};
 use crate::dataset::{Images, Problem};
 use crate::detector::Detector;
 use crate::error::{Error, Result};
-use crate::fit::{Progress, Views, duplicates};
+use crate::good::{Progress, Views};
 use crate::view::View;
 
 /// Points of the curve, at most.

@@ -1,0 +1,129 @@
+//! Safetensors files with a JSON header of blemish's own: model files, checkpoints, pre-trained weights.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Display;
+use std::path::Path;
+
+use rayon::prelude::*;
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde::Serialize;
+
+use crate::config::{ModelConfig, PatchEmbed};
+use crate::engine::{Array, Weights};
+use crate::error::{Error, Result};
+use crate::write::write_whole;
+
+/// A lower bound that is cheap and cannot overflow for validated configurations.
+pub(crate) fn fewest_parameters(model: &ModelConfig, grid: [usize; 2]) -> usize {
+    let (dim, decoder) = (model.embed_dim, model.decoder_embed_dim);
+    // The 3 x 3 kernels of the stem, which the pyramid head has a counterpart of.
+    let stem = match model.patch_embed {
+        PatchEmbed::ConvStem => model.stem_dims.windows(2).map(|pair| 9 * pair[0] * pair[1]).sum(),
+        PatchEmbed::Linear => 0,
+    };
+    4 * dim * dim * model.depth + 8 * decoder * decoder * model.decoder_depth + grid[0] * grid[1] * dim + stem
+}
+
+/// Writes `header` (as JSON under the metadata key `blemish`) and tensors as safetensors, whole or not at all.
+///
+/// # Errors
+/// [`Error::Io`] with the path; [`Error::Model`] for a value that is not finite.
+pub fn write_tensors(path: &Path, header: &impl Serialize, tensors: &Weights) -> Result<()> {
+    write_whole(path, &to_bytes(path, header, tensors)?)
+}
+
+/// Tensors whose values are all bf16 numbers are written as such, which loses nothing.
+///
+/// # Errors
+/// As [`write_tensors`], without [`Error::Io`].
+pub(crate) fn to_bytes(path: &Path, header: &impl Serialize, tensors: &Weights) -> Result<Vec<u8>> {
+    let wrong = |e: &dyn Display| Error::model(path, format!("cannot be written: {e}"));
+    let infinite = |(_, array): &(&String, &Array)| !array.values.iter().all(|v| v.is_finite());
+    if let Some((name, _)) = tensors.iter().find(infinite) {
+        return Err(wrong(&format!("tensor {name} holds a value that is not finite")));
+    }
+    let text = serde_json::to_string(header).map_err(|e| wrong(&e))?;
+    let bytes: BTreeMap<&String, (Dtype, Vec<u8>, &Vec<usize>)> = tensors
+        .iter()
+        .map(|(name, Array { shape, values })| {
+            let short = values.iter().all(|v| v.to_bits() & 0xffff == 0);
+            let data = if short {
+                values.iter().flat_map(|v| ((v.to_bits() >> 16) as u16).to_le_bytes()).collect()
+            } else {
+                values.iter().flat_map(|v| v.to_le_bytes()).collect()
+            };
+            (name, (if short { Dtype::BF16 } else { Dtype::F32 }, data, shape))
+        })
+        .collect();
+    let views = bytes
+        .iter()
+        .map(|(name, (kind, data, shape))| Ok((*name, TensorView::new(*kind, shape.to_vec(), data)?)))
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+        .map_err(|e| wrong(&e))?;
+    let metadata = HashMap::from([("blemish".to_owned(), text)]);
+    safetensors::serialize(views, Some(metadata)).map_err(|e| wrong(&e))
+}
+
+/// Reads a safetensors file: its `blemish` metadata and its tensors, every value finite.
+///
+/// # Errors
+/// [`Error::Model`] when the file is cut short, not safetensors, not ours, neither `f32` nor `bf16` or holds NaN or infinity;
+/// [`Error::Io`] when it cannot be read.
+pub fn read_tensors(path: &Path) -> Result<(String, Weights)> {
+    read_tensors_of(path, &std::fs::read(path).map_err(|e| Error::io(path, e))?)
+}
+
+/// As [`read_tensors`], of a file's bytes; `name` is what errors call it.
+///
+/// # Errors
+/// As [`read_tensors`], without [`Error::Io`].
+pub fn read_tensors_of(name: &Path, bytes: &[u8]) -> Result<(String, Weights)> {
+    let bad = |reason: String| Error::model(name, reason);
+    let not_whole = |e: &dyn Display| bad(format!("is not a whole safetensors file: {e}"));
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| not_whole(&e))?;
+    let text = metadata.metadata().as_ref().and_then(|m| m.get("blemish")).cloned();
+    let text = text.ok_or_else(|| bad("is a safetensors file, but not one of blemish".to_owned()))?;
+    let file = SafeTensors::deserialize(bytes).map_err(|e| not_whole(&e))?;
+    let read = |(name, view): &(String, TensorView<'_>)| {
+        let data = view.data();
+        let values: Vec<f32> = match view.dtype() {
+            Dtype::F32 => data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+            Dtype::BF16 => {
+                let bits = data.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b));
+                bits.map(|bits| f32::from_bits(u32::from(bits) << 16)).collect()
+            }
+            other => return Err(bad(format!("tensor {name} is {other:?}, not F32 or BF16"))),
+        };
+        if !values.iter().all(|v| v.is_finite()) {
+            return Err(bad(format!("tensor {name} holds a value that is not finite")));
+        }
+        Ok((name.clone(), Array { shape: view.shape().to_vec(), values }))
+    };
+    // Which of several faults is told must not depend on the threads.
+    let values: Vec<Result<(String, Array)>> = file.tensors().par_iter().map(read).collect();
+    Ok((text, values.into_iter().collect::<Result<Weights>>()?))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bf16_numbers_take_half_the_room_and_come_back_alike() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.safetensors");
+        let array = |v: f32| Array { shape: vec![50, 20], values: vec![v; 1000] };
+        let tensors: Weights = [
+            ("short".to_owned(), array(-1.5)),
+            ("long".to_owned(), array(0.1)),
+            ("none".to_owned(), array(0.0)),
+        ]
+        .into();
+        write_tensors(&path, &"header", &tensors).unwrap();
+        let (size, read) = (std::fs::metadata(&path).unwrap().len(), read_tensors(&path).unwrap().1);
+        assert_eq!(read, tensors);
+        assert!((8000..8500).contains(&size), "{size}");
+    }
+}
