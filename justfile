@@ -6,6 +6,22 @@ check:
 demo:
     cargo run --release -- demo
 
+# Builds the C library and installs it, headers, pkg-config file and CMake package: just install-c /usr/local
+install-c PREFIX:
+    crates/blemish-c/install.sh {{PREFIX}}
+
+# Builds the Python wheel (`pip install maturin`).
+wheel:
+    maturin build --release -m crates/blemish-python/Cargo.toml
+
+# Writes include/blemish.h from the sources.
+header:
+    BLEMISH_WRITE_HEADER=1 cargo test -p blemish-c --test header
+
+# Overhead of C and Python over Rust, and two Python threads beside one.
+bench-embed:
+    python3 benches/embed.py
+
 # Rewrites the test fixtures; see reference/README.md.
 fixtures:
     python3 reference/fixtures.py
@@ -16,7 +32,8 @@ bench *arguments:
     python3 benches/run.py {{arguments}}
 
 # The modules with `unsafe` under Miri (`rustup toolchain install nightly --component miri --component rust-src`): the
-# portable halves of both, then the 8-bit instructions. It does not know those of bf16.
+# portable halves of both, the C boundary, then the 8-bit instructions. It does not know those of bf16.
 miri:
     MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test -p blemish --lib -- kernels::bf16 kernels::int8
+    cargo +nightly miri test -p blemish-c --lib
     MIRIFLAGS=-Zmiri-disable-isolation RUSTFLAGS="-C target-cpu=icelake-server" cargo +nightly miri test -p blemish --lib -- kernels::int8

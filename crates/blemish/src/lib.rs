@@ -38,6 +38,7 @@ pub mod metrics;
 pub mod model_file;
 pub mod parallel;
 pub mod parts;
+pub mod pools;
 pub mod pretrained;
 pub mod prediction;
 pub mod report;

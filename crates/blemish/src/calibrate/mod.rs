@@ -1,10 +1,13 @@
 //! Calibration against good images: when a pixel is anomalous, and from which score on an image is defective.
 
+mod curve;
 pub(crate) mod rate;
 pub(crate) mod robust;
 mod tail;
 mod thresholds;
 
+pub use self::curve::{Calibrated, CurvePoint};
+pub use self::robust::suspected;
 pub use self::tail::{NORMAL_SHARE, TailCalibration};
 pub use self::thresholds::{Threshold, Thresholds};
 

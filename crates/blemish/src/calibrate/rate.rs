@@ -20,12 +20,16 @@ const EFFICIENCY: f64 = 0.82;
 /// The rate that new images of the same process have is a draw from Beta(n + 1 - rank, rank), whatever the scores'
 /// distribution (Wilks, "Determination of sample sizes for setting tolerance limits", 1941; Vovk, "Conditional validity of
 /// inductive conformal predictors", 2012). Above all scores that density falls from 0 on, and the interval is one-sided.
-pub fn interval_of_rank(rank: usize, n: usize) -> [f64; 2] {
-    let above = n + 1 - rank;
-    if above == 1 {
+///
+/// The `doubtful` largest scores may be those of defects that nobody has seen. Without them the threshold has a higher rank
+/// among fewer scores and rejects fewer good images: the interval's lower end is that.
+pub fn interval_of_rank(rank: usize, n: usize, doubtful: usize) -> [f64; 2] {
+    if rank == n {
         return [0.0, largest_rate(n)];
     }
-    [TAIL, 1.0 - TAIL].map(|p| beta_quantile(above as f64, rank as f64, p))
+    let end = |n: usize, p: f64| beta_quantile((n + 1 - rank) as f64, rank as f64, p);
+    let low = if n - doubtful > rank { end(n - doubtful, TAIL) } else { 0.0 };
+    [if doubtful > 0 { low } else { end(n, TAIL) }, end(n, 1.0 - TAIL)]
 }
 
 /// What 95 % of the rates of a threshold at or above the largest of `n` scores are below: Beta(1, n) in closed form.
@@ -88,15 +92,18 @@ mod tests {
         close(beta_quantile(1.0, 19.0, 0.95), 1.0 - 0.05f64.powf(1.0 / 19.0), 1e-12);
         close(largest_rate(19), 0.145_869, 1e-6);
         close(largest_rate(3), 0.631_597, 1e-6);
-        assert_eq!(interval_of_rank(19, 19), [0.0, largest_rate(19)]);
+        assert_eq!(interval_of_rank(19, 19, 0), [0.0, largest_rate(19)]);
         // Beta(2, 2): 3 x^2 - 2 x^3 = 0.025 at 0.0943.
-        let [low, high] = interval_of_rank(2, 3);
+        let [low, high] = interval_of_rank(2, 3, 0);
         close(3.0 * low * low - 2.0 * low.powi(3), 0.025, 1e-12);
         close(low + high, 1.0, 1e-12);
         // qbeta(c(.025, .975), 10, 191) in R: 0.0241, 0.0840.
-        let [low, high] = interval_of_rank(191, 200);
+        let [low, high] = interval_of_rank(191, 200, 0);
         close(low, 0.0241, 2e-4);
         close(high, 0.0840, 4e-4);
+        // Five of the nine above may be no good images: Beta(5, 191) below, all of them: 0.
+        assert_eq!(interval_of_rank(191, 200, 5), [interval_of_rank(191, 195, 0)[0], high]);
+        assert_eq!(interval_of_rank(191, 200, 9), [0.0, high]);
     }
 
     #[test]

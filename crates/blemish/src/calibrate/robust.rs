@@ -3,6 +3,8 @@
 /// Standard deviations above the median from which a value is an outlier. Those of good images reach 2 to 4
 /// (`docs/experiments/outliers.md`).
 const LIMIT: f64 = 4.5;
+/// The same for values that are doubtful: of normal logarithms one in 740 lies beyond.
+const DOUBTFUL: f64 = 3.0;
 /// Where the upper quartile of a standard normal distribution lies.
 const QUARTILE: f64 = 0.674_489_750_196_082;
 /// Values that [`qn`] compares with each other, at most: beyond, evenly spaced order statistics stand for all.
@@ -52,6 +54,17 @@ pub fn qn(sorted: &[f64]) -> f64 {
 /// upper tail is not cut. The addition for few values keeps what is taken for an outlier among 5 to 10 normal logarithms
 /// under 1 % (`a_clean_sample_seldom_has_outliers`).
 pub fn outlier_limit(values: &[f32]) -> f32 {
+    limit(values, LIMIT)
+}
+
+/// How many of these positive values are doubtful: no outliers, perhaps, but further from the others than [`DOUBTFUL`] standard
+/// deviations (more for few values).
+pub fn doubtful(values: &[f32]) -> usize {
+    let limit = limit(values, DOUBTFUL) * (1.0 + 1e-5);
+    values.iter().filter(|&&v| v > limit && v > f32::MIN_POSITIVE).count()
+}
+
+fn limit(values: &[f32], deviations: f64) -> f32 {
     let n = values.len();
     if n < FEWEST {
         return f32::INFINITY;
@@ -60,7 +73,7 @@ pub fn outlier_limit(values: &[f32]) -> f32 {
     logs.sort_unstable_by(f64::total_cmp);
     let middle = median(&logs);
     let scale = qn(&logs).max((logs[n - 1 - n / 4] - middle) / QUARTILE);
-    (middle + LIMIT * (1.0 + 8.0 / n as f64) * scale).exp() as f32
+    (middle + deviations * (1.0 + 8.0 / n as f64) * scale).exp() as f32
 }
 
 /// Which of these positive values are [outliers](outlier_limit).
@@ -69,6 +82,17 @@ pub fn outliers(values: &[f32]) -> Vec<bool> {
     // Rounding to f32 must not make an outlier of a value that equals all others.
     let limit = limit * (1.0 + 1e-5);
     values.iter().map(|&v| v > limit && v > f32::MIN_POSITIVE).collect()
+}
+
+/// The scores that are outliers among all; of these the largest, at most the share `most` of all scores.
+pub fn suspected(scores: &[f32], most: f64) -> Vec<bool> {
+    let beyond = outliers(scores);
+    let mut order: Vec<usize> = (0..scores.len()).filter(|&i| beyond[i]).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    let count = (most * scores.len() as f64).round() as usize;
+    let mut suspected = vec![false; scores.len()];
+    order.into_iter().take(count).for_each(|i| suspected[i] = true);
+    suspected
 }
 
 /// The logarithm of a score, finite for 0 as well.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::rate::{clopper_pearson, interval_of_rank, largest_rate, prediction_limit};
-use super::robust::log;
+use super::robust::{doubtful, log};
 use crate::config::{ScoreConfig, ThresholdRule};
 
 /// Target false-positive rates that are always listed.
@@ -116,12 +116,14 @@ impl Thresholds {
         // The least excess of rounding must not cost a rank.
         let rank = ((n as f64 + 1.0) * (1.0 - rate) - 1e-9).ceil().max(1.0) as usize;
         let (value, interval, how, warning) = if rank <= n {
-            let interval = interval_of_rank(rank, n);
+            let doubtful = doubtful(&self.good);
+            let interval = interval_of_rank(rank, n, doubtful);
             let how = format!(
                 "at most {percent} of good images reach it: score {rank} of {n} good images; {} of new ones will",
                 range(interval)
             );
-            (f64::from(self.good[rank - 1]), interval, how, None)
+            let warning = (doubtful > 0 && n - doubtful <= rank).then(|| doubts(doubtful, n));
+            (f64::from(self.good[rank - 1]), interval, how, warning)
         } else {
             let largest = f64::from(self.good[n - 1]);
             let interval = [0.0, largest_rate(n)];
@@ -184,6 +186,16 @@ fn too_few(n: usize, rate: f64) -> String {
     )
 }
 
+/// What doubtful scores may mean, and what to do.
+fn doubts(doubtful: usize, n: usize) -> String {
+    let (images, are) = if doubtful == 1 { ("image scores", "it is") } else { ("images score", "they are") };
+    format!(
+        "{doubtful} of {n} good {images} far above the others and decide{} the threshold: if {are} not good, remove and fit anew, \
+         and small defects are found again",
+        if doubtful == 1 { "s" } else { "" }
+    )
+}
+
 /// A rate in percent, with two digits that count.
 fn percent(rate: f64) -> String {
     let value = 100.0 * rate;
@@ -235,7 +247,7 @@ mod tests {
             let thresholds = Thresholds::new((1..=n).map(|v| v as f32).collect());
             let threshold = thresholds.at_rate(rate);
             assert_eq!(threshold.value, f64::from((rank as f32).next_up()), "{n} {rate}");
-            assert_eq!(threshold.interval, Some(interval_of_rank(rank, n)));
+            assert_eq!(threshold.interval, Some(interval_of_rank(rank, n, 0)));
             assert_eq!((threshold.warning, threshold.target_fpr), (None, Some(rate)));
         }
     }
@@ -286,6 +298,18 @@ mod tests {
         assert_eq!(thresholds.rate_at(threshold.value), (0.04, clopper_pearson(4, 100)));
         assert_eq!(thresholds.rate_at(97.0).0, 0.04);
         assert_eq!(thresholds.rate_at(0.0).0, 1.0);
+    }
+
+    #[test]
+    fn doubtful_scores_widen_the_interval_downwards_and_are_told() {
+        let mut scores: Vec<f32> = (0..100).map(|i| 1.0 + 0.002 * i as f32).collect();
+        assert_eq!(of(&scores).at_rate(0.05).warning, None);
+        scores[..5].fill(3.0);
+        let threshold = of(&scores).at_rate(0.05);
+        let [low, high] = threshold.interval.unwrap();
+        assert_eq!((low, high), (0.0, interval_of_rank(96, 100, 0)[1]));
+        let warning = threshold.warning.unwrap();
+        assert!(warning.starts_with("5 of 100 good images score far above the others and decide the threshold"), "{warning}");
     }
 
     #[test]

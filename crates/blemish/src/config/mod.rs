@@ -39,7 +39,7 @@ pub struct Config {
     pub model: ModelConfig,
     /// The network as a detector part.
     pub network: NetworkConfig,
-    /// The memory of the pre-trained network's features: `auto` uses it on all images.
+    /// The memory of the pre-trained network's features: `auto` does not use it yet (`docs/experiments/pretraining.md`).
     pub features: Use,
     /// The memory of good patches.
     pub memory: MemoryConfig,
@@ -166,7 +166,7 @@ impl Config {
         self.memory.usage.settle(survey.has_fixed_pose() || rectified);
         self.lines.settle(survey.is_surface());
         self.texture.settle(survey.is_surface());
-        self.features.settle(true);
+        self.features.settle(false);
         let others = [self.features, self.memory.usage, self.lines, self.texture].contains(&Use::Always);
         self.network.usage.settle(!others);
         if self.score.reduce == Reduce::Auto {

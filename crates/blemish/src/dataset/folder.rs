@@ -39,7 +39,8 @@ fn read(root: &Path) -> Result<Samples> {
     let contents = look(root)?;
     if contents.images.is_empty() {
         let (images, _) = images_and_masks(root, &mut samples.problems)?;
-        let names: Vec<String> = contents.folders.iter().map(|folder| format!("`{}`", folder_name(folder))).collect();
+        let names: Vec<String> =
+            contents.folders.iter().map(|folder| format!("`{}`", folder_name(folder))).collect();
         samples.note = Some(format!("all images below {} are taken for good ones", names.join(", ")));
         samples.train = images.into_iter().map(Sample::good).collect();
         return Ok(samples);

@@ -99,8 +99,7 @@ impl Images {
     pub fn detect_channels(&self, max_pixels: u64) -> Result<usize> {
         let options = DecodeOptions { max_pixels, ..DecodeOptions::default() };
         let is_grey = |i: usize| Ok(self.read(i, &options)?.is_grey());
-        let probes: Vec<Result<bool>> =
-            (0..self.len().min(PROBES)).into_par_iter().map(is_grey).collect();
+        let probes: Vec<Result<bool>> = (0..self.len().min(PROBES)).into_par_iter().map(is_grey).collect();
         let (mut grey_seen, mut first_error) = (false, None);
         for result in probes {
             match result {
@@ -112,7 +111,9 @@ impl Images {
         match first_error {
             _ if grey_seen => Ok(1),
             Some(error) => Err(error),
-            None => Err(Error::config("data.channels", "there is no image to tell the number of channels from")),
+            None => {
+                Err(Error::config("data.channels", "there is no image to tell the number of channels from"))
+            }
         }
     }
 }

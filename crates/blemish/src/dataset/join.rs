@@ -23,7 +23,8 @@ pub fn open_all(paths: &[PathBuf], category: Option<&str>) -> Result<DataSet> {
     if let ([only], true) = (expanded.as_slice(), first.is_dir()) {
         return open(only, category);
     }
-    let (mut joined, mut layouts, mut names, mut notes) = (Samples::default(), Vec::new(), Vec::new(), Vec::new());
+    let (mut joined, mut layouts, mut names, mut notes) =
+        (Samples::default(), Vec::new(), Vec::new(), Vec::new());
     for path in &expanded {
         if path.is_file() {
             joined.train.push(Sample::good(path));

@@ -11,7 +11,8 @@ use crate::image::is_readable;
 
 /// Extensions of image files, lower case; the content decides what a file is.
 const EXTENSIONS: [&str; 15] = [
-    "png", "jpg", "jpeg", "jpe", "jfif", "bmp", "dib", "tif", "tiff", "webp", "pgm", "ppm", "pbm", "pnm", "pam",
+    "png", "jpg", "jpeg", "jpe", "jfif", "bmp", "dib", "tif", "tiff", "webp", "pgm", "ppm", "pbm", "pnm",
+    "pam",
 ];
 
 /// Files that systems leave behind, ignored without a word, as hidden ones are.
@@ -201,12 +202,18 @@ pub(super) fn look(folder: &Path) -> Result<Contents> {
     for path in entries(folder)? {
         let Contents { images, folders, skipped } = &mut contents;
         match fs::metadata(&path) {
-            Err(source) => skipped.push(Problem::new(path, format!("cannot be opened, and is left out: {source}"))),
-            Ok(metadata) if metadata.is_dir() && path.join(OUTPUT_MARKER).exists() => skipped.push(output(&path)),
+            Err(source) => {
+                skipped.push(Problem::new(path, format!("cannot be opened, and is left out: {source}")))
+            }
+            Ok(metadata) if metadata.is_dir() && path.join(OUTPUT_MARKER).exists() => {
+                skipped.push(output(&path))
+            }
             Ok(metadata) if metadata.is_dir() => folders.push(path),
             Ok(metadata) if !metadata.is_file() => skipped.push(irregular(&path)),
             Ok(_) if is_image(&path) || has_image(&path) => images.push(path),
-            Ok(_) => skipped.push(Problem::new(path, format!("not judged: not one of {}", EXTENSIONS.join(", ")))),
+            Ok(_) => {
+                skipped.push(Problem::new(path, format!("not judged: not one of {}", EXTENSIONS.join(", "))))
+            }
         }
     }
     Ok(contents)

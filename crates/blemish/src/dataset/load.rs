@@ -3,9 +3,9 @@
 use rayon::prelude::*;
 
 use super::{Label, Problem, Sample, decode_masks};
+use crate::error::{Error, Result};
 use crate::image::{DecodeOptions, PixelMask, decode_with_facts};
 use crate::view::{Framed, ViewConfig};
-use crate::error::{Error, Result};
 
 /// What happens at an image that cannot be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

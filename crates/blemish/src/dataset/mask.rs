@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use image::DynamicImage;
 
-use crate::image::{PixelMask, decode_dynamic, read};
 use crate::error::{Error, Result};
+use crate::image::{PixelMask, decode_dynamic, read};
 
 /// Masks without a higher value than this number their defects (0, 1, 2, ...) where others hold two values.
 const LAST_DEFECT_NUMBER: f32 = 31.0;
@@ -45,7 +45,11 @@ pub fn decode_mask(path: &Path, [height, width]: [usize; 2], max_pixels: u64) ->
 /// # Errors
 ///
 /// As [`decode_mask`], for the first that cannot be used.
-pub fn decode_masks(paths: &[PathBuf], size @ [height, width]: [usize; 2], max_pixels: u64) -> Result<PixelMask> {
+pub fn decode_masks(
+    paths: &[PathBuf],
+    size @ [height, width]: [usize; 2],
+    max_pixels: u64,
+) -> Result<PixelMask> {
     let mut joined = PixelMask::empty(height, width);
     for path in paths {
         let mask = decode_mask(path, size, max_pixels)?;
@@ -64,7 +68,8 @@ fn values(image: DynamicImage) -> Vec<f32> {
     let pixels = pixels.as_chunks::<4>().0;
     let of_colour = |p: &[f32; 4]| p[0].max(p[1]).max(p[2]) * p[3] * most;
     let values: Vec<f32> = pixels.iter().map(|p| of_colour(p).round()).collect();
-    if values.iter().all(|&v| v <= 0.0) || values.iter().zip(pixels).all(|(&v, p)| v == (p[3] * most).round()) {
+    if values.iter().all(|&v| v <= 0.0) || values.iter().zip(pixels).all(|(&v, p)| v == (p[3] * most).round())
+    {
         let transparent = pixels.iter().any(|p| p[3] < 1.0);
         return if transparent { pixels.iter().map(|p| (p[3] * most).round()).collect() } else { values };
     }

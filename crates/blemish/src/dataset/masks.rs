@@ -10,7 +10,16 @@ use crate::error::Result;
 
 /// What a mask's name ends or begins with, apart from its image's.
 const WORDS: [&str; 10] = [
-    "ground_truth", "groundtruth", "ground-truth", "mask", "masks", "gt", "label", "labels", "seg", "segmentation",
+    "ground_truth",
+    "groundtruth",
+    "ground-truth",
+    "mask",
+    "masks",
+    "gt",
+    "label",
+    "labels",
+    "seg",
+    "segmentation",
 ];
 /// What stands between the words of a name.
 const BETWEEN: [char; 4] = ['_', '-', '.', ' '];
@@ -128,8 +137,10 @@ pub(super) fn images_and_masks(folder: &Path, problems: &mut Vec<Problem>) -> Re
     }
     for (relative, path) in beside {
         let name = key(&relative);
-        let (above, stem) = name.rsplit_once('/').map_or((None, name.as_str()), |(above, stem)| (Some(above), stem));
-        let image = image_of(stem).map(|image| above.map_or(image.to_owned(), |above| format!("{above}/{image}")));
+        let (above, stem) =
+            name.rsplit_once('/').map_or((None, name.as_str()), |(above, stem)| (Some(above), stem));
+        let image =
+            image_of(stem).map(|image| above.map_or(image.to_owned(), |above| format!("{above}/{image}")));
         match image.filter(|image| inside.contains(image)) {
             Some(image) => {
                 let reason = format!("taken for the mask of `{image}` beside it, not for an image");
@@ -206,7 +217,17 @@ mod tests {
 
     #[test]
     fn names_of_masks() {
-        for name in ["7_mask", "7_gt", "7_label", "7-mask", "7.mask", "7_ground_truth", "7_mask_0", "7_mask1", "mask_7"] {
+        for name in [
+            "7_mask",
+            "7_gt",
+            "7_label",
+            "7-mask",
+            "7.mask",
+            "7_ground_truth",
+            "7_mask_0",
+            "7_mask1",
+            "mask_7",
+        ] {
             assert_eq!(image_of(name), Some("7"), "{name}");
         }
         assert_eq!(image_of("part_12_gt_03"), Some("part_12"));

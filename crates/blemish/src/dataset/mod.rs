@@ -70,7 +70,12 @@ impl Sample {
         kind: impl Into<String>,
         masks: impl IntoIterator<Item = PathBuf>,
     ) -> Self {
-        Self { path: path.into(), label: Label::Defective, kind: kind.into(), masks: masks.into_iter().collect() }
+        Self {
+            path: path.into(),
+            label: Label::Defective,
+            kind: kind.into(),
+            masks: masks.into_iter().collect(),
+        }
     }
 }
 

@@ -6,12 +6,44 @@ use super::folder_name;
 use super::listing::subfolders;
 
 const GOOD: [&str; 14] = [
-    "good", "ok", "okay", "normal", "pass", "passed", "io", "gut", "defectfree", "nodefect", "nodefects", "nondefective",
-    "anomalyfree", "okfront",
+    "good",
+    "ok",
+    "okay",
+    "normal",
+    "pass",
+    "passed",
+    "io",
+    "gut",
+    "defectfree",
+    "nodefect",
+    "nodefects",
+    "nondefective",
+    "anomalyfree",
+    "okfront",
 ];
 const BAD: [&str; 22] = [
-    "bad", "ng", "nok", "notok", "notgood", "nio", "ko", "defect", "defects", "defective", "anomaly", "anomalies", "anomalous",
-    "abnormal", "fail", "failed", "fault", "faulty", "reject", "rejected", "rejects", "scrap",
+    "bad",
+    "ng",
+    "nok",
+    "notok",
+    "notgood",
+    "nio",
+    "ko",
+    "defect",
+    "defects",
+    "defective",
+    "anomaly",
+    "anomalies",
+    "anomalous",
+    "abnormal",
+    "fail",
+    "failed",
+    "fault",
+    "faulty",
+    "reject",
+    "rejected",
+    "rejects",
+    "scrap",
 ];
 const TRAIN: [&str; 2] = ["train", "training"];
 const TEST: [&str; 4] = ["test", "tests", "testing", "testpublic"];

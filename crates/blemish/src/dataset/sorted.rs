@@ -28,7 +28,9 @@ fn read(root: &Path) -> Result<Samples> {
     let contents = look(root)?;
     samples.problems.extend(contents.skipped);
     for path in contents.images {
-        samples.problems.push(Problem::new(path, "not used: not in a folder that says whether it is good or defective"));
+        samples
+            .problems
+            .push(Problem::new(path, "not used: not in a folder that says whether it is good or defective"));
     }
     let (mut good, mut masks, mut labels) = (Vec::new(), Vec::new(), Vec::new());
     let mut defective = Defective::default();
@@ -63,7 +65,9 @@ fn read(root: &Path) -> Result<Samples> {
 fn split(root: &Path, images: Vec<PathBuf>) -> (Vec<PathBuf>, Vec<PathBuf>) {
     let mut ranked: Vec<(u64, PathBuf)> = images
         .into_iter()
-        .map(|path| (hash(&path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/")), path))
+        .map(|path| {
+            (hash(&path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/")), path)
+        })
         .collect();
     ranked.sort();
     let count = (TRAIN_SHARE * ranked.len() as f64).round() as usize;

@@ -4,13 +4,17 @@
 //! make the thresholds, and name the images that are least like the rest.
 
 mod cross;
-mod duplicates;
+pub(crate) mod duplicates;
 mod good_images;
 mod outliers;
 mod places;
 mod progress;
 #[cfg(test)]
 pub mod testing;
+#[cfg(test)]
+mod depth_tests;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;

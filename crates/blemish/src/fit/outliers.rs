@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::calibrate::robust;
+use crate::calibrate::suspected;
 
 /// A good image that is unlike the others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,20 +16,10 @@ pub struct SuspectedOutlier {
     pub left_out: bool,
 }
 
-/// The images whose scores are outliers among the others' ([`robust::outlier_limit`]); of these the largest, at most the share
-/// `most` of all images. None where some have no score.
+/// The images whose scores are [suspected]; none where some have no score.
 pub fn find(scores: &[Option<f32>], most: f64) -> Vec<bool> {
-    let mut outliers = vec![false; scores.len()];
     let known: Vec<f32> = scores.iter().flatten().copied().collect();
-    if known.len() < scores.len() {
-        return outliers;
-    }
-    let beyond = robust::outliers(&known);
-    let mut order: Vec<usize> = (0..known.len()).filter(|&i| beyond[i]).collect();
-    order.sort_by(|&a, &b| known[b].total_cmp(&known[a]));
-    let count = (most * known.len() as f64).round() as usize;
-    order.into_iter().take(count).for_each(|i| outliers[i] = true);
-    outliers
+    if known.len() < scores.len() { vec![false; scores.len()] } else { suspected(&known, most) }
 }
 
 /// The `most` images with the largest scores, as far as they are known.

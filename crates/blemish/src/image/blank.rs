@@ -90,7 +90,8 @@ pub fn is_blank(image: &Image) -> Option<BlankReason> {
 
 /// Standard deviation of white noise whose neighbours differ as much as these do; medians ignore edges.
 fn noise(grey: &[f32], width: usize) -> f32 {
-    let across = grey.chunks_exact(width).flat_map(|row| row.windows(2).map(|pair| (pair[1] - pair[0]).abs()));
+    let across =
+        grey.chunks_exact(width).flat_map(|row| row.windows(2).map(|pair| (pair[1] - pair[0]).abs()));
     let down = grey.iter().zip(grey.iter().skip(width)).map(|(a, b)| (b - a).abs());
     let mut differences: Vec<f32> = across.chain(down).collect();
     if differences.is_empty() {
@@ -143,7 +144,8 @@ fn blocks_differ(grey: &[f32], width: usize) -> bool {
         let means = image.averaged(side).pixels;
         // Fewer blocks vary more by chance: six standard deviations of a variance.
         let count = means.len() as f64;
-        means.len() >= 16 && variance(&means) > whole / (side * side) as f64 * (1.0 + 6.0 * (2.0 / count).sqrt())
+        means.len() >= 16
+            && variance(&means) > whole / (side * side) as f64 * (1.0 + 6.0 * (2.0 / count).sqrt())
     })
 }
 
@@ -159,21 +161,28 @@ mod tests {
         let mut image = Image::filled(160, 200, 1, 0.0);
         for (i, v) in image.pixels.iter_mut().enumerate() {
             let normal = (0..12).map(|_| rng.random::<f32>()).sum::<f32>() - 6.0;
-            *v = (level((i / 200) as f32, (i % 200) as f32) + deviation * normal).round().clamp(0.0, 255.0) / 255.0;
+            *v = (level((i / 200) as f32, (i % 200) as f32) + deviation * normal).round().clamp(0.0, 255.0)
+                / 255.0;
         }
         image
     }
 
     #[test]
     fn frames_that_show_nothing() {
-        for (level, reason) in [(0.0, BlankReason::Dark), (0.5, BlankReason::Constant), (1.0, BlankReason::Saturated)] {
+        for (level, reason) in
+            [(0.0, BlankReason::Dark), (0.5, BlankReason::Constant), (1.0, BlankReason::Saturated)]
+        {
             for channels in [1, 3] {
                 assert_eq!(is_blank(&Image::filled(64, 64, channels, level)), Some(reason));
             }
         }
         for seed in 0..8 {
             for deviation in [0.5, 1.0, 2.0, 4.0] {
-                assert_eq!(is_blank(&frame(deviation, seed, |_, _| 4.0)), Some(BlankReason::Dark), "{deviation}");
+                assert_eq!(
+                    is_blank(&frame(deviation, seed, |_, _| 4.0)),
+                    Some(BlankReason::Dark),
+                    "{deviation}"
+                );
             }
             assert_eq!(is_blank(&frame(2.0, seed, |_, _| 128.0)), Some(BlankReason::Noise));
             assert_eq!(is_blank(&frame(3.0, seed, |_, _| 262.0)), Some(BlankReason::Saturated));

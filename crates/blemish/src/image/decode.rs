@@ -177,7 +177,11 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 fn require_regular(path: &Path) -> Result<()> {
     let metadata = fs::metadata(path).map_err(|source| Error::io(path, source))?;
     let what = if metadata.is_dir() { "a folder" } else { "a pipe, socket or device" };
-    if metadata.is_file() { Ok(()) } else { Err(Error::image(path, format!("is {what}, not a regular file"))) }
+    if metadata.is_file() {
+        Ok(())
+    } else {
+        Err(Error::image(path, format!("is {what}, not a regular file")))
+    }
 }
 
 /// Whether these first bytes of a file are those of a format that is read.
@@ -246,12 +250,17 @@ fn require_size(name: &Path, [height, width]: [usize; 2], max_pixels: u64) -> Re
 /// Only one frame of an animation would be looked at.
 fn refuse_animation(name: &Path, bytes: &[u8]) -> Result<()> {
     let animated = match image::guess_format(bytes) {
-        Ok(ImageFormat::Png) => PngDecoder::new(Cursor::new(bytes)).and_then(|png| png.is_apng()).unwrap_or(false),
+        Ok(ImageFormat::Png) => {
+            PngDecoder::new(Cursor::new(bytes)).and_then(|png| png.is_apng()).unwrap_or(false)
+        }
         Ok(ImageFormat::WebP) => WebPDecoder::new(Cursor::new(bytes)).is_ok_and(|webp| webp.has_animation()),
         _ => false,
     };
     if animated {
-        return Err(Error::image(name, "is an animation of several frames: save each as an image of its own"));
+        return Err(Error::image(
+            name,
+            "is an animation of several frames: save each as an image of its own",
+        ));
     }
     Ok(())
 }

@@ -77,7 +77,10 @@ mod tests {
             assert_eq!(range, [0.0, f64::from(most as f32 / LARGEST)], "{most}");
             let read = image.in_range(range);
             let ends = [read.pixels[0], read.pixels[500], read.pixels[999]];
-            assert!((ends[1] - 0.5).abs() < 0.005 && (ends[2] - 1.0).abs() < 1e-5 && ends[0] == 0.0, "{ends:?}");
+            assert!(
+                (ends[1] - 0.5).abs() < 0.005 && (ends[2] - 1.0).abs() < 1e-5 && ends[0] == 0.0,
+                "{ends:?}"
+            );
         }
     }
 
@@ -87,7 +90,10 @@ mod tests {
         let read = image.clone().in_range(depth_range(&[image]).expect("a range"));
         assert!((read.pixels[0] - 0.25).abs() < 0.01 && (read.pixels[2000] - 0.75).abs() < 0.01);
         // One value everywhere has no range of its own.
-        assert_eq!(depth_range(&[deep([300u32; 9].into_iter())]), Some([0.0, f64::from(1023.0f32 / LARGEST)]));
+        assert_eq!(
+            depth_range(&[deep([300u32; 9].into_iter())]),
+            Some([0.0, f64::from(1023.0f32 / LARGEST)])
+        );
     }
 
     #[test]

@@ -151,11 +151,17 @@ impl Image {
             (1, 3) => self.pixels.iter().flat_map(|&v| [v; 3]).collect(),
             (3, 1) => {
                 let luma = |p: &[f32; 3]| {
-                    if p[0] == p[1] && p[1] == p[2] { p[0] } else { p[0] * LUMA[0] + p[1] * LUMA[1] + p[2] * LUMA[2] }
+                    if p[0] == p[1] && p[1] == p[2] {
+                        p[0]
+                    } else {
+                        p[0] * LUMA[0] + p[1] * LUMA[1] + p[2] * LUMA[2]
+                    }
                 };
                 self.pixels.as_chunks::<3>().0.iter().map(luma).collect()
             }
-            (_, n) => return Err(Error::config("data.channels", format!("{n} is neither 1 (grey) nor 3 (RGB)"))),
+            (_, n) => {
+                return Err(Error::config("data.channels", format!("{n} is neither 1 (grey) nor 3 (RGB)")));
+            }
         };
         Ok(Self { channels, pixels, ..self })
     }

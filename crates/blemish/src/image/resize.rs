@@ -1,6 +1,10 @@
 //! Resizing with a filter.
 
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images};
+use std::fmt::Display;
+
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{F32, F32x3};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
 use super::Image;
 use crate::error::{Error, Result};
@@ -11,24 +15,28 @@ use crate::error::{Error, Result};
 ///
 /// [`Error::Config`] if a length is 0 or does not fit in 32 bits, or the image's fields contradict each other.
 pub fn resize(image: &Image, size: [usize; 2]) -> Result<Image> {
-    let &Image { height, width, channels, ref pixels } = image;
-    if [height, width] == size {
+    if [image.height, image.width] == size {
         return Ok(image.clone());
     }
-    let kind = if channels == 1 { PixelType::F32 } else { PixelType::F32x3 };
-    let bilinear = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    let [source_height, source_width] = lengths([height, width])?;
+    // Typed: the resizer's own dispatch would compile every pixel type there is.
+    match image.channels {
+        1 => resized::<F32>(image, size),
+        _ => resized::<F32x3>(image, size),
+    }
+}
+
+fn resized<P: PixelTrait>(image: &Image, size: [usize; 2]) -> Result<Image> {
+    let [source_height, source_width] = lengths([image.height, image.width])?;
     let [target_height, target_width] = lengths(size)?;
-    let source = images::ImageRef::new(source_width, source_height, bytemuck::cast_slice(pixels), kind)
-        .map_err(|reason| Error::config("image", reason.to_string()))?;
-    let mut resized = vec![0.0f32; size[0] * size[1] * channels];
-    let bytes = bytemuck::cast_slice_mut(&mut resized);
-    let mut target = images::Image::from_slice_u8(target_width, target_height, bytes, kind)
-        .map_err(|reason| Error::config("image", reason.to_string()))?;
-    Resizer::new()
-        .resize(&source, &mut target, &bilinear)
-        .map_err(|reason| Error::config("data.image_size", reason.to_string()))?;
-    Ok(Image { height: size[0], width: size[1], channels, pixels: resized })
+    let wrong = |reason: &dyn Display| Error::config("image", reason.to_string());
+    let bytes = bytemuck::cast_slice(&image.pixels);
+    let source = TypedImageRef::<P>::from_buffer(source_width, source_height, bytes).map_err(|e| wrong(&e))?;
+    let mut pixels = vec![0.0f32; size[0] * size[1] * image.channels];
+    let bytes = bytemuck::cast_slice_mut(&mut pixels);
+    let mut target = TypedImage::<P>::from_buffer(target_width, target_height, bytes).map_err(|e| wrong(&e))?;
+    let bilinear = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    Resizer::new().resize_typed(&source, &mut target, &bilinear).map_err(|e| wrong(&e))?;
+    Ok(Image { height: size[0], width: size[1], channels: image.channels, pixels })
 }
 
 /// Lengths as the resizer wants them.

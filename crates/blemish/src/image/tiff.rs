@@ -49,7 +49,8 @@ impl Header {
         let mut decoder = Decoder::new(source).map_err(wrong)?;
         let (width, height) = decoder.dimensions().map_err(wrong)?;
         let color = decoder.colortype().map_err(wrong)?;
-        let formats = decoder.find_tag_unsigned_vec::<u64>(Tag::SampleFormat).map_err(wrong)?.unwrap_or_default();
+        let formats =
+            decoder.find_tag_unsigned_vec::<u64>(Tag::SampleFormat).map_err(wrong)?.unwrap_or_default();
         let turned = decoder.find_tag_unsigned::<u8>(Tag::Orientation).ok().flatten();
         let mut pages = 1;
         // Each page is looked at once: what follows may point back.
@@ -89,14 +90,19 @@ impl Header {
             );
             return Err(Error::image(name, reason));
         }
-        let refused = |what: &str| Err(Error::image(name, format!("is a TIFF of {what}: save it as 8 or 16 bits")));
+        let refused =
+            |what: &str| Err(Error::image(name, format!("is a TIFF of {what}: save it as 8 or 16 bits")));
         let bits = self.color.bit_depth();
         match self.color {
             _ if self.is_signed => refused(&format!("signed {bits}-bit values, which are not read")),
-            ColorType::Gray(32) | ColorType::RGB(32) | ColorType::RGBA(32) | ColorType::GrayA(32) if self.is_float => {
+            ColorType::Gray(32) | ColorType::RGB(32) | ColorType::RGBA(32) | ColorType::GrayA(32)
+                if self.is_float =>
+            {
                 Ok(())
             }
-            _ if self.is_float => refused(&format!("{bits}-bit floating point values, and only 32 bits are read")),
+            _ if self.is_float => {
+                refused(&format!("{bits}-bit floating point values, and only 32 bits are read"))
+            }
             ColorType::Gray(1 | 8 | 16) | ColorType::GrayA(8 | 16) | ColorType::RGB(8 | 16) => Ok(()),
             ColorType::RGBA(8 | 16) | ColorType::CMYK(8 | 16) => Ok(()),
             ColorType::Gray(_) | ColorType::GrayA(_) | ColorType::RGB(_) | ColorType::RGBA(_) => {
@@ -138,7 +144,9 @@ pub fn decode_float(name: &Path, bytes: &[u8], header: &Header) -> Result<Dynami
 
 fn undecodable(name: &Path, error: TiffError) -> Error {
     let reason = match error {
-        TiffError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => "the file is cut short".to_owned(),
+        TiffError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            "the file is cut short".to_owned()
+        }
         other => other.to_string().trim_end().to_owned(),
     };
     Error::image(name, reason)

@@ -65,8 +65,10 @@ impl View {
         let Some(extent) = config.product else {
             let view = Self::whole(resize(original, config.size)?);
             // An image that is not shrunk can be sampled once more, where the view is registered.
-            let enlarged = original.height <= height && original.width <= width && original.height * original.width > 0;
-            let source = (enlarged && [original.height, original.width] != config.size).then(|| Arc::new(original.clone()));
+            let enlarged =
+                original.height <= height && original.width <= width && original.height * original.width > 0;
+            let source = (enlarged && [original.height, original.width] != config.size)
+                .then(|| Arc::new(original.clone()));
             return Ok(Self { source, ..view });
         };
         if height == 0 || width == 0 || original.height == 0 || original.width == 0 {
@@ -85,7 +87,8 @@ impl View {
         } else {
             original.clone()
         };
-        let placement = Placement::Turned { centre: product.centre, axis: product.axis, extent, image: whole };
+        let placement =
+            Placement::Turned { centre: product.centre, axis: product.axis, extent, image: whole };
         let image = cut(&source, config.size, &placement, &Pose::default());
         let product_found = Some(found.is_some());
         Ok(Self { image, source: Some(Arc::new(source)), placement, pose: Pose::default(), product_found })
@@ -224,7 +227,9 @@ mod tests {
                 let (along, across) = (dy * sin + dx * cos, dx * sin - dy * cos);
                 match () {
                     () if (y - spot[0]).hypot(x - spot[1]) < 4.0 => 250.0 / 255.0,
-                    () if (-40.0..=60.0).contains(&along) && across.abs() < 0.3 * (60.0 - along) => 60.0 / 255.0,
+                    () if (-40.0..=60.0).contains(&along) && across.abs() < 0.3 * (60.0 - along) => {
+                        60.0 / 255.0
+                    }
                     () => 180.0 / 255.0,
                 }
             })
@@ -242,8 +247,12 @@ mod tests {
             })
             .into();
         for (view, spot) in &views {
-            let different =
-                view.image.pixels.iter().zip(&views[0].0.image.pixels).filter(|(a, b)| (*a - *b).abs() > 60.0 / 255.0);
+            let different = view
+                .image
+                .pixels
+                .iter()
+                .zip(&views[0].0.image.pixels)
+                .filter(|(a, b)| (*a - *b).abs() > 60.0 / 255.0);
             assert!(different.count() < 64 * 112 / 20, "the views agree but for their edges");
             // The spot, marked in the view, is found in the frame where it was drawn.
             let map = view.image.pixels.iter().map(|&v| f32::from(u8::from(v > 215.0 / 255.0))).collect();
@@ -262,5 +271,55 @@ mod tests {
         let config = ViewConfig { size: [16, 16], product: Some([0.5, 0.5]) };
         let view = View::new(&gradient(32, 32), &config).expect("a view");
         assert_eq!(view.image.pixels[0], gradient(32, 32).pixels[8 * 32 + 8]);
+    }
+
+    /// Smooth waves, which bilinear sampling hardly blurs, at continuous coordinates in pixels of a side of 96.
+    fn waves(y: f32, x: f32) -> f32 {
+        0.5 + 0.2 * (y * 0.11).sin() + 0.2 * (x * 0.13 + 0.4 * y * 0.11).cos()
+    }
+
+    #[test]
+    fn a_registered_view_is_sampled_once_from_its_source() {
+        let pose = Pose::of([2.3, -1.6], 0.05, 0.02);
+        let level = |i: usize| waves((i / 96) as f32 + 0.5, (i % 96) as f32 + 0.5);
+        let original =
+            Image { height: 96, width: 96, channels: 1, pixels: (0..96 * 96).map(level).collect() };
+        // Enlarged, of the same size, and cut from the middle: what a place of the view shows is what lies there.
+        for (size, product, scale) in [([144, 192], None, [96.0 / 144.0, 0.5]), ([96, 96], None, [1.0, 1.0])]
+            .into_iter()
+            .chain([([48, 48], Some([0.5, 0.5]), [1.0, 1.0])])
+        {
+            let config = ViewConfig { size, product };
+            let view = View::new(&original, &config).expect("a view").in_pose(pose);
+            let centre = size.map(|side| 0.5 * (side as f32 - 1.0));
+            for i in 0..size[0] * size[1] {
+                let from_middle = [(i / size[1]) as f32 - centre[0], (i % size[1]) as f32 - centre[1]];
+                let [y, x] = pose.place(from_middle);
+                let [y, x] = [48.0 + y * scale[0], 48.0 + x * scale[1]];
+                if (1.0..95.0).contains(&y) && (1.0..95.0).contains(&x) {
+                    assert!((view.image.pixels[i] - waves(y, x)).abs() < 2e-3, "{size:?} {i}");
+                }
+            }
+            // Another pose starts from the source again, not from what the last one left.
+            let again = view.clone().in_pose(Pose::of([9.0, 9.0], 0.2, 0.0)).in_pose(pose);
+            let pairs = again.image.pixels.iter().zip(&view.image.pixels);
+            assert!(pairs.clone().all(|(a, b)| (a - b).abs() < 1e-4), "{size:?}");
+            assert!(view.inspected() <= 1.0);
+        }
+    }
+
+    #[test]
+    fn sharp_detail_survives_being_cut_and_registered() {
+        // A checkerboard's contrast falls with every resampling between pixels; composed, one is left.
+        let board = |i: usize| f32::from(u8::from((i / 128 / 2 + i % 128 / 2).is_multiple_of(2)));
+        let original =
+            Image { height: 128, width: 128, channels: 1, pixels: (0..128 * 128).map(board).collect() };
+        let config = ViewConfig { size: [60, 60], product: Some([0.46, 0.46]) };
+        let view = View::new(&original, &config).expect("a view");
+        let pose = Pose::of([0.5, 0.5], 0.0, 0.0);
+        let twice = pose.apply(&view.image);
+        let spread = |image: &Image| crate::image::image_statistics(image).spread;
+        let once = view.in_pose(pose);
+        assert!(spread(&once.image) > spread(&twice), "{} {}", spread(&once.image), spread(&twice));
     }
 }

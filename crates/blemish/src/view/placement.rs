@@ -51,8 +51,12 @@ mod tests {
     #[test]
     fn back_undoes_of() {
         let (sin, cos) = 0.7f64.sin_cos();
-        let turned =
-            Placement::Turned { centre: [0.3, 0.6], axis: [sin, cos], extent: [0.2, 0.5], image: [0.75, 1.0] };
+        let turned = Placement::Turned {
+            centre: [0.3, 0.6],
+            axis: [sin, cos],
+            extent: [0.2, 0.5],
+            image: [0.75, 1.0],
+        };
         for placement in [Placement::Whole, turned] {
             let [y, x] = placement.back(placement.of([0.31, 0.82]));
             assert!((y - 0.31).abs() < 1e-12 && (x - 0.82).abs() < 1e-12);

@@ -74,6 +74,12 @@ impl Pose {
         warp(image, self)
     }
 
+    /// A pose of this shift (`[y, x]`, pixels), angle (radians) and logarithm of the size.
+    #[cfg(test)]
+    pub(super) fn of(shift: [f32; 2], angle: f32, size: f32) -> Self {
+        Self { shift, angle, size }
+    }
+
     fn is_believed(&self, shorter: f32) -> bool {
         let values = [self.shift[0] / shorter, self.shift[1] / shorter, self.angle, self.size];
         values.iter().zip(BELIEVED).all(|(v, most)| v.abs() <= most)
@@ -123,8 +129,7 @@ impl Template {
 
     /// How `image`, of the template's size, lies. An image that cannot be registered to it lies as it is.
     pub fn pose(&self, image: &Image) -> Pose {
-        let grey =
-            Image { height: image.height, width: image.width, channels: 1, pixels: image.grey() };
+        let grey = Image { height: image.height, width: image.width, channels: 1, pixels: image.grey() };
         let mut pose = Pose::default();
         let mut nearer = false;
         for level in &self.levels {

@@ -82,8 +82,7 @@ impl Survey {
     pub fn new(images: &[Image]) -> Self {
         let thumbnails: Vec<Vec<f64>> = images.par_iter().map(thumbnail).collect();
         let share = |image: &Image| {
-            let small =
-                resize(image, [4 * SIDE; 2]).unwrap_or_else(|_| image.clone());
+            let small = resize(image, [4 * SIDE; 2]).unwrap_or_else(|_| image.clone());
             let weights = foreground(&small);
             f64::from(weights.iter().sum::<f32>()) / weights.len() as f64
         };
@@ -299,7 +298,8 @@ mod tests {
     fn lit_grain(seed: u64) -> Image {
         let rng = &mut ChaCha8Rng::seed_from_u64(seed);
         let level = |i: usize| 100.0 + (i % 64) as f64 * 1.5 - ((i / 64) as f64 / 8.0).powi(2) * 0.4;
-        let pixels = (0..64 * 64).map(|i| ((level(i) + rng.random_range(-15.0..15.0)) / 255.0) as f32).collect();
+        let pixels =
+            (0..64 * 64).map(|i| ((level(i) + rng.random_range(-15.0..15.0)) / 255.0) as f32).collect();
         Image { height: 64, width: 64, channels: 1, pixels }
     }
 
@@ -330,7 +330,10 @@ mod tests {
                 Ok(()) => assert!(shape < 600, "{shape}"),
                 Err(error) => {
                     let error = error.to_string();
-                    assert!(shape > 400 && error.contains("data.image_size") && error.contains("data.fit"), "{error}");
+                    assert!(
+                        shape > 400 && error.contains("data.image_size") && error.contains("data.fit"),
+                        "{error}"
+                    );
                 }
             }
         }

@@ -66,7 +66,8 @@ fn longer(facts: &ImageFacts) -> usize {
 pub fn unlike(image: &ImageFacts, training: &TrainingFacts) -> Vec<String> {
     let mut differences = Vec::new();
     let ([height, width], [usual_height, usual_width]) = (image.size, training.size);
-    let sizes = format!("{width} x {height} pixels, where the training images have {usual_width} x {usual_height}");
+    let sizes =
+        format!("{width} x {height} pixels, where the training images have {usual_width} x {usual_height}");
     let [flattest, tallest] = training.shape;
     if shape(image) < flattest / (1.0 + SHAPE) || shape(image) > tallest * (1.0 + SHAPE) {
         differences.push(format!("another shape: {sizes}"));
@@ -121,7 +122,10 @@ mod tests {
         assert!(images.iter().all(|image| unlike(image, &training).is_empty()));
         assert!(unlike(&facts([220, 330], 3, 8, 0.35), &training).is_empty());
         for (image, words) in [
-            (facts([300, 200], 3, 8, 0.4), "another shape: 200 x 300 pixels, where the training images have 300 x 200"),
+            (
+                facts([300, 200], 3, 8, 0.4),
+                "another shape: 200 x 300 pixels, where the training images have 300 x 200",
+            ),
             (facts([200, 256], 3, 8, 0.4), "another shape"),
             (facts([1000, 1500], 3, 8, 0.4), "another scale"),
             (facts([100, 150], 3, 8, 0.4), "another scale"),

@@ -17,14 +17,28 @@ fn names(root: &Path, paths: &[PathBuf]) -> Vec<String> {
 #[test]
 fn every_file_is_an_image_or_named() {
     let folder = temporary(&[
-        "a.png", "b.webp", "c.pgm", "d.jfif", "e.TIFF", "notes.txt", "raw.nef", "sub/f.JPEG", "sub/g.gif", ".hidden.png",
-        "Thumbs.db", "sub/desktop.ini", "sub/.DS_Store",
+        "a.png",
+        "b.webp",
+        "c.pgm",
+        "d.jfif",
+        "e.TIFF",
+        "notes.txt",
+        "raw.nef",
+        "sub/f.JPEG",
+        "sub/g.gif",
+        ".hidden.png",
+        "Thumbs.db",
+        "sub/desktop.ini",
+        "sub/.DS_Store",
     ]);
     let root = folder.path();
     fs::copy(root.join("a.png"), root.join("bare")).unwrap();
     fs::write(root.join("empty"), "").unwrap();
     let listing = list(&[root.to_path_buf()]).unwrap();
-    assert_eq!(names(root, &listing.images), ["a.png", "b.webp", "bare", "c.pgm", "d.jfif", "e.TIFF", "sub/f.JPEG"]);
+    assert_eq!(
+        names(root, &listing.images),
+        ["a.png", "b.webp", "bare", "c.pgm", "d.jfif", "e.TIFF", "sub/f.JPEG"]
+    );
     let skipped: Vec<PathBuf> = listing.skipped.iter().map(|problem| problem.path.clone()).collect();
     assert_eq!(names(root, &skipped), ["empty", "notes.txt", "raw.nef", "sub/g.gif"]);
     assert!(listing.skipped.iter().all(|problem| problem.reason.contains("not judged")));
@@ -50,7 +64,8 @@ fn what_blemish_has_written_is_not_judged() {
 
 #[test]
 fn patterns_and_lists() {
-    let folder = temporary(&["a.png", "b.PNG", "c.jpg", "x/d.png", "x/y/e.png", "x/.hid/f.png", "odd[1].png"]);
+    let folder =
+        temporary(&["a.png", "b.PNG", "c.jpg", "x/d.png", "x/y/e.png", "x/.hid/f.png", "odd[1].png"]);
     let root = folder.path();
     let matching = |pattern: &str| names(root, &expand(&root.join(pattern)).unwrap());
     assert_eq!(matching("*.png"), ["a.png", "b.PNG", "odd[1].png"]);
@@ -94,7 +109,11 @@ fn pipes_loops_and_closed_folders_are_named() {
     let mut expected = vec!["broken.png", "device.png", "pipe.png", "self.png", "socket.png"];
     let mut images = vec!["a/0.png", "a/b/1.png", "a/link.png", "real.png"];
     // Whoever may read everything has no closed folder.
-    if is_closed { expected.push("closed") } else { images.insert(3, "closed/2.png") }
+    if is_closed {
+        expected.push("closed")
+    } else {
+        images.insert(3, "closed/2.png")
+    }
     let mut found = names(folder.path(), &skipped);
     found.sort_by_key(|name| name == "closed");
     assert_eq!(found, expected);

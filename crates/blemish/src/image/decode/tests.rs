@@ -193,12 +193,15 @@ fn kinds_of_tiff() {
     let range = DecodeOptions { range: Some([290.0, 310.0]), ..DecodeOptions::default() };
     assert_eq!(decode_bytes("kelvin", &kelvin, &range).unwrap().pixels, [0.0, 0.5, 1.0]);
     assert!(refused(&tiff_by_hand(3, &bytes(&[0.0, f32::NAN]), 4, &[0], false)).contains("not finite"));
-    for (format, each, word) in [(2, 2, "signed 16-bit"), (1, 4, "32-bit integers"), (3, 8, "64-bit floating")] {
+    for (format, each, word) in
+        [(2, 2, "signed 16-bit"), (1, 4, "32-bit integers"), (3, 8, "64-bit floating")]
+    {
         let error = refused(&tiff_by_hand(format, &[0; 16], each, &[0], false));
         assert!(error.contains(word) && error.contains("save it as 8 or 16 bits"), "{error}");
     }
     let whole = tiff_by_hand(3, &bytes(&[0.5; 9]), 4, &[0], false);
-    (0..whole.len()).for_each(|end| _ = decode_bytes("cut", &whole[..end], &DecodeOptions::default()).unwrap_err());
+    (0..whole.len())
+        .for_each(|end| _ = decode_bytes("cut", &whole[..end], &DecodeOptions::default()).unwrap_err());
 }
 
 #[test]
@@ -312,7 +315,8 @@ fn other_files_are_refused() {
     assert!(refused(b"").contains("empty"));
     assert!(refused(b"hello").contains("not an image"));
     assert!(refused(b"GIF89a\x01\0\x01\0\0\0\0").contains("Gif"));
-    let float = |most| encode(&ImageBuffer::from_pixel(2, 2, Rgb([0.5f32, 1.0, most])).into(), ImageFormat::Tiff);
+    let float =
+        |most| encode(&ImageBuffer::from_pixel(2, 2, Rgb([0.5f32, 1.0, most])).into(), ImageFormat::Tiff);
     assert!(refused(&float(2.0)).contains("floating point"));
     assert_eq!(decoded(&float(0.25)).pixels[..3], [0.5, 1.0, 0.25]);
 }
@@ -323,7 +327,8 @@ fn large_images_are_refused_before_they_are_decoded() {
     let error = refused(&png(100_000, 100_000, 8, 2, &[], &[0]));
     assert!(error.contains("`--max-pixels`") && error.contains("`data.max_pixels`"), "{error}");
     let bytes = encode(&busy(), ImageFormat::Png);
-    let limited = |max_pixels| decode_bytes("busy", &bytes, &DecodeOptions { max_pixels, ..DecodeOptions::default() });
+    let limited =
+        |max_pixels| decode_bytes("busy", &bytes, &DecodeOptions { max_pixels, ..DecodeOptions::default() });
     assert!(limited(64 * 48).is_ok() && limited(64 * 48 - 1).is_err());
 }
 
