@@ -53,7 +53,10 @@ fn mvtec_from_the_category_or_from_above() {
     let names: Vec<_> = set.train.iter().map(|sample| folder_name(&sample.path)).collect();
     assert_eq!(names, ["000.PNG", "001.png"]);
     assert_eq!(kinds(&set.test), ["good", "scratch", "scratch"]);
-    assert!(set.test[1].masks.iter().all(|mask| mask.ends_with("scratch/000_mask.png")) && set.test[1].masks.len() == 1);
+    assert!(
+        set.test[1].masks.iter().all(|mask| mask.ends_with("scratch/000_mask.png"))
+            && set.test[1].masks.len() == 1
+    );
     assert_eq!((set.test[2].label, set.test[2].masks.len()), (Label::Defective, 0));
     assert_eq!(set.problems.len(), 1, "{:?}", set.problems);
     assert_eq!(set.problems[0].path, set.test[2].path);
@@ -208,7 +211,14 @@ fn images_of_a_folder_or_a_file() {
 
 #[test]
 fn good_beside_other_folders_is_split_once_and_for_all() {
-    for (good, bad) in [("good", "bad"), ("OK", "ng"), ("ok", "NOK"), ("Normal", "Anomaly"), ("pass", "fail"), ("i.O.", "n.i.O.")] {
+    for (good, bad) in [
+        ("good", "bad"),
+        ("OK", "ng"),
+        ("ok", "NOK"),
+        ("Normal", "Anomaly"),
+        ("pass", "fail"),
+        ("i.O.", "n.i.O."),
+    ] {
         let names: Vec<String> = (0..20)
             .map(|i| format!("{good}/cam{}/{i:02}.png", i % 2))
             .chain((0..3).map(|i| format!("{bad}/{i}.PNG")))
@@ -217,7 +227,11 @@ fn good_beside_other_folders_is_split_once_and_for_all() {
         let folder = temporary(&names.iter().map(String::as_str).collect::<Vec<_>>());
         let set = open(folder.path(), None).unwrap();
         let good_test = set.test.iter().filter(|sample| sample.label == Label::Good).count();
-        assert_eq!((set.layout, set.train.len(), good_test, set.test.len()), (Layout::Sorted, 14, 6, 11), "{good}");
+        assert_eq!(
+            (set.layout, set.train.len(), good_test, set.test.len()),
+            (Layout::Sorted, 14, 6, 11),
+            "{good}"
+        );
         let mut found: Vec<&str> = kinds(&set.test);
         found.sort_unstable();
         found.dedup();
