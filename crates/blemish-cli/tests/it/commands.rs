@@ -257,3 +257,24 @@ fn demo_takes_no_folder_that_is_not_its_own() {
     blemish(["demo", "--out", folder.path().to_str().unwrap()]).fails(2, &["not empty"]);
     assert_eq!(names(folder.path()), ["precious.txt"]);
 }
+
+#[test]
+fn calibrate_sets_thresholds_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("m.safetensors");
+    let (run, test) = (shared().run(), shared().data().join("test"));
+    let good = test.join("good");
+    let defects: Vec<_> = names(&test).into_iter().filter(|name| name != "good").map(|name| test.join(name)).collect();
+    let mut args = vec!["calibrate".into(), run.clone(), good.clone(), "--out".into(), out.clone(), "--json".into()];
+    args.push("--defects".into());
+    args.extend(defects);
+    let before = fs::read(run.join("model.safetensors")).unwrap();
+    let json = blemish(&args).ok().json();
+    assert_eq!((&json["good"], &json["defective"]), (&5.into(), &5.into()));
+    assert!(json["curve"].as_array().unwrap().iter().all(|point| point["found"].is_number()));
+    let inspected = blemish([Path::new("inspect"), &out, Path::new("--json")]).ok().json();
+    assert_eq!(inspected["good_scores"].as_array().unwrap().len(), 5);
+    let shown = blemish([Path::new("calibrate"), &run, &good, Path::new("--dry-run")]).ok().stdout();
+    assert!(shown.contains("false alarms %") && shown.contains("nothing was written"), "{shown}");
+    assert!(fs::read(run.join("model.safetensors")).unwrap() == before);
+}
