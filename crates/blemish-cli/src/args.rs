@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::{EXIT_CODES, Failure, Result};
 use crate::output::OutputArgs;
-use crate::{benchmark, completions, demo, evaluate, import_pytorch, inspect, predict, pretrain, roi, train};
+use crate::{benchmark, calibrate, completions, demo, evaluate, import_pytorch, inspect, predict, pretrain, roi, train};
 
 /// Fits a detector on images of good products, then finds and locates defects in new images.
 #[derive(Parser)]
@@ -36,6 +36,7 @@ pub enum Command {
     Benchmark(benchmark::BenchmarkArgs),
     Demo(demo::DemoArgs),
     ImportPytorch(import_pytorch::ImportArgs),
+    Calibrate(calibrate::CalibrateArgs),
     Roi(roi::RoiArgs),
     Pretrain(pretrain::PretrainArgs),
     Completions(completions::CompletionsArgs),

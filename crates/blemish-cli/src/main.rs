@@ -4,6 +4,7 @@
 mod answer;
 mod args;
 mod benchmark;
+mod calibrate;
 mod completions;
 mod date;
 mod demo;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args, &output),
         Command::Demo(args) => demo::run(args, &output),
         Command::ImportPytorch(args) => import_pytorch::run(args, &output),
+        Command::Calibrate(args) => calibrate::run(args, &output),
         Command::Roi(args) => roi::run(args, &output),
         Command::Pretrain(args) => pretrain::run(args, &output),
         Command::Completions(args) => completions::run(args, &output),
