@@ -7,17 +7,17 @@ use rayon::prelude::*;
 use crate::calibrate::{Threshold, Thresholds};
 use crate::config::{Config, ThresholdRule};
 use crate::error::{Error, Result};
-use crate::fit::{frame, mask_of_view};
+use crate::fit::mask_of_view;
 use crate::history::EpochRecord;
 use crate::hysteresis::NORMAL_MAX;
-use crate::image::{Image, ImageView, PixelMask, decode};
+use crate::image::{Image, ImageFacts, ImageView, PixelMask, decode_with_facts};
 use crate::metrics::regions;
 use crate::model_file::{ModelFile, Provenance};
 use crate::parts::FittedPart;
 pub use crate::prediction::{Prediction, Reason, Verdict};
 pub use crate::scoring::image_score;
 use crate::scoring::{anomaly_map, area_open, propagates};
-use crate::view::{Framed, Template, View};
+use crate::view::{Framed, Template, View, unlike};
 
 /// What was fitted on good images, and what decides.
 #[derive(Debug)]
@@ -95,7 +95,13 @@ impl Detector {
     /// # Errors
     /// An image without pixels, and what [`predict_framed`](Self::predict_framed) says.
     pub fn predict(&self, image: ImageView<'_>) -> Result<Prediction> {
-        self.predict_framed(&self.frame(&image.to_image(self.channels())?)?)
+        let bits = image.bits();
+        let mut image = image.to_image(self.channels())?;
+        if let (Some(range), true) = (self.config.data.range, bits > 8) {
+            image = image.in_range(range);
+        }
+        let facts = ImageFacts::new(&image, bits);
+        self.predict_framed(&self.frame(&image)?.with_facts(facts))
     }
 
     /// Reads an image file, then scores and locates.
@@ -109,9 +115,10 @@ impl Detector {
     /// Reads an image file as the detector takes it.
     ///
     /// # Errors
-    /// Those of [`decode()`].
+    /// Those of [`decode()`](crate::image::decode).
     pub fn read(&self, path: &Path) -> Result<Framed> {
-        self.frame(&decode(path, &self.config.data.decoding())?)
+        let (image, facts) = decode_with_facts(path, &self.config.data.decoding())?;
+        Ok(self.frame(&image)?.with_facts(facts))
     }
 
     /// An image as the detector takes it.
@@ -133,7 +140,7 @@ impl Detector {
     /// Anomaly maps, `[H, W]` each, of registered views.
     pub fn anomaly_maps(&self, views: &[Image]) -> Vec<Vec<f32>> {
         let map = |view: &Image| {
-            anomaly_map(&self.parts, &self.config.data.normalize.apply(view), self.ignored.as_deref())
+            anomaly_map(&self.parts, &self.config.data.normalised(view), self.ignored.as_deref())
         };
         views.par_iter().map(map).collect()
     }
@@ -196,6 +203,7 @@ impl Detector {
         found.retain(|region| region.area >= self.config.score.min_area.min(least));
         let review_threshold = self.review_threshold().map(|review| review.value as f32);
         let inspected = self.inspected(image);
+        let unlike = self.provenance.facts.as_ref().map_or_else(Vec::new, |facts| unlike(&image.facts, facts));
         Ok(Prediction {
             score,
             threshold,
@@ -203,6 +211,7 @@ impl Detector {
             verdict,
             reason,
             inspected,
+            unlike,
             regions: found,
             map,
             map_size,
@@ -219,8 +228,8 @@ impl Detector {
     /// The model has no threshold.
     pub fn decision(&self, raw: f32, image: &Framed) -> Result<(f32, Verdict, Reason)> {
         let threshold = self.threshold()?.value as f32;
-        let missing = frame::product_found(image) == Some(false) && self.provenance.always_found;
-        let unseen = match frame::blank_reason(image) {
+        let missing = image.product_found == Some(false) && self.provenance.always_found;
+        let unseen = match image.blank {
             Some(_) => Some(Reason::Blank),
             None => missing.then_some(Reason::NoProduct),
         };
@@ -240,7 +249,7 @@ impl Detector {
         let kept = self.ignored.as_ref().map_or(1.0, |mask| {
             mask.iter().filter(|v| **v == 0.0).count() as f32 / mask.len().max(1) as f32
         });
-        frame::inspected(image) * kept
+        image.inspected * kept
     }
 
     /// The threshold that decides: that of the rule `score.threshold`.

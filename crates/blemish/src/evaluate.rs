@@ -73,6 +73,7 @@ pub fn evaluate(
         view: config.view(),
         channels: detector.channels(),
         max_pixels: config.data.max_pixels,
+        range: config.data.range,
         on_error: options.on_error,
     };
     let threshold = detector.threshold()?;
@@ -110,6 +111,7 @@ pub fn evaluate(
         return Err(first_error.unwrap_or_else(|| Error::data(&set.root, "no test image could be used")));
     }
     let mut notes = scored.notes();
+    notes.extend(set.note.clone());
     notes.extend(threshold.warning.clone());
     notes.extend(origin.profile.iter().map(|fact| format!("training images: {fact}")));
     let (metrics, pro_curve) = scored.metrics(threshold.value)?;

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::fit::SuspectedOutlier;
 use crate::history::EpochRecord;
 use crate::parts::{FittedPart, put, used};
-use crate::view::Template;
+use crate::view::{Template, TrainingFacts};
 use crate::write::write_whole;
 
 /// Version of the file's layout; files of others are refused.
@@ -58,6 +58,9 @@ pub struct Provenance {
     /// Whether every good image showed a product, where the detector looks for one: then an image that shows none is defective.
     #[serde(default)]
     pub always_found: bool,
+    /// Sizes, channels, depth and brightness of the good images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<TrainingFacts>,
 }
 
 /// Everything in a model file.

@@ -10,7 +10,7 @@ use super::{Threshold, suspected};
 use crate::dataset::{Images, Problem};
 use crate::detector::Detector;
 use crate::error::{Error, Result};
-use crate::fit::{Progress, Views, duplicates, frame};
+use crate::fit::{Progress, Views, duplicates};
 use crate::view::View;
 
 /// Points of the curve, at most.
@@ -60,7 +60,8 @@ impl Detector {
         let mut problems = Vec::new();
         let config = self.config();
         let contamination = config.fit.contamination;
-        let mut views = Views::new(config.view_size(), self.channels(), config.data.normalize)?;
+        let mut views = Views::new(config.view_size(), self.channels(), config.data.normalize)?
+            .stretched_from(config.data.least_spread());
         let mut scores = Vec::new();
         self.score_all(good, true, &mut problems, |name, view, score| {
             views.push(name, &view.image)?;
@@ -108,10 +109,10 @@ impl Detector {
         let decoding = self.config().data.decoding();
         let all: Vec<usize> = (0..images.len()).collect();
         for some in all.chunks(AT_ONCE) {
-            let score = |&i: &usize| -> Result<Result<(View, f32), String>> {
+            let score = |&i: &usize| -> Result<Result<(View, f32), &'static str>> {
                 let framed = self.frame(&images.read(i, &decoding)?)?;
-                if let Some(reason) = frame::blank_reason(&framed).filter(|_| with_structure) {
-                    return Ok(Err(reason));
+                if let Some(reason) = framed.blank.filter(|_| with_structure) {
+                    return Ok(Err(reason.describe()));
                 }
                 let view = self.register(framed.view.clone());
                 let map = self.anomaly_maps(std::slice::from_ref(&view.image)).remove(0);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Normalize, ViewConfig, require};
 use crate::error::Result;
-use crate::image::DecodeOptions;
+use crate::image::{DecodeOptions, Image};
 
 /// How images are read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,11 @@ pub struct DataConfig {
     /// 1 (grey) or 3 (RGB); absent: 1 when the training images are grey, otherwise 3.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub channels: Option<usize>,
+    /// Which values of images of more than 8 bits become black and white, as shares of the largest that the depth can hold
+    /// (floating point: the values themselves); absent: found from the training images, see
+    /// [`depth_range`](crate::image::depth_range). To be touched where floating point files hold other values than 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub range: Option<[f64; 2]>,
     /// Per-image normalisation before the model.
     pub normalize: Normalize,
     /// Images with more pixels than this are refused before they are decoded.
@@ -63,6 +68,7 @@ impl Default for DataConfig {
             view: None,
             align: Align::Auto,
             channels: None,
+            range: None,
             normalize: Normalize::Robust,
             max_pixels: 100_000_000,
         }
@@ -84,7 +90,18 @@ impl DataConfig {
 
     /// How files are decoded.
     pub fn decoding(&self) -> DecodeOptions {
-        DecodeOptions { max_pixels: self.max_pixels, channels: self.channels }
+        DecodeOptions { max_pixels: self.max_pixels, channels: self.channels, range: self.range }
+    }
+
+    /// The least spread of grey levels that normalisation stretches: the step between two values of the images' depth, 1 / 255
+    /// where they are of 8 bits, 1 / 65535 of what the file can hold where they are of more.
+    pub fn least_spread(&self) -> f32 {
+        self.range.map_or(Normalize::FLOOR, |[low, high]| (1.0 / 65535.0 / (high - low)) as f32)
+    }
+
+    /// A view as the detector's parts see it.
+    pub fn normalised(&self, view: &Image) -> Image {
+        self.normalize.apply_from(view, self.least_spread())
     }
 
     pub(super) fn validate(&self, patch_size: usize) -> Result<()> {
@@ -103,6 +120,8 @@ impl DataConfig {
             "data.view.product",
             "must be above 0 and at most 4, in units of the image's longer side",
         )?;
+        let ok = self.range.is_none_or(|[low, high]| low.is_finite() && high.is_finite() && low < high);
+        require(ok, "data.range", "must be two numbers, the value of black below that of white")?;
         require(matches!(self.channels, None | Some(1 | 3)), "data.channels", "must be 1 or 3")?;
         require(self.max_pixels > 0, "data.max_pixels", "must be at least 1")
     }

@@ -7,6 +7,6 @@ use super::{Layout, Reader, mvtec};
 pub(super) const READER: Reader = Reader {
     layout: Layout::Btad,
     expects: "`train/ok` and `test` (BTAD)",
-    detect: |root| root.join("train/ok").is_dir(),
-    read: |root| mvtec::read(root, "ok"),
+    detect: |root| mvtec::has_train(root) && mvtec::is_named_ok(root),
+    read: mvtec::read,
 };

@@ -3,24 +3,51 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::listing::{self, Masks, images_at, is_image, subfolders};
-use super::{DataSet, Layout, Problem, Reader, Sample, Samples, folder_name};
+use super::listing::{images_at, images_below, look};
+use super::masks::{Masks, images_and_masks};
+use super::names::{Role, role};
+use super::{DataSet, Layout, Problem, Reader, Sample, Samples, find_categories, folder_name};
 use crate::error::{Error, Result};
 
 pub(super) const READER: Reader = Reader {
     layout: Layout::Folder,
-    expects: "images (a folder of good ones)",
-    detect: |root| listing::entries(root).is_ok_and(|entries| entries.iter().any(|path| is_image(path))),
+    expects: "images (a folder of good ones, or of such folders by camera or date)",
+    detect: |root| {
+        look(root).is_ok_and(|contents| {
+            !contents.images.is_empty() || (is_plain(root, &contents.folders) && holds_images(root))
+        })
+    },
     read,
 };
 
-/// All images directly in the folder are good. Subfolders are named and not read: they may well hold defective images.
+/// Whether folders have names that say nothing, such as those of cameras and days, and hold no data set of their own.
+fn is_plain(root: &Path, folders: &[PathBuf]) -> bool {
+    let mut categories = Vec::new();
+    folders.iter().all(|folder| matches!(role(folder), Role::Other | Role::Labels))
+        && find_categories(root, "", super::CATEGORY_DEPTH, &mut categories).is_ok()
+        && categories.is_empty()
+}
+
+fn holds_images(root: &Path) -> bool {
+    images_below(root, &mut Vec::new()).is_ok_and(|images| !images.is_empty())
+}
+
+/// All images directly in the folder are good; subfolders beside them are named and not read: they may well hold defective
+/// images. Where there are only subfolders, all images below them are good.
 fn read(root: &Path) -> Result<Samples> {
     let mut samples = Samples::default();
-    for path in listing::entries(root)?.into_iter().filter(|path| is_image(path)) {
-        samples.train.push(Sample::good(path));
+    let contents = look(root)?;
+    if contents.images.is_empty() {
+        let (images, _) = images_and_masks(root, &mut samples.problems)?;
+        let names: Vec<String> =
+            contents.folders.iter().map(|folder| format!("`{}`", folder_name(folder))).collect();
+        samples.note = Some(format!("all images below {} are taken for good ones", names.join(", ")));
+        samples.train = images.into_iter().map(Sample::good).collect();
+        return Ok(samples);
     }
-    for folder in subfolders(root)? {
+    samples.problems.extend(contents.skipped);
+    samples.train = contents.images.into_iter().map(Sample::good).collect();
+    for folder in contents.folders {
         samples
             .problems
             .push(Problem::new(folder, "not read: only images directly in this folder are taken as good"));
@@ -31,9 +58,9 @@ fn read(root: &Path) -> Result<Samples> {
 /// A data set of folders (or single files), each searched with its subfolders: `good` images are for training,
 /// `defective` ones for the test, of the kind that their folder is called.
 ///
-/// The mask of `defective/scratch/7.jpg` is `7_mask.*` or `7.*` in `masks/scratch` or `masks` itself, or, where
-/// `defective` was named, also in `masks/defective/scratch`; the first that exists. Without a folder of masks none is
-/// missed.
+/// The masks of `defective/scratch/7.jpg` are `7_mask.*`, `7_gt_0.*` and the like, or `7.*`, beside it, in `masks/scratch` or in
+/// `masks` itself, or, where `defective` was named, also in `masks/defective/scratch`; the first that exist. Without a folder of masks
+/// none is missed.
 ///
 /// # Errors
 ///
@@ -52,20 +79,24 @@ pub fn open_folders(good: &[PathBuf], defective: &[PathBuf], masks: Option<&Path
     if let Some(folder) = masks {
         fs::metadata(folder).map_err(|source| Error::io(folder, source))?;
     }
-    let masks = masks.map(Masks::below).transpose()?;
+    let masks = masks.map(|folder| Masks::below(&[folder.to_path_buf()])).transpose()?;
     for folder in defective {
-        for path in images_at(folder, &mut samples.problems)? {
+        // A folder without any image is an error, as above.
+        images_at(folder, &mut Vec::new())?;
+        let (images, beside) = images_and_masks(folder, &mut samples.problems)?;
+        for path in images {
             let kind = path.parent().map_or_else(String::new, folder_name);
             let inside = path.strip_prefix(folder).unwrap_or(&path);
             let name = Path::new(path.file_name().unwrap_or_default());
             let places =
                 [&Path::new(&folder_name(folder)).join(inside), inside, &Path::new(&kind).join(name), name];
+            let own = beside.find(inside);
             match &masks {
-                Some(masks) => {
-                    let mask = places.iter().find_map(|place| masks.find(place));
-                    samples.push_defective(path, &kind, mask);
+                Some(masks) if own.is_empty() => {
+                    let found = places.iter().map(|place| masks.find(place)).find(|found| !found.is_empty());
+                    samples.push_defective(path, &kind, found.unwrap_or_default());
                 }
-                None => samples.test.push(Sample::defective(path, kind, None)),
+                _ => samples.test.push(Sample::defective(path, kind, own)),
             }
         }
     }

@@ -6,10 +6,10 @@ use rayon::prelude::*;
 
 use super::{DataSet, Sample, image_files, open};
 use crate::error::{Error, Result};
-use crate::image::{DecodeOptions, Image, decode};
+use crate::image::{DecodeOptions, Image, ImageFacts, decode_with_facts, depth_range};
 
-/// How many images decide whether a data set is grey.
-const CHANNEL_PROBES: usize = 16;
+/// How many images decide whether a data set is grey, and how deep.
+const PROBES: usize = 16;
 
 /// A list of good images: files that are read when they are needed, or images in memory.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -56,15 +56,39 @@ impl Images {
     /// Image `i`.
     ///
     /// # Errors
-    /// Those of [`decode()`].
+    /// Those of [`decode()`](crate::image::decode).
     pub fn read(&self, i: usize, options: &DecodeOptions) -> Result<Image> {
+        self.read_with_facts(i, options).map(|(image, _)| image)
+    }
+
+    /// Image `i`, and what its file is like.
+    ///
+    /// # Errors
+    /// Those of [`decode()`](crate::image::decode).
+    pub fn read_with_facts(&self, i: usize, options: &DecodeOptions) -> Result<(Image, ImageFacts)> {
         match &self.sources[i] {
-            Source::File(path) => decode(path, options),
-            Source::Memory(image) => match options.channels {
-                Some(channels) => image.clone().with_channels(channels),
-                None => Ok(image.clone()),
-            },
+            Source::File(path) => decode_with_facts(path, options),
+            Source::Memory(image) => {
+                let deep = image.is_deep();
+                let image = match options.range {
+                    Some(range) if deep => image.clone().in_range(range),
+                    _ => image.clone(),
+                };
+                let facts = ImageFacts::new(&image, if deep { 16 } else { 8 });
+                let channels = options.channels.unwrap_or(image.channels);
+                Ok((image.with_channels(channels)?, facts))
+            }
         }
+    }
+
+    /// Which values of images like these become black and white: [`depth_range`] of up to 16 of them, evenly spread. Those that
+    /// cannot be decoded are ignored, or stop the fit later.
+    pub fn detect_range(&self, max_pixels: u64) -> Option<[f64; 2]> {
+        let options = DecodeOptions { max_pixels, ..DecodeOptions::default() };
+        let step = self.len().div_ceil(PROBES).max(1);
+        let probes: Vec<usize> = (0..self.len()).step_by(step).collect();
+        let deep = |&i: &usize| self.read(i, &options).ok().filter(Image::is_deep);
+        depth_range(&probes.par_iter().filter_map(deep).collect::<Vec<_>>())
     }
 
     /// The number of channels that the images need: 1 if the first ones (up to 16) are grey, be it as images of one channel or
@@ -73,13 +97,9 @@ impl Images {
     /// # Errors
     /// [`Error::Config`] if there is no image; the first image's error if none can be decoded.
     pub fn detect_channels(&self, max_pixels: u64) -> Result<usize> {
-        let options = DecodeOptions { max_pixels, channels: None };
-        let is_grey = |i: usize| {
-            let image = self.read(i, &options)?;
-            Ok(image.channels == 1 || image.pixels.as_chunks::<3>().0.iter().all(|p| p[0] == p[1] && p[1] == p[2]))
-        };
-        let probes: Vec<Result<bool>> =
-            (0..self.len().min(CHANNEL_PROBES)).into_par_iter().map(is_grey).collect();
+        let options = DecodeOptions { max_pixels, ..DecodeOptions::default() };
+        let is_grey = |i: usize| Ok(self.read(i, &options)?.is_grey());
+        let probes: Vec<Result<bool>> = (0..self.len().min(PROBES)).into_par_iter().map(is_grey).collect();
         let (mut grey_seen, mut first_error) = (false, None);
         for result in probes {
             match result {
@@ -91,7 +111,9 @@ impl Images {
         match first_error {
             _ if grey_seen => Ok(1),
             Some(error) => Err(error),
-            None => Err(Error::config("data.channels", "there is no image to tell the number of channels from")),
+            None => {
+                Err(Error::config("data.channels", "there is no image to tell the number of channels from"))
+            }
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Decoding whole lists of samples, in parallel, into pictures of one size.
+//! Decoding whole lists of samples, in parallel, into images of one size.
 
 use rayon::prelude::*;
 
-use super::{Label, Problem, Sample, decode_mask};
-use crate::image::{DecodeOptions, PixelMask, decode};
-use crate::view::{Framed, ViewConfig};
+use super::{Label, Problem, Sample, decode_masks};
 use crate::error::{Error, Result};
+use crate::image::{DecodeOptions, PixelMask, decode_with_facts};
+use crate::view::{Framed, ViewConfig};
 
 /// What happens at an image that cannot be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -25,10 +25,12 @@ pub struct LoadOptions {
     pub image_size: [usize; 2],
     /// What the model looks at.
     pub view: ViewConfig,
-    /// 1 (grey) or 3 (RGB), whatever the files have; see [`detect_channels`].
+    /// 1 (grey) or 3 (RGB), whatever the files have; see [`Images::detect_channels`](super::Images::detect_channels).
     pub channels: usize,
     /// As [`DecodeOptions::max_pixels`].
     pub max_pixels: u64,
+    /// As [`DecodeOptions::range`].
+    pub range: Option<[f64; 2]>,
     /// Stop at an image that cannot be used, or skip it.
     pub on_error: OnError,
 }
@@ -51,19 +53,24 @@ pub struct LoadedImage {
     pub framed: Framed,
 }
 
-/// Decodes and resizes every sample once, in parallel; they stay in memory as bytes.
+/// Decodes and resizes every sample once, in parallel; they stay in memory.
 ///
 /// # Errors
 ///
-/// Under [`OnError::Stop`] the error of the first image of the list that cannot be used, as [`decode`] gives it. Under
+/// Under [`OnError::Stop`] the error of the first image of the list that cannot be used, as [`decode`](crate::image::decode) gives it. Under
 /// [`OnError::Skip`] that error only if no image at all can be used. [`Error::Config`] for a size of 0 or a number of
 /// channels that is neither 1 nor 3.
 pub fn load(samples: &[Sample], options: &LoadOptions) -> Result<Loaded> {
-    let decoding = DecodeOptions { max_pixels: options.max_pixels, channels: Some(options.channels) };
+    let decoding = DecodeOptions {
+        max_pixels: options.max_pixels,
+        channels: Some(options.channels),
+        range: options.range,
+    };
     let results: Vec<Result<LoadedImage>> = samples
         .par_iter()
         .map(|sample| {
-            let framed = Framed::new(&decode(&sample.path, &decoding)?, options.image_size, &options.view)?;
+            let (image, facts) = decode_with_facts(&sample.path, &decoding)?;
+            let framed = Framed::new(&image, options.image_size, &options.view)?.with_facts(facts);
             Ok(LoadedImage { sample: sample.clone(), framed })
         })
         .collect();
@@ -93,23 +100,23 @@ pub fn load(samples: &[Sample], options: &LoadOptions) -> Result<Loaded> {
 ///
 /// # Errors
 ///
-/// Under [`OnError::Stop`] the error of the first mask that cannot be used, as [`decode_mask`] gives it.
+/// Under [`OnError::Stop`] the error of the first mask that cannot be used, as [`decode_masks`] gives it.
 pub fn load_masks(
     images: &[LoadedImage],
     options: &LoadOptions,
 ) -> Result<(Vec<Option<PixelMask>>, Vec<Problem>)> {
     let size @ [height, width] = options.image_size;
-    let read = |image: &LoadedImage| match (image.sample.label, &image.sample.mask) {
+    let read = |image: &LoadedImage| match (image.sample.label, image.sample.masks.as_slice()) {
         (Label::Good, _) => Ok(Some(PixelMask::empty(height, width))),
-        (Label::Defective, None) => Ok(None),
-        (Label::Defective, Some(path)) => decode_mask(path, size, options.max_pixels).map(Some),
+        (Label::Defective, []) => Ok(None),
+        (Label::Defective, paths) => decode_masks(paths, size, options.max_pixels).map(Some),
     };
     let (mut masks, mut problems) = (Vec::with_capacity(images.len()), Vec::new());
     let results: Vec<_> = images.par_iter().map(read).collect();
     for (image, result) in images.iter().zip(results) {
         masks.push(match result {
             Err(error) if options.on_error == OnError::Skip => {
-                let path = image.sample.mask.as_deref().unwrap_or(&image.sample.path);
+                let path = image.sample.masks.first().unwrap_or(&image.sample.path);
                 problems.push(Problem::new(path, format!("mask: {}", error.reason())));
                 None
             }

@@ -6,10 +6,14 @@
 mod btad;
 mod folder;
 mod images;
+mod join;
 mod listing;
 mod load;
 mod mask;
+mod masks;
 mod mvtec;
+mod names;
+mod sorted;
 mod visa;
 
 use std::path::{Path, PathBuf};
@@ -18,9 +22,10 @@ use serde::{Deserialize, Serialize, Serializer};
 
 pub use self::folder::open_folders;
 pub use self::images::Images;
-pub use self::listing::images_in as image_files;
+pub use self::join::open_all;
+pub use self::listing::{Listing, OUTPUT_MARKER, expand, images_in as image_files, list, list_from};
 pub use self::load::{LoadOptions, Loaded, LoadedImage, OnError, load, load_masks};
-pub use self::mask::decode_mask;
+pub use self::mask::{decode_mask, decode_masks};
 use crate::error::{Error, Result};
 
 /// How many folder levels below the root [`categories`] looks at.
@@ -49,19 +54,28 @@ pub struct Sample {
     pub label: Label,
     /// [`GOOD`], or the name of the folder that the defective image lies in, such as `scratch`.
     pub kind: String,
-    /// The ground-truth mask of a defective image; `None` for good ones and where the file is missing.
-    pub mask: Option<PathBuf>,
+    /// The ground-truth masks of a defective image, which are joined; none for good ones and where the file is missing.
+    pub masks: Vec<PathBuf>,
 }
 
 impl Sample {
     /// A defect-free image.
     pub fn good(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), label: Label::Good, kind: GOOD.to_owned(), mask: None }
+        Self { path: path.into(), label: Label::Good, kind: GOOD.to_owned(), masks: Vec::new() }
     }
 
-    /// A defective image of the given kind, with its mask if there is one.
-    pub fn defective(path: impl Into<PathBuf>, kind: impl Into<String>, mask: Option<PathBuf>) -> Self {
-        Self { path: path.into(), label: Label::Defective, kind: kind.into(), mask }
+    /// A defective image of the given kind, with its masks if there are any.
+    pub fn defective(
+        path: impl Into<PathBuf>,
+        kind: impl Into<String>,
+        masks: impl IntoIterator<Item = PathBuf>,
+    ) -> Self {
+        Self {
+            path: path.into(),
+            label: Label::Defective,
+            kind: kind.into(),
+            masks: masks.into_iter().collect(),
+        }
     }
 }
 
@@ -98,17 +112,20 @@ pub enum Layout {
     Btad,
     /// VisA as downloaded.
     Visa,
+    /// `good` beside `bad`, or beside folders of other kinds, without a split.
+    Sorted,
     /// Folders of images, named one by one.
     Folder,
 }
 
 impl Layout {
-    /// `mvtec`, `btad`, `visa` or `folder`.
+    /// `mvtec`, `btad`, `visa`, `sorted` or `folder`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Mvtec => "mvtec",
             Self::Btad => "btad",
             Self::Visa => "visa",
+            Self::Sorted => "sorted",
             Self::Folder => "folder",
         }
     }
@@ -129,6 +146,8 @@ pub struct DataSet {
     pub test: Vec<Sample>,
     /// What could not be used, or not in full: missing masks, files of other formats.
     pub problems: Vec<Problem>,
+    /// What was decided that the folders do not say, such as which good images are fitted on and which measured.
+    pub note: Option<String>,
 }
 
 /// What a layout's [`Reader::read`] finds.
@@ -137,15 +156,17 @@ struct Samples {
     train: Vec<Sample>,
     test: Vec<Sample>,
     problems: Vec<Problem>,
+    note: Option<String>,
 }
 
 impl Samples {
     /// Adds a defective test image; without a mask it still counts for image-level metrics, and is named.
-    fn push_defective(&mut self, path: PathBuf, kind: &str, mask: Option<PathBuf>) {
-        if mask.is_none() {
-            self.problems.push(Problem::new(&path, "no mask was found for this defective image"));
+    fn push_defective(&mut self, path: PathBuf, kind: &str, masks: impl IntoIterator<Item = PathBuf>) {
+        let sample = Sample::defective(path, kind, masks);
+        if sample.masks.is_empty() {
+            self.problems.push(Problem::new(&sample.path, "no mask was found for this defective image"));
         }
-        self.test.push(Sample::defective(path, kind, mask));
+        self.test.push(sample);
     }
 }
 
@@ -159,7 +180,7 @@ struct Reader {
 }
 
 /// In the order in which they are tried: a folder of loose images is the last resort.
-const READERS: [Reader; 4] = [mvtec::READER, btad::READER, visa::READER, folder::READER];
+const READERS: [Reader; 5] = [mvtec::READER, btad::READER, visa::READER, sorted::READER, folder::READER];
 
 /// Opens one category, whatever its layout: `root` is the category's own folder, or a folder above it with the
 /// category's name, relative to `root` and with `/` between levels, as [`categories`] lists it.
@@ -191,7 +212,7 @@ pub fn open(root: &Path, category: Option<&str>) -> Result<DataSet> {
 
 impl DataSet {
     fn new(root: PathBuf, layout: Layout, samples: Samples) -> Result<Self> {
-        let Samples { train, test, problems } = samples;
+        let Samples { train, test, problems, note } = samples;
         if train.is_empty() {
             let reason = match problems.first() {
                 Some(Problem { path, reason }) => format!("; {}: {reason}", path.display()),
@@ -199,7 +220,7 @@ impl DataSet {
             };
             return Err(Error::data(root, format!("no good image to learn from was found{reason}")));
         }
-        Ok(Self { category: folder_name(&root), root, layout, train, test, problems })
+        Ok(Self { category: folder_name(&root), root, layout, train, test, problems, note })
     }
 }
 
@@ -219,7 +240,7 @@ pub fn categories(root: &Path) -> Result<Vec<String>> {
 }
 
 fn find_categories(folder: &Path, prefix: &str, depth: usize, names: &mut Vec<String>) -> Result<()> {
-    for child in listing::subfolders(folder)? {
+    for child in listing::subfolders(folder) {
         let name = format!("{prefix}{}", folder_name(&child));
         if is_category(&child) {
             names.push(name);

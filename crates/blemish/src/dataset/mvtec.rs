@@ -2,42 +2,101 @@
 //!
 //! `train/good/*`, `test/{good,<defect>}/*`, `ground_truth/<defect>/<stem>_mask.*`. Its followers differ a little: VisA
 //! after its official conversion has masks without the `_mask`; MVTec AD 2 has `test_public` in the place of `test`,
-//! with `ground_truth` inside it (its `validation` and private test folders are not read).
+//! with `ground_truth` inside it (its `validation` and private test folders are not read). Case does not count, and folders of good
+//! images and of masks may have any of their usual names.
 
 use std::path::Path;
 
-use super::listing::{Masks, images_below, subfolders};
-use super::{GOOD, Layout, Reader, Sample, Samples, folder_name};
+use super::listing::look;
+use super::masks::{Defective, Masks, images_and_masks};
+use super::names::{Role, having, role};
+use super::{Layout, Problem, Reader, Sample, Samples, folder_name};
 use crate::error::Result;
 
 pub(super) const READER: Reader = Reader {
     layout: Layout::Mvtec,
     expects: "`train/good` and `test` (MVTec AD)",
-    detect: |root| root.join("train/good").is_dir(),
-    read: |root| read(root, GOOD),
+    detect: |root| has_train(root) && !is_named_ok(root),
+    read,
 };
 
-/// Reads `train/<good>`, `test/*` and `ground_truth/*`; `good` is the name of the folders of good images.
-pub(super) fn read(root: &Path, good: &str) -> Result<Samples> {
+/// Whether there is a training folder with a folder of good images.
+pub(super) fn has_train(root: &Path) -> bool {
+    having(root, Role::Train).iter().any(|train| !having(train, Role::Good).is_empty())
+}
+
+/// Whether the folder of good training images is called `ok`.
+pub(super) fn is_named_ok(root: &Path) -> bool {
+    let good = having(root, Role::Train).into_iter().flat_map(|train| having(&train, Role::Good));
+    good.into_iter().any(|folder| folder_name(&folder).eq_ignore_ascii_case("ok"))
+}
+
+/// Reads the folders of good images for training, every folder of the test, and the masks.
+pub(super) fn read(root: &Path) -> Result<Samples> {
     let mut samples = Samples::default();
-    let train = images_below(&root.join("train").join(good), &mut samples.problems)?;
-    samples.train = train.into_iter().map(Sample::good).collect();
-
-    let tests = ["test", "test_public"].map(|name| root.join(name));
-    let Some(test) = tests.iter().find(|path| path.is_dir()) else { return Ok(samples) };
-    let [beside, inside] = [root, test].map(|above| above.join("ground_truth"));
-    let masks = Masks::below(if beside.is_dir() { &beside } else { &inside })?;
-
-    for folder in subfolders(test)?.into_iter().filter(|folder| *folder != inside) {
-        let kind = folder_name(&folder);
-        for path in images_below(&folder, &mut samples.problems)? {
-            if kind == good {
-                samples.test.push(Sample::good(path));
-            } else {
-                let mask = masks.find(path.strip_prefix(test).unwrap_or(&path));
-                samples.push_defective(path, &kind, mask);
+    for train in having(root, Role::Train) {
+        let contents = look(&train)?;
+        samples.problems.extend(contents.skipped);
+        for path in contents.images {
+            samples.problems.push(Problem::new(path, "not used: not in a folder of good images"));
+        }
+        for folder in contents.folders {
+            if role(&folder) == Role::Good {
+                let (images, _) = images_and_masks(&folder, &mut samples.problems)?;
+                samples.train.extend(images.into_iter().map(Sample::good));
+            } else if role(&folder) != Role::Masks {
+                samples.problems.push(Problem::new(folder, "not used: only good images are fitted on"));
             }
         }
     }
-    Ok(samples)
+
+    let tests = [Role::Test, Role::Validation].map(|wanted| having(root, wanted));
+    let Some(tests) = tests.into_iter().find(|folders| !folders.is_empty()) else { return Ok(samples) };
+    // MVTec AD 2 has private test folders too, which are called otherwise.
+    let Some(test) = tests.into_iter().next() else { return Ok(samples) };
+    let mut masks = [root, &test].map(|above| having(above, Role::Masks)).concat();
+    masks.extend(having(root, Role::Labels));
+    let contents = look(&test)?;
+    samples.problems.extend(contents.skipped);
+    for path in contents.images {
+        let reason = "not used: not in a folder that says whether it is good or defective";
+        samples.problems.push(Problem::new(path, reason));
+    }
+    let (mut good, mut defective, mut labels) = (Vec::new(), Defective::default(), Vec::new());
+    for folder in contents.folders {
+        match role(&folder) {
+            Role::Good => good.extend(images_and_masks(&folder, &mut samples.problems)?.0),
+            Role::Masks => {}
+            Role::Labels => labels.push(folder),
+            _ => defective.add(&folder, &mut samples.problems)?,
+        }
+    }
+    samples.finish(good, defective, masks, labels)
+}
+
+impl Samples {
+    /// Adds the images to measure with: good ones, defective ones with their masks. `labels` are folders of masks, or of a kind of
+    /// defect that is called so.
+    pub(super) fn finish(
+        mut self,
+        good: Vec<std::path::PathBuf>,
+        mut defective: Defective,
+        mut masks: Vec<std::path::PathBuf>,
+        labels: Vec<std::path::PathBuf>,
+    ) -> Result<Self> {
+        let stems = defective.stems();
+        for folder in labels {
+            if Masks::are_labels_of(&folder, &stems) {
+                masks.push(folder);
+            } else {
+                defective.add(&folder, &mut self.problems)?;
+            }
+        }
+        self.test.extend(good.into_iter().map(Sample::good));
+        for (path, kind, masks) in defective.with_masks(&Masks::below(&masks)?) {
+            self.push_defective(path, &kind, masks);
+        }
+        self.test.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(self)
+    }
 }

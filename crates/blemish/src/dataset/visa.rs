@@ -7,13 +7,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::names::descend;
 use super::{Layout, Problem, Reader, Sample, Samples, folder_name};
 use crate::error::{Error, Result};
 
 pub(super) const READER: Reader = Reader {
     layout: Layout::Visa,
     expects: "`Data/Images/Normal` (VisA)",
-    detect: |root| root.join("Data/Images/Normal").is_dir(),
+    detect: |root| descend(root, &["Data", "Images", "Normal"]).is_some(),
     read,
 };
 

@@ -8,12 +8,16 @@ use crate::image::{Image, Normalize};
 use crate::spill::Spill;
 use crate::view::{Pose, Template};
 
+/// Cuts the view of this number anew, in a pose.
+pub(super) type Recut<'a> = dyn Fn(usize, Pose) -> Result<Image> + Sync + 'a;
+
 /// The views of all good images, kept outside memory.
 #[derive(Debug)]
 pub struct Views {
     size: [usize; 2],
     channels: usize,
     normalize: Normalize,
+    least_spread: f32,
     pixels: Spill,
     names: Vec<String>,
 }
@@ -25,7 +29,14 @@ impl Views {
     /// [`Error::Io`](crate::Error::Io) where no temporary file can be made.
     pub fn new(size: [usize; 2], channels: usize, normalize: Normalize) -> Result<Self> {
         let pixels = Spill::new(size[0] * size[1] * channels)?;
-        Ok(Self { size, channels, normalize, pixels, names: Vec::new() })
+        let least_spread = Normalize::FLOOR;
+        Ok(Self { size, channels, normalize, least_spread, pixels, names: Vec::new() })
+    }
+
+    /// The same, for images whose depth allows a smaller spread than that of 8 bits.
+    #[must_use]
+    pub fn stretched_from(self, least_spread: f32) -> Self {
+        Self { least_spread, ..self }
     }
 
     /// Adds the view of the image called `name`.
@@ -67,18 +78,27 @@ impl Views {
     /// # Errors
     /// [`Error::Io`](crate::Error::Io).
     pub fn normalised(&self, i: usize) -> Result<Image> {
-        Ok(self.normalize.apply(&self.get(i)?))
+        Ok(self.normalize.apply_from(&self.get(i)?, self.least_spread))
     }
 
-    /// Registers every view to the mean of all, which images to come will be registered to as well.
+    /// Registers every view to the mean of all, which images to come will be registered to as well. `recut` cuts a view anew
+    /// from its image, in its pose; without it views are their own source.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io), [`Error::Interrupted`](crate::Error::Interrupted).
-    pub(super) fn register(&mut self, progress: &Progress<'_>) -> Result<Option<Template>> {
+    pub(super) fn register(
+        &mut self,
+        progress: &Progress<'_>,
+        recut: Option<&Recut<'_>>,
+    ) -> Result<Option<Template>> {
         let all: Vec<Image> = (0..self.len()).into_par_iter().map(|i| self.get(i)).collect::<Result<_>>()?;
         progress.step("registering good images", 0, self.len())?;
         let Some((template, poses)) = Template::fit(&all) else { return Ok(None) };
-        let moved = |(i, pose): (usize, Pose)| self.pixels.set(i, &pose.apply(&all[i]).pixels);
+        let moved = |(i, pose): (usize, Pose)| match recut {
+            _ if pose == Pose::default() => Ok(()),
+            Some(recut) => self.pixels.set(i, &recut(i, pose)?.pixels),
+            None => self.pixels.set(i, &pose.apply(&all[i]).pixels),
+        };
         poses.into_par_iter().enumerate().try_for_each(moved)?;
         progress.step("registering good images", self.len(), self.len())?;
         Ok(Some(template))

@@ -5,13 +5,14 @@
 
 mod cross;
 pub(crate) mod duplicates;
-pub(crate) mod frame;
 mod good_images;
 mod outliers;
 mod places;
 mod progress;
 #[cfg(test)]
 pub mod testing;
+#[cfg(test)]
+mod field_tests;
 #[cfg(test)]
 mod tests;
 
@@ -27,15 +28,15 @@ pub use self::good_images::{GoodImages, Views};
 pub use self::outliers::SuspectedOutlier;
 pub use self::progress::{FitEvent, Progress};
 use self::cross::{CrossFit, cross_fit};
-use crate::config::{Align, Config};
+use crate::config::{Align, Config, Fit};
 use crate::dataset::{Images, OnError, Problem};
 use crate::detector::Detector;
 use crate::engine::Weights;
 use crate::error::{Error, Result};
-use crate::image::{PixelMask, image_statistics};
+use crate::image::{Image, PixelMask, image_statistics};
 use crate::model_file::Provenance;
 use crate::parts::used;
-use crate::view::{Framed, Survey, Template, View};
+use crate::view::{Framed, Pose, Survey, Template, TrainingFacts, View};
 
 /// Good images that are named as the least like the rest.
 const NAMED: usize = 20;
@@ -65,10 +66,13 @@ pub struct Prepared {
     pub problems: Vec<Problem>,
     /// How bright the good images are.
     pub brightness: Brightness,
+    /// Their sizes, channels, depth and brightness.
+    pub facts: Option<TrainingFacts>,
     /// The number of each view's group of near-duplicates; see [`repeated`](Self::repeated).
     pub groups: Vec<usize>,
     /// Height and width of each image, pixels.
     pub sizes: Vec<[usize; 2]>,
+    blank: usize,
     always_found: bool,
     ignored: Option<Vec<f32>>,
     started: Instant,
@@ -97,7 +101,13 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         None => images.detect_channels(config.data.max_pixels)?,
     };
     config.data.channels = Some(channels);
+    if config.data.range.is_none() {
+        config.data.range = images.detect_range(config.data.max_pixels);
+    }
     let survey = Survey::of(images, &config.data.decoding())?;
+    if config.data.fit == Fit::Auto && config.data.view.is_none() {
+        survey.require_shape(config.data.image_size, config.model.patch_size)?;
+    }
     config.resolve(channels, &survey);
     config.validate()?;
     progress.tell(FitEvent::Surveyed { facts: survey.describe() });
@@ -105,32 +115,33 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
     let mut order: Vec<usize> = (0..images.len()).collect();
     order.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
     let (view, frame, decoding) = (config.view(), config.data.image_size, config.data.decoding());
-    let mut views = Views::new(config.view_size(), channels, config.data.normalize)?;
+    let mut views =
+        Views::new(config.view_size(), channels, config.data.normalize)?.stretched_from(config.data.least_spread());
     let (mut problems, mut first_error, mut light, mut sizes) = (Vec::new(), None, Vec::new(), Vec::new());
-    let (mut blank, mut always_found) = (Vec::new(), true);
+    let (mut used, mut facts, mut blank, mut is_cut, mut always_found) = (Vec::new(), Vec::new(), 0, false, true);
     // A few at a time: decoded images may be large.
     for some in order.chunks(16) {
-        let read = |&i: &usize| -> Result<Result<(View, [f32; 2], [usize; 2], bool), String>> {
-            let image = images.read(i, &decoding)?;
-            let framed = Framed::new(&image, frame, &view)?;
-            if let Some(reason) = frame::blank_reason(&framed) {
-                return Ok(Err(reason));
-            }
+        let read = |&i: &usize| -> Result<(Framed, [f32; 2])> {
+            let (image, facts) = images.read_with_facts(i, &decoding)?;
+            let framed = Framed::new(&image, frame, &view)?.with_facts(facts);
             let own = image_statistics(&framed.image);
-            let found = frame::product_found(&framed) == Some(true);
-            Ok(Ok((framed.view, [own.median, own.spread], framed.original_size, found)))
+            Ok((framed, [own.median, own.spread]))
         };
         for (&i, result) in some.iter().zip(some.par_iter().map(read).collect::<Vec<_>>()) {
             match result {
-                Ok(Ok((view, own, size, found))) => {
-                    views.push(images.name(i), &view.image)?;
-                    light.push(own);
-                    sizes.push(size);
-                    always_found &= found;
+                // A frame that shows nothing is no example of a good product.
+                Ok((Framed { blank: Some(reason), .. }, _)) => {
+                    problems.push(Problem::new(images.name(i), reason.describe()));
+                    blank += 1;
                 }
-                Ok(Err(reason)) => {
-                    blank.push(images.name(i));
-                    problems.push(Problem::new(images.name(i), format!("not fitted on: {reason}")));
+                Ok((framed, own)) => {
+                    views.push(images.name(i), &framed.view.image)?;
+                    light.push(own);
+                    sizes.push(framed.original_size);
+                    facts.push(framed.facts);
+                    used.push(i);
+                    is_cut |= framed.view.is_cut();
+                    always_found &= framed.product_found == Some(true);
                 }
                 Err(error) if options.on_error == OnError::Stop || matches!(error, Error::Config { .. }) => {
                     return Err(error);
@@ -143,14 +154,21 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         }
         progress.step("reading good images", views.len(), images.len())?;
     }
-    if views.len() == 0 && !blank.is_empty() && first_error.is_none() {
-        return Err(Error::data(&blank[0], format!("is blank, as all {} good images are: there is nothing to fit on", blank.len())));
+    if views.is_empty() && blank > 0 {
+        let reason = format!("shows nothing, as do all {blank} images that could be read: {}", problems[0].reason);
+        return Err(Error::data(&problems[0].path, reason));
     }
-    if views.len() == 0 {
+    if views.is_empty() {
         return Err(first_error.unwrap_or_else(|| Error::data("images", "there is no good image to fit on")));
     }
     let template = match config.data.align {
-        Align::Always => views.register(&progress)?,
+        Align::Always if is_cut => {
+            let recut = |i: usize, pose: Pose| -> Result<Image> {
+                Ok(View::new(&images.read(used[i], &decoding)?, &view)?.in_pose(pose).image)
+            };
+            views.register(&progress, Some(&recut))?
+        }
+        Align::Always => views.register(&progress, None)?,
         _ => None,
     };
     let median = |k: usize| {
@@ -164,8 +182,23 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         problems: problems.clone(),
         config: Box::new(config.clone()),
     });
+    let facts = TrainingFacts::of(&facts);
     let groups = duplicates::groups(&views, &progress)?;
-    Ok(Prepared { config, survey, views, template, problems, brightness, groups, sizes, always_found, ignored: None, started })
+    Ok(Prepared {
+        config,
+        survey,
+        views,
+        template,
+        problems,
+        brightness,
+        facts,
+        groups,
+        sizes,
+        blank,
+        always_found,
+        ignored: None,
+        started,
+    })
 }
 
 impl Prepared {
@@ -237,6 +270,7 @@ impl Prepared {
             suspected_outliers: suspected,
             profile,
             always_found: self.always_found,
+            facts: self.facts.clone(),
             ..Provenance::default()
         };
         let detector = Detector::new(self.config.clone(), self.template.clone(), fitted.parts, good, provenance);
@@ -260,9 +294,8 @@ impl Prepared {
     /// What a user should know of the good images; told as warnings and kept in the model file.
     fn remarks(&self, places: &[[usize; 4]], progress: &Progress<'_>) -> Vec<String> {
         let mut remarks = Vec::new();
-        let blank = self.problems.iter().filter(|problem| problem.reason.starts_with("not fitted on: ")).count();
-        if blank > 0 {
-            remarks.push(format!("{blank} good images are blank and were not fitted on"));
+        if self.blank > 0 {
+            remarks.push(format!("{} good images are blank and were not fitted on", self.blank));
         }
         if self.repeated() > 0 {
             let groups = self.views.len() - self.repeated();

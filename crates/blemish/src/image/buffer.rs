@@ -81,6 +81,11 @@ impl<'a> ImageView<'a> {
         Self { stride, ..self }
     }
 
+    /// Bits a sample: 8 or 16.
+    pub fn bits(&self) -> u32 {
+        if matches!(self.samples, Samples::Bytes(_)) { 8 } else { 16 }
+    }
+
     /// A copy in `f32`, 0 to 1, with `channels` 1 or 3.
     ///
     /// # Errors
@@ -99,7 +104,10 @@ impl<'a> ImageView<'a> {
         let needed = (self.height - 1).checked_mul(self.stride).and_then(|rows| rows.checked_add(line));
         if needed.is_none_or(|needed| needed > length) {
             let (width, height) = (self.width, self.height);
-            let reason = format!("{length} samples are too few for {width} x {height} pixels of {} each", self.order.channels());
+            let reason = format!(
+                "{length} samples are too few for {width} x {height} pixels of {} each",
+                self.order.channels()
+            );
             return Err(Error::config("image", reason));
         }
         let mut pixels = Vec::with_capacity(self.height * line);
@@ -129,7 +137,10 @@ mod tests {
         assert_eq!(grey.pixels, [0.0, 1.0, 0.2, 0.4]);
         let bgr = ImageView::bgr8(&[255, 0, 51], 1, 1).to_image(3).unwrap();
         assert_eq!(bgr.pixels, [0.2, 0.0, 1.0]);
-        assert_eq!(ImageView::grey16(&[65535, 13107], 2, 1).to_image(3).unwrap().pixels, [1.0, 1.0, 1.0, 0.2, 0.2, 0.2]);
+        assert_eq!(
+            ImageView::grey16(&[65535, 13107], 2, 1).to_image(3).unwrap().pixels,
+            [1.0, 1.0, 1.0, 0.2, 0.2, 0.2]
+        );
         let luma = ImageView::rgb8(&[255, 0, 0], 1, 1).to_image(1).unwrap().pixels[0];
         assert!((luma - 0.212_639).abs() < 1e-6);
     }

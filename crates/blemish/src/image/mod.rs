@@ -1,19 +1,29 @@
 //! Images in memory, interleaved (height, width, channel), pixel masks, decoding, resizing, normalisation.
 
+mod blank;
 mod buffer;
 mod decode;
+mod depth;
+mod facts;
 mod normalize;
+mod resize;
 mod sampling;
+mod tiff;
 
 use crate::error::{Error, Result};
 
+pub use self::blank::{BlankReason, is_blank};
 pub use self::buffer::{ImageView, Order};
-pub use self::decode::{DecodeOptions, decode, decode_bytes, decode_dynamic, dimensions, read, resize};
+pub use self::decode::{
+    DecodeOptions, decode, decode_bytes, decode_dynamic, decode_with_facts, dimensions, is_readable, read,
+};
+pub use self::depth::depth_range;
+pub use self::facts::ImageFacts;
 pub use self::normalize::{Affine, Normalize, Statistics, equalising, image_statistics, median};
+pub use self::resize::resize;
 pub use self::sampling::{Border, sample};
 
-
-/// An 8-bit picture, `[H, W, C]` interleaved, 1 (grey) or 3 (RGB) channels: how decoded images are kept.
+/// An 8-bit image, `[H, W, C]` interleaved, 1 (grey) or 3 (RGB) channels: how images are shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ByteImage {
     /// Rows.
@@ -26,7 +36,7 @@ pub struct ByteImage {
     pub pixels: Vec<u8>,
 }
 
-/// A picture of `f32`, `[H, W, C]` interleaved, nominally in [0, 1]: what augmentation and the model work on.
+/// An image of `f32`, `[H, W, C]` interleaved, nominally in [0, 1]: what augmentation and the model work on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Image {
     /// Rows.
@@ -51,7 +61,7 @@ pub struct PixelMask {
 }
 
 impl ByteImage {
-    /// The same picture in `f32`, 0 to 1.
+    /// The same image in `f32`, 0 to 1.
     pub fn to_image(&self) -> Image {
         let pixels = self.pixels.iter().map(|&v| f32::from(v) / 255.0).collect();
         Image { height: self.height, width: self.width, channels: self.channels, pixels }
@@ -59,19 +69,19 @@ impl ByteImage {
 }
 
 impl Image {
-    /// A picture filled with one value.
+    /// An image filled with one value.
     pub fn filled(height: usize, width: usize, channels: usize, value: f32) -> Self {
         Self { height, width, channels, pixels: vec![value; height * width * channels] }
     }
 
-    /// Its part of `size` (height, width) whose upper left pixel is `corner` (row, column), within the picture.
+    /// Its part of `size` (height, width) whose upper left pixel is `corner` (row, column), within the image.
     pub fn part(&self, [top, left]: [usize; 2], [height, width]: [usize; 2]) -> Self {
         let [line, left, long] = [self.width, left, width].map(|pixels| pixels * self.channels);
         let pixels = part(&self.pixels, line, [top, left], [height, long]);
         Self { height, width, channels: self.channels, pixels }
     }
 
-    /// The same picture in 8 bits, clamped to [0, 1] and rounded.
+    /// The same image in 8 bits, clamped to [0, 1] and rounded.
     pub fn to_bytes(&self) -> ByteImage {
         let pixels = self.pixels.iter().map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8).collect();
         ByteImage { height: self.height, width: self.width, channels: self.channels, pixels }
@@ -96,7 +106,7 @@ impl Image {
         out
     }
 
-    /// The values of a picture of one channel, bilinearly enlarged to `[height, width]`.
+    /// The values of an image of one channel, bilinearly enlarged to `[height, width]`.
     pub fn enlarged(&self, [height, width]: [usize; 2]) -> Vec<f32> {
         assert_eq!(self.channels, 1, "one channel");
         let place = |pixel: usize, to: usize, from: usize| {
@@ -141,13 +151,24 @@ impl Image {
             (1, 3) => self.pixels.iter().flat_map(|&v| [v; 3]).collect(),
             (3, 1) => {
                 let luma = |p: &[f32; 3]| {
-                    if p[0] == p[1] && p[1] == p[2] { p[0] } else { p[0] * LUMA[0] + p[1] * LUMA[1] + p[2] * LUMA[2] }
+                    if p[0] == p[1] && p[1] == p[2] {
+                        p[0]
+                    } else {
+                        p[0] * LUMA[0] + p[1] * LUMA[1] + p[2] * LUMA[2]
+                    }
                 };
                 self.pixels.as_chunks::<3>().0.iter().map(luma).collect()
             }
-            (_, n) => return Err(Error::config("data.channels", format!("{n} is neither 1 (grey) nor 3 (RGB)"))),
+            (_, n) => {
+                return Err(Error::config("data.channels", format!("{n} is neither 1 (grey) nor 3 (RGB)")));
+            }
         };
         Ok(Self { channels, pixels, ..self })
+    }
+
+    /// Whether every pixel is grey: one channel, or three equal ones.
+    pub fn is_grey(&self) -> bool {
+        self.channels == 1 || self.pixels.as_chunks::<3>().0.iter().all(|p| p[0] == p[1] && p[1] == p[2])
     }
 
     /// Grey levels `[H, W]`: the mean over the channels.

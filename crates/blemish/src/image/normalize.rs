@@ -39,31 +39,42 @@ impl Normalize {
     /// The spread of grey levels after [`Normalize::Robust`]. Photographs have 0.05 or so, which a network that starts from
     /// random weights hardly sees; this is a standard deviation of 0.6 to 0.8.
     const TARGET: f32 = 0.4;
-    /// Spreads below this (a lens cap) are not stretched any further.
-    const FLOOR: f32 = 0.004;
+    /// Spreads below this are not stretched any further: one step of 8 bits, so that the last bit of a flat image does not
+    /// become a pattern. Images of more bits have a lower one; see [`DataConfig::normalised`](crate::config::DataConfig).
+    pub const FLOOR: f32 = 1.0 / 255.0;
 
     /// What this normalisation does to `image`. A synthetic defect's target gets the map of the *defective* image,
     /// since that is all there is at test time.
     pub fn affine(self, image: &Image) -> Affine {
+        self.affine_from(image, Self::FLOOR)
+    }
+
+    /// As [`affine`](Self::affine), with the least spread that is stretched: the step between two values of the image's depth.
+    pub fn affine_from(self, image: &Image, floor: f32) -> Affine {
         if self == Self::None {
             return Affine { gain: 1.0, offset: 0.0 };
         }
         let mut grey = image.grey();
         let median = median(&mut grey);
         let root = grey.iter().map(|v| (v - median).abs().sqrt()).sum::<f32>() / grey.len() as f32;
-        let gain = Self::TARGET / (root * root).max(Self::FLOOR);
+        let gain = Self::TARGET / (root * root).max(floor);
         Affine { gain, offset: 0.5 - median * gain }
     }
 
-    /// The normalised picture; values may leave [0, 1].
+    /// The normalised image; values may leave [0, 1].
     pub fn apply(self, image: &Image) -> Image {
+        self.apply_from(image, Self::FLOOR)
+    }
+
+    /// As [`apply`](Self::apply), with the least spread that is stretched.
+    pub fn apply_from(self, image: &Image, floor: f32) -> Image {
         let mut out = image.clone();
-        self.affine(image).apply(&mut out);
+        self.affine_from(image, floor).apply(&mut out);
         out
     }
 }
 
-/// What a detector must not decide by: properties of the whole picture's grey levels, in [0, 1].
+/// What a detector must not decide by: properties of the whole image's grey levels, in [0, 1].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Statistics {
     /// Mean.
@@ -99,8 +110,8 @@ pub fn image_statistics(image: &Image) -> Statistics {
     }
 }
 
-/// What sets the median and the standard deviation of a picture that has `own` to the given values, but for clamping
-/// to [0, 1]. A picture of one single grey level only gets the median.
+/// What sets the median and the standard deviation of an image that has `own` to the given values, but for clamping
+/// to [0, 1]. An image of one single grey level only gets the median.
 pub fn equalising(own: &Statistics, median: f32, spread: f32) -> Affine {
     let gain = if own.spread > 1e-6 { spread / own.spread } else { 1.0 };
     Affine { gain, offset: median - own.median * gain }
@@ -144,6 +155,22 @@ mod tests {
     fn a_flat_image_becomes_mid_grey() {
         let out = Normalize::Robust.apply(&Image::filled(4, 4, 3, 0.9));
         assert!(out.pixels.iter().all(|v| (v - 0.5).abs() < 1e-4));
+    }
+
+    #[test]
+    fn small_contrast_is_stretched_down_to_the_step_of_the_depth() {
+        let image = random(1, 0.2, 0.8);
+        let expected = Normalize::Robust.apply(&image);
+        // Ten bits in a file of sixteen, read without a range.
+        let mut deep = image.clone();
+        Affine { gain: 1.0 / 64.0, offset: 0.4 }.apply(&mut deep);
+        let out = Normalize::Robust.apply_from(&deep, 1.0 / 65535.0);
+        assert!(out.pixels.iter().zip(&expected.pixels).all(|(a, b)| (a - b).abs() < 1e-3));
+        // The last bit of a flat image stays small.
+        let mut flat = Image::filled(9, 9, 1, 100.0 / 255.0);
+        flat.pixels.iter_mut().step_by(3).for_each(|v| *v += 1.0 / 255.0);
+        let out = Normalize::Robust.apply(&flat);
+        assert!(out.pixels.iter().all(|v| (v - 0.5).abs() < 0.41));
     }
 
     #[test]

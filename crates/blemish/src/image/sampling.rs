@@ -1,17 +1,17 @@
-//! Pictures read between their pixels.
+//! Images read between their pixels.
 
 use serde::{Deserialize, Serialize};
 
 use super::Image;
 
-/// What lies outside a picture.
+/// What lies outside an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Border {
     /// The nearest edge pixel: right for objects on a plain background.
     #[default]
     Replicate,
-    /// The picture mirrored at its edge pixels: right for textures.
+    /// The image mirrored at its edge pixels: right for textures.
     Reflect,
 }
 

@@ -1,19 +1,33 @@
 //! What the model looks at of an image: the whole at its own shape, or the product, turned to lie always the same way.
 
 mod foreground;
+mod framed;
+mod placement;
 mod product;
 mod registration;
 mod solve;
 mod survey;
+mod training;
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::foreground::foreground;
+pub use self::framed::Framed;
+use self::placement::Placement;
 pub use self::product::{Product, find_product};
 pub use self::registration::{Pose, Template};
 pub use self::survey::Survey;
+pub use self::training::{TrainingFacts, unlike};
 use crate::error::{Error, Result};
 use crate::image::{Border, Image, resize, sample};
+
+/// How many pixels of an image may fall on one of the view before the image is shrunk, with a filter, to the view's scale: what
+/// follows reads single pixels.
+const SHRUNK_FROM: f64 = 1.25;
+/// Places along each side at which the share of the image that a view covers is counted.
+const COVER_GRID: usize = 64;
 
 /// How views are cut.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,59 +40,16 @@ pub struct ViewConfig {
     pub product: Option<[f64; 2]>,
 }
 
-/// A picture for the model, and where it comes from.
+/// An image for the model, and where it comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct View {
-    /// The picture.
+    /// The image.
     pub image: Image,
+    /// What the view was sampled from, at about the view's own scale; `None` where that is the view itself, unmoved.
+    source: Option<Arc<Image>>,
     placement: Placement,
     pose: Pose,
-}
-
-/// A decoded image as a detector takes it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Framed {
-    /// The whole image at the size of anomaly maps.
-    pub image: Image,
-    /// What the model sees of it.
-    pub view: View,
-    /// Height and width before resizing, upright.
-    pub original_size: [usize; 2],
-}
-
-impl Framed {
-    /// Brings a decoded image to the size of anomaly maps, and cuts its view.
-    ///
-    /// # Errors
-    /// [`Error::Config`] for sizes that are not sizes.
-    pub fn new(original: &Image, image_size: [usize; 2], view: &ViewConfig) -> Result<Self> {
-        let original_size = [original.height, original.width];
-        let image = resize(original, image_size)?;
-        let view = if view.product.is_none() && view.size == image_size {
-            View::whole(image.clone())
-        } else {
-            View::new(original, view)?
-        };
-        Ok(Self { image, view, original_size })
-    }
-}
-
-/// From places in the frame to places in the view.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Placement {
-    /// The view is the whole frame, at its own size.
-    Whole,
-    /// The view is a turned rectangle.
-    Turned {
-        /// Its centre `[y, x]`, in units of the image's longer side.
-        centre: [f64; 2],
-        /// The unit vector `[y, x]` that its width runs along.
-        axis: [f64; 2],
-        /// Height and width in the same units.
-        extent: [f64; 2],
-        /// Height and width of the whole image in the same units.
-        image: [f64; 2],
-    },
+    product_found: Option<bool>,
 }
 
 impl View {
@@ -90,45 +61,42 @@ impl View {
     /// # Errors
     /// [`Error::Config`] for sizes that are not sizes.
     pub fn new(original: &Image, config: &ViewConfig) -> Result<Self> {
+        let [height, width] = config.size;
         let Some(extent) = config.product else {
-            return Ok(Self {
-                image: resize(original, config.size)?,
-                placement: Placement::Whole,
-                pose: Pose::default(),
-            });
+            let view = Self::whole(resize(original, config.size)?);
+            // An image that is not shrunk can be sampled once more, where the view is registered.
+            let enlarged =
+                original.height <= height && original.width <= width && original.height * original.width > 0;
+            let source = (enlarged && [original.height, original.width] != config.size)
+                .then(|| Arc::new(original.clone()));
+            return Ok(Self { source, ..view });
         };
+        if height == 0 || width == 0 || original.height == 0 || original.width == 0 {
+            return Err(Error::config("data.image_size", format!("{height} x {width} is not a size")));
+        }
         let longer = original.height.max(original.width) as f64;
         let whole = [original.height, original.width].map(|side| side as f64 / longer);
         let middle = Product { centre: whole.map(|side| 0.5 * side), axis: [0.0, 1.0], extent };
-        let product = find_product(original).unwrap_or(middle);
+        let found = find_product(original);
+        let product = found.unwrap_or(middle);
 
-        // Shrunk first, with a filter, to about the view's own scale: what follows reads single pixels.
-        let per_pixel = extent[1] * longer / config.size[1] as f64;
-        let shrunk = if per_pixel > 1.25 {
+        let per_pixel = extent[1] * longer / width as f64;
+        let source = if per_pixel > SHRUNK_FROM {
             let side = |length: usize| ((length as f64 / per_pixel).round() as usize).max(1);
             resize(original, [side(original.height), side(original.width)])?
         } else {
             original.clone()
         };
-        let source = shrunk;
-        let scale = source.height.max(source.width) as f64;
-        let [height, width] = config.size;
-        let mut image = Image::filled(height, width, source.channels, 0.0);
-        let (step, axis) = ([0, 1].map(|k| extent[k] * scale / config.size[k] as f64), product.axis);
-        for (i, pixel) in image.pixels.chunks_exact_mut(source.channels).enumerate() {
-            let v = ((i / width) as f64 + 0.5 - 0.5 * height as f64) * step[0];
-            let u = ((i % width) as f64 + 0.5 - 0.5 * width as f64) * step[1];
-            let y = product.centre[0] * scale + u * axis[0] + v * axis[1] - 0.5;
-            let x = product.centre[1] * scale + u * axis[1] - v * axis[0] - 0.5;
-            sample(&source, x as f32, y as f32, Border::Replicate, pixel);
-        }
-        let placement = Placement::Turned { centre: product.centre, axis, extent, image: whole };
-        Ok(Self { image, placement, pose: Pose::default() })
+        let placement =
+            Placement::Turned { centre: product.centre, axis: product.axis, extent, image: whole };
+        let image = cut(&source, config.size, &placement, &Pose::default());
+        let product_found = Some(found.is_some());
+        Ok(Self { image, source: Some(Arc::new(source)), placement, pose: Pose::default(), product_found })
     }
 
-    /// A picture that is its own view.
+    /// An image that is its own view.
     pub fn whole(image: Image) -> Self {
-        Self { image, placement: Placement::Whole, pose: Pose::default() }
+        Self { image, source: None, placement: Placement::Whole, pose: Pose::default(), product_found: None }
     }
 
     /// The same view, registered to the good images' mean.
@@ -137,9 +105,57 @@ impl View {
         self.in_pose(pose)
     }
 
-    /// The same view in this pose.
+    /// The same view in this pose, sampled once from what the view was cut from.
     pub fn in_pose(self, pose: Pose) -> Self {
-        Self { image: pose.apply(&self.image), placement: self.placement, pose }
+        if pose == self.pose {
+            return self;
+        }
+        let size = [self.image.height, self.image.width];
+        let image = match &self.source {
+            Some(source) => cut(source, size, &self.placement, &pose),
+            None => pose.apply(&self.image),
+        };
+        // An unmoved view that is its own source must be kept for the next pose.
+        let source = self.source.or_else(|| Some(Arc::new(self.image)));
+        Self { image, source, pose, ..self }
+    }
+
+    /// Whether it was sampled from an image that is not the view itself, so that registering it means to cut it anew.
+    pub fn is_cut(&self) -> bool {
+        self.source.is_some()
+    }
+
+    /// Whether a product was found, where the view is one of the product; else it shows the image's middle.
+    pub fn product_found(&self) -> Option<bool> {
+        self.product_found
+    }
+
+    /// The share of the whole image that it shows, 0 to 1.
+    pub fn inspected(&self) -> f32 {
+        if self.placement == Placement::Whole && self.pose == Pose::default() {
+            return 1.0;
+        }
+        let place = |i: usize| (i as f64 + 0.5) / COVER_GRID as f64;
+        let places = (0..COVER_GRID * COVER_GRID).map(|i| [place(i / COVER_GRID), place(i % COVER_GRID)]);
+        let (height, width) = (self.image.height as f32, self.image.width as f32);
+        let within = |[y, x]: [f32; 2]| (-1.0..=height).contains(&y) && (-1.0..=width).contains(&x);
+        let inside = places.filter(|&at| self.place_of(at).is_some_and(within)).count();
+        inside as f32 / (COVER_GRID * COVER_GRID) as f32
+    }
+
+    /// Where a place of the image (shares of its height and width) lies in the view, pixels from the centre of the top-left one;
+    /// `None` where the view did not reach before it was registered.
+    fn place_of(&self, at: [f64; 2]) -> Option<[f32; 2]> {
+        let (height, width) = (self.image.height as f32, self.image.width as f32);
+        let [y, x] = self.placement.of(at);
+        if !(0.0..=1.0).contains(&y) || !(0.0..=1.0).contains(&x) {
+            return None;
+        }
+        let (y, x) = (y as f32 * height - 0.5, x as f32 * width - 0.5);
+        // Where the view was registered to the mean image, the map is too.
+        let centre = [0.5 * (height - 1.0), 0.5 * (width - 1.0)];
+        let [y, x] = self.pose.inverse([y - centre[0], x - centre[1]]);
+        Some([y + centre[0], x + centre[1]])
     }
 
     /// A map of the view, `[H, W]` of the view's size, as a map of the whole image at size `frame`; 0 where the view does not reach.
@@ -158,32 +174,26 @@ impl View {
         let mut out = vec![0.0; frame[0] * frame[1]];
         for (i, out) in out.iter_mut().enumerate() {
             let at = [(i / frame[1]) as f64 + 0.5, (i % frame[1]) as f64 + 0.5];
-            let [y, x] = self.placement.of([at[0] / frame[0] as f64, at[1] / frame[1] as f64]);
-            if (0.0..=1.0).contains(&y) && (0.0..=1.0).contains(&x) {
-                let (height, width) = (height as f32, width as f32);
-                let (y, x) = (y as f32 * height - 0.5, x as f32 * width - 0.5);
-                // Where the view was laid upon the mean picture, the map lies there too.
-                let centre = [0.5 * (height - 1.0), 0.5 * (width - 1.0)];
-                let [y, x] = self.pose.inverse([y - centre[0], x - centre[1]]);
-                sample(&map, x + centre[1], y + centre[0], Border::Replicate, std::slice::from_mut(out));
+            if let Some([y, x]) = self.place_of([at[0] / frame[0] as f64, at[1] / frame[1] as f64]) {
+                sample(&map, x, y, Border::Replicate, std::slice::from_mut(out));
             }
         }
         Ok(out)
     }
 }
 
-impl Placement {
-    /// Where a place of the frame lies in the view, both as shares of height and width.
-    fn of(&self, [y, x]: [f64; 2]) -> [f64; 2] {
-        match self {
-            Self::Whole => [y, x],
-            Self::Turned { centre, axis, extent, image } => {
-                let (dy, dx) = (y * image[0] - centre[0], x * image[1] - centre[1]);
-                let (u, v) = (dy * axis[0] + dx * axis[1], dy * axis[1] - dx * axis[0]);
-                [v / extent[0] + 0.5, u / extent[1] + 0.5]
-            }
-        }
+/// Samples a view of `size` in this placement and pose from `source`, once.
+fn cut(source: &Image, [height, width]: [usize; 2], placement: &Placement, pose: &Pose) -> Image {
+    let mut image = Image::filled(height, width, source.channels, 0.0);
+    let centre = [0.5 * (height as f32 - 1.0), 0.5 * (width as f32 - 1.0)];
+    let sides = [source.height as f64, source.width as f64];
+    for (i, pixel) in image.pixels.chunks_exact_mut(source.channels).enumerate() {
+        let [y, x] = pose.place([(i / width) as f32 - centre[0], (i % width) as f32 - centre[1]]);
+        let [y, x] = [(y + centre[0] + 0.5) / height as f32, (x + centre[1] + 0.5) / width as f32];
+        let [y, x] = placement.back([f64::from(y), f64::from(x)]);
+        sample(source, (x * sides[1] - 0.5) as f32, (y * sides[0] - 0.5) as f32, Border::Replicate, pixel);
     }
+    image
 }
 
 #[cfg(test)]
@@ -217,7 +227,9 @@ mod tests {
                 let (along, across) = (dy * sin + dx * cos, dx * sin - dy * cos);
                 match () {
                     () if (y - spot[0]).hypot(x - spot[1]) < 4.0 => 250.0 / 255.0,
-                    () if (-40.0..=60.0).contains(&along) && across.abs() < 0.3 * (60.0 - along) => 60.0 / 255.0,
+                    () if (-40.0..=60.0).contains(&along) && across.abs() < 0.3 * (60.0 - along) => {
+                        60.0 / 255.0
+                    }
                     () => 180.0 / 255.0,
                 }
             })
@@ -235,8 +247,12 @@ mod tests {
             })
             .into();
         for (view, spot) in &views {
-            let different =
-                view.image.pixels.iter().zip(&views[0].0.image.pixels).filter(|(a, b)| (*a - *b).abs() > 60.0 / 255.0);
+            let different = view
+                .image
+                .pixels
+                .iter()
+                .zip(&views[0].0.image.pixels)
+                .filter(|(a, b)| (*a - *b).abs() > 60.0 / 255.0);
             assert!(different.count() < 64 * 112 / 20, "the views agree but for their edges");
             // The spot, marked in the view, is found in the frame where it was drawn.
             let map = view.image.pixels.iter().map(|&v| f32::from(u8::from(v > 215.0 / 255.0))).collect();
@@ -255,5 +271,55 @@ mod tests {
         let config = ViewConfig { size: [16, 16], product: Some([0.5, 0.5]) };
         let view = View::new(&gradient(32, 32), &config).expect("a view");
         assert_eq!(view.image.pixels[0], gradient(32, 32).pixels[8 * 32 + 8]);
+    }
+
+    /// Smooth waves, which bilinear sampling hardly blurs, at continuous coordinates in pixels of a side of 96.
+    fn waves(y: f32, x: f32) -> f32 {
+        0.5 + 0.2 * (y * 0.11).sin() + 0.2 * (x * 0.13 + 0.4 * y * 0.11).cos()
+    }
+
+    #[test]
+    fn a_registered_view_is_sampled_once_from_its_source() {
+        let pose = Pose::of([2.3, -1.6], 0.05, 0.02);
+        let level = |i: usize| waves((i / 96) as f32 + 0.5, (i % 96) as f32 + 0.5);
+        let original =
+            Image { height: 96, width: 96, channels: 1, pixels: (0..96 * 96).map(level).collect() };
+        // Enlarged, of the same size, and cut from the middle: what a place of the view shows is what lies there.
+        for (size, product, scale) in [([144, 192], None, [96.0 / 144.0, 0.5]), ([96, 96], None, [1.0, 1.0])]
+            .into_iter()
+            .chain([([48, 48], Some([0.5, 0.5]), [1.0, 1.0])])
+        {
+            let config = ViewConfig { size, product };
+            let view = View::new(&original, &config).expect("a view").in_pose(pose);
+            let centre = size.map(|side| 0.5 * (side as f32 - 1.0));
+            for i in 0..size[0] * size[1] {
+                let from_middle = [(i / size[1]) as f32 - centre[0], (i % size[1]) as f32 - centre[1]];
+                let [y, x] = pose.place(from_middle);
+                let [y, x] = [48.0 + y * scale[0], 48.0 + x * scale[1]];
+                if (1.0..95.0).contains(&y) && (1.0..95.0).contains(&x) {
+                    assert!((view.image.pixels[i] - waves(y, x)).abs() < 2e-3, "{size:?} {i}");
+                }
+            }
+            // Another pose starts from the source again, not from what the last one left.
+            let again = view.clone().in_pose(Pose::of([9.0, 9.0], 0.2, 0.0)).in_pose(pose);
+            let pairs = again.image.pixels.iter().zip(&view.image.pixels);
+            assert!(pairs.clone().all(|(a, b)| (a - b).abs() < 1e-4), "{size:?}");
+            assert!(view.inspected() <= 1.0);
+        }
+    }
+
+    #[test]
+    fn sharp_detail_survives_being_cut_and_registered() {
+        // A checkerboard's contrast falls with every resampling between pixels; composed, one is left.
+        let board = |i: usize| f32::from(u8::from((i / 128 / 2 + i % 128 / 2).is_multiple_of(2)));
+        let original =
+            Image { height: 128, width: 128, channels: 1, pixels: (0..128 * 128).map(board).collect() };
+        let config = ViewConfig { size: [60, 60], product: Some([0.46, 0.46]) };
+        let view = View::new(&original, &config).expect("a view");
+        let pose = Pose::of([0.5, 0.5], 0.0, 0.0);
+        let twice = pose.apply(&view.image);
+        let spread = |image: &Image| crate::image::image_statistics(image).spread;
+        let once = view.in_pose(pose);
+        assert!(spread(&once.image) > spread(&twice), "{} {}", spread(&once.image), spread(&twice));
     }
 }

@@ -1,7 +1,7 @@
-//! Laying a picture exactly where all others lie: shift, turn and size, found by comparing it with the mean picture.
+//! Registration of an image to the good images' mean: shift, turn and size, found by comparing both.
 //!
 //! Gauss and Newton on brightness differences, coarse to fine, with weights that ignore what does not fit (Lucas and
-//! Kanade 1981; Baker and Matthews 2004). Brightness and contrast of the picture do not matter.
+//! Kanade 1981; Baker and Matthews 2004). Brightness and contrast of the image do not matter.
 
 use rayon::prelude::*;
 
@@ -12,16 +12,16 @@ use crate::image::{Border, Image, sample};
 const LEVELS: [usize; 2] = [4, 2];
 /// Steps at each level.
 const STEPS: usize = 8;
-/// Rounds in which the mean picture and the poses sharpen each other.
+/// Rounds in which the mean image and the poses sharpen each other.
 const ROUNDS: usize = 2;
-/// A direction in which the picture changes less than this share of the strongest is left alone: a round part has no angle.
+/// A direction in which the image changes less than this share of the strongest is left alone: a round part has no angle.
 const RIDGE: f64 = 0.01;
 /// Largest pose that is believed: shift as a share of the shorter side, radians, logarithm of the size.
 const BELIEVED: [f32; 4] = [0.12, 0.12, 0.2, 0.12];
 /// Shift down and right, turn, logarithm of the size.
 const PARAMETERS: usize = 4;
 
-/// How a picture lies beside the mean picture.
+/// How an image lies beside the mean image.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Pose {
     /// `[y, x]`, pixels.
@@ -32,7 +32,7 @@ pub struct Pose {
     size: f32,
 }
 
-/// The mean picture of a product that always lies (nearly) the same way.
+/// The mean image of a product that always lies (nearly) the same way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Template {
     height: usize,
@@ -49,13 +49,13 @@ struct Level {
     /// Height and width.
     shape: [usize; 2],
     /// Zero mean.
-    picture: Vec<f32>,
+    pixels: Vec<f32>,
     slopes: Vec<[f32; PARAMETERS]>,
 }
 
 impl Pose {
-    /// The place `[y, x]` in the picture that belongs at `[y, x]` of the template, both from the picture's middle.
-    fn place(&self, [y, x]: [f32; 2]) -> [f32; 2] {
+    /// The place `[y, x]` in the image that belongs at `[y, x]` of the template, both from the image's middle.
+    pub(super) fn place(&self, [y, x]: [f32; 2]) -> [f32; 2] {
         let (sin, cos) = self.angle.sin_cos();
         let size = self.size.exp();
         [size * (cos * y + sin * x) + self.shift[0], size * (cos * x - sin * y) + self.shift[1]]
@@ -74,6 +74,12 @@ impl Pose {
         warp(image, self)
     }
 
+    /// A pose of this shift (`[y, x]`, pixels), angle (radians) and logarithm of the size.
+    #[cfg(test)]
+    pub(super) fn of(shift: [f32; 2], angle: f32, size: f32) -> Self {
+        Self { shift, angle, size }
+    }
+
     fn is_believed(&self, shorter: f32) -> bool {
         let values = [self.shift[0] / shorter, self.shift[1] / shorter, self.angle, self.size];
         values.iter().zip(BELIEVED).all(|(v, most)| v.abs() <= most)
@@ -81,7 +87,7 @@ impl Pose {
 }
 
 impl Template {
-    /// The mean picture of `images`, all of one size, and how each of them lies; `None` without images.
+    /// The mean image of `images`, all of one size, and how each of them lies; `None` without images.
     pub fn fit(images: &[Image]) -> Option<(Self, Vec<Pose>)> {
         let first = images.first()?;
         let mut poses = vec![Pose::default(); images.len()];
@@ -121,10 +127,9 @@ impl Template {
         &self.pixels
     }
 
-    /// How `image`, of the template's size, lies. A picture that cannot be laid upon it lies as it is.
+    /// How `image`, of the template's size, lies. An image that cannot be registered to it lies as it is.
     pub fn pose(&self, image: &Image) -> Pose {
-        let grey =
-            Image { height: image.height, width: image.width, channels: 1, pixels: image.grey() };
+        let grey = Image { height: image.height, width: image.width, channels: 1, pixels: image.grey() };
         let mut pose = Pose::default();
         let mut nearer = false;
         for level in &self.levels {
@@ -145,21 +150,21 @@ impl Level {
         let small = image.averaged(factor);
         let (height, width) = (small.height, small.width);
         let mean = small.pixels.iter().sum::<f32>() / small.pixels.len().max(1) as f32;
-        let picture: Vec<f32> = small.pixels.iter().map(|v| v - mean).collect();
+        let pixels: Vec<f32> = small.pixels.iter().map(|v| v - mean).collect();
         let radius = 0.5 * height.min(width) as f32;
         let slope = |i: usize| {
             let (row, column) = (i / width, i % width);
-            // The border has no neighbours on one side, and pictures end there: it is ignored.
+            // The border has no neighbours on one side, and images end there: it is ignored.
             if row == 0 || column == 0 || row + 1 == height || column + 1 == width {
                 return [0.0; PARAMETERS];
             }
-            let dy = 0.5 * (picture[i + width] - picture[i - width]);
-            let dx = 0.5 * (picture[i + 1] - picture[i - 1]);
+            let dy = 0.5 * (pixels[i + width] - pixels[i - width]);
+            let dx = 0.5 * (pixels[i + 1] - pixels[i - 1]);
             let [y, x] = middle(i, height, width);
             [dy, dx, (dy * x - dx * y) / radius, (dy * y + dx * x) / radius]
         };
         let slopes = (0..height * width).map(slope).collect();
-        Self { factor, shape: [height, width], picture, slopes }
+        Self { factor, shape: [height, width], pixels, slopes }
     }
 
     /// The step that brings `small` nearer, in pixels of this level at the rim, and how different they are now.
@@ -169,10 +174,10 @@ impl Level {
         let count = now.len() as f32;
         let mean = now.iter().sum::<f32>() / count;
         now.iter_mut().for_each(|v| *v -= mean);
-        // Contrast: the picture's is brought to the template's.
+        // Contrast: the image's is brought to the template's.
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-        let gain = dot(&now, &self.picture) / dot(&now, &now).max(1e-12);
-        let differences: Vec<f32> = now.iter().zip(&self.picture).map(|(v, t)| gain * v - t).collect();
+        let gain = dot(&now, &self.pixels) / dot(&now, &now).max(1e-12);
+        let differences: Vec<f32> = now.iter().zip(&self.pixels).map(|(v, t)| gain * v - t).collect();
         let mut sizes: Vec<f32> = differences.iter().map(|d| d.abs()).collect();
         let at = sizes.len() / 2;
         let spread = 3.0 * *sizes.select_nth_unstable_by(at, f32::total_cmp).1 + 1e-6;
@@ -208,7 +213,7 @@ impl Level {
     }
 }
 
-/// A pixel's place `[y, x]` from the middle of a picture.
+/// A pixel's place `[y, x]` from the middle of an image.
 fn middle(i: usize, height: usize, width: usize) -> [f32; 2] {
     [(i / width) as f32 - 0.5 * (height as f32 - 1.0), (i % width) as f32 - 0.5 * (width as f32 - 1.0)]
 }
@@ -249,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_laid_upon_the_template() {
+    fn images_are_registered_to_the_template() {
         let wanted = Pose { shift: [3.0, -4.5], angle: 0.07, size: 0.03 };
         let template = Template::new(96, 128, part(&Pose::default(), 1.0, false).grey());
         // In other light, and with a defect, which must not pull.
@@ -260,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn learnt_together_they_agree() {
+    fn registered_together_they_agree() {
         let poses: Vec<Pose> = (0..8)
             .map(|i| {
                 let t = i as f32;
@@ -283,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_laid_upon_it_stays() {
+    fn what_cannot_be_registered_stays() {
         let template = Template::new(96, 128, part(&Pose::default(), 1.0, false).grey());
         let flat = Image::filled(96, 128, 1, 0.4);
         assert_eq!(template.pose(&flat), Pose::default());

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::foreground::foreground;
 use super::{View, ViewConfig, find_product};
 use crate::dataset::Images;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::image::{DecodeOptions, Image, resize};
 
 /// Side of the thumbnails that are compared.
@@ -32,6 +32,10 @@ const FOUND: f64 = 0.95;
 const MARGIN: f64 = 0.015;
 /// Longer over shorter side, relative to the frame's, from which images keep their own shape.
 const OWN_SHAPE: f64 = 1.25;
+/// Longest side of a view, pixels.
+const LONGEST: usize = 4096;
+/// By how much, at most, an elongated image is stretched to fit a view's sides.
+const STRETCHED: f64 = 2.0;
 
 /// Facts about a set of good images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,7 +57,7 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Looks at up to 64 of `images`, evenly spread; those that cannot be decoded have no say.
+    /// Looks at up to 64 of `images`, evenly spread; those that cannot be decoded are ignored.
     ///
     /// # Errors
     /// None of them can be decoded: the first one's error.
@@ -78,8 +82,7 @@ impl Survey {
     pub fn new(images: &[Image]) -> Self {
         let thumbnails: Vec<Vec<f64>> = images.par_iter().map(thumbnail).collect();
         let share = |image: &Image| {
-            let small =
-                resize(image, [4 * SIDE; 2]).unwrap_or_else(|_| image.clone());
+            let small = resize(image, [4 * SIDE; 2]).unwrap_or_else(|_| image.clone());
             let weights = foreground(&small);
             f64::from(weights.iter().sum::<f32>()) / weights.len() as f64
         };
@@ -113,7 +116,7 @@ impl Survey {
         self.pose_correlation >= FIXED && self.detail_correlation >= DETAILED && !self.can_rectify()
     }
 
-    /// Whether products lie anyhow, but can be turned to lie all the same way.
+    /// Whether products lie at any angle, but can be turned to lie all the same way.
     pub fn can_rectify(&self) -> bool {
         self.rectified_correlation.is_some_and(|c| c >= TURNED && c >= self.pose_correlation + GAIN)
     }
@@ -133,9 +136,32 @@ impl Survey {
             return None;
         }
         let area = (frame[0] * frame[1]) as f64;
-        let side = |length: f64| ((length / multiple as f64).round() as usize).max(1) * multiple;
+        let side = |length: f64| {
+            let most = (LONGEST / multiple).max(1);
+            ((length / multiple as f64).round() as usize).clamp(1, most) * multiple
+        };
         let height = (area * aspect).sqrt();
         Some(ViewConfig { size: [side(height), side(height / aspect)], product })
+    }
+
+    /// Refuses images that are so elongated that no view of `frame`'s area, in multiples of `multiple`, can keep their shape.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for `data.image_size`.
+    pub fn require_shape(&self, frame: [usize; 2], multiple: usize) -> Result<()> {
+        let Some(view) = self.view(frame, multiple) else { return Ok(()) };
+        let wanted = view.product.map_or(self.aspect, |[height, width]| height / width);
+        let stretch = wanted * view.size[1] as f64 / view.size[0] as f64;
+        if stretch.max(1.0 / stretch) <= STRETCHED {
+            return Ok(());
+        }
+        let (long, short) = if wanted > 1.0 { (wanted, "height") } else { (1.0 / wanted, "width") };
+        let reason = format!(
+            "the images are too elongated to keep their shape in {} x {} pixels (their {short} is {long:.0} times the other side): \
+             cut them into pieces, or set `data.fit=stretch`",
+            frame[0], frame[1]
+        );
+        Err(Error::config("data.image_size", reason))
     }
 
     /// What was found, one sentence each.
@@ -268,11 +294,12 @@ mod tests {
         assert!(!Survey::new(&turning).has_fixed_pose());
     }
 
-    /// Grain that no two pictures share under light that falls off to one side.
+    /// Grain that no two images share under light that falls off to one side.
     fn lit_grain(seed: u64) -> Image {
         let rng = &mut ChaCha8Rng::seed_from_u64(seed);
         let level = |i: usize| 100.0 + (i % 64) as f64 * 1.5 - ((i / 64) as f64 / 8.0).powi(2) * 0.4;
-        let pixels = (0..64 * 64).map(|i| ((level(i) + rng.random_range(-15.0..15.0)) / 255.0) as f32).collect();
+        let pixels =
+            (0..64 * 64).map(|i| ((level(i) + rng.random_range(-15.0..15.0)) / 255.0) as f32).collect();
         Image { height: 64, width: 64, channels: 1, pixels }
     }
 
@@ -284,11 +311,32 @@ mod tests {
     }
 
     #[test]
-    fn pictures_keep_their_shape_in_as_many_pixels() {
+    fn images_keep_their_shape_in_as_many_pixels() {
         let tall = Image { height: 100, width: 40, channels: 1, pixels: vec![7.0 / 255.0; 4000] };
         let view = Survey::new(&[tall.clone(), tall]).view([256, 256], 16).expect("a view of its own");
         assert_eq!((view.size, view.product), ([400, 160], None));
         assert_eq!(Survey::new(&vec![bar(true); 3]).view([256, 256], 16), None);
+    }
+
+    #[test]
+    fn very_elongated_images_have_a_view_of_valid_sides_or_an_error_that_names_a_setting() {
+        for (height, width) in [(3000, 3), (3, 3000), (400, 2), (2000, 10), (1, 60)] {
+            let image = Image::filled(height, width, 1, 0.4);
+            let survey = Survey::new(&[image.clone(), image]);
+            let view = survey.view([256, 256], 16).expect("a view of its own");
+            assert!(view.size.iter().all(|side| (16..=4096).contains(side) && side % 16 == 0), "{view:?}");
+            let shape = height.max(width) / height.min(width);
+            match survey.require_shape([256, 256], 16) {
+                Ok(()) => assert!(shape < 600, "{shape}"),
+                Err(error) => {
+                    let error = error.to_string();
+                    assert!(
+                        shape > 400 && error.contains("data.image_size") && error.contains("data.fit"),
+                        "{error}"
+                    );
+                }
+            }
+        }
     }
 
     /// A dark wedge on a light ground at an angle.

@@ -15,7 +15,7 @@ fn samples(folder: &Path) -> Vec<Sample> {
 
 fn options(on_error: OnError) -> LoadOptions {
     let view = ViewConfig { size: [4, 4], product: None };
-    LoadOptions { image_size: [8, 6], view, channels: 3, max_pixels: 1000, on_error }
+    LoadOptions { image_size: [8, 6], view, channels: 3, max_pixels: 1000, range: None, on_error }
 }
 
 #[test]
@@ -25,10 +25,7 @@ fn order_and_sizes() {
     let loaded = load(&samples, &options(OnError::Stop)).unwrap();
     assert!(loaded.images.iter().map(|image| &image.sample).eq(&samples) && loaded.problems.is_empty());
     let first = &loaded.images[0];
-    assert_eq!(
-        (first.framed.image.height, first.framed.image.width, first.framed.image.channels),
-        (8, 6, 3)
-    );
+    assert_eq!((first.framed.image.height, first.framed.image.width, first.framed.image.channels), (8, 6, 3));
     assert_eq!(first.framed.original_size, [3, 4]);
     assert!(load(&[], &options(OnError::Stop)).unwrap().images.is_empty());
 }

@@ -1,0 +1,101 @@
+//! What folders are called, regardless of case and of what stands between words.
+
+use std::path::{Path, PathBuf};
+
+use super::folder_name;
+use super::listing::subfolders;
+
+const GOOD: [&str; 14] = [
+    "good",
+    "ok",
+    "okay",
+    "normal",
+    "pass",
+    "passed",
+    "io",
+    "gut",
+    "defectfree",
+    "nodefect",
+    "nodefects",
+    "nondefective",
+    "anomalyfree",
+    "okfront",
+];
+const BAD: [&str; 22] = [
+    "bad",
+    "ng",
+    "nok",
+    "notok",
+    "notgood",
+    "nio",
+    "ko",
+    "defect",
+    "defects",
+    "defective",
+    "anomaly",
+    "anomalies",
+    "anomalous",
+    "abnormal",
+    "fail",
+    "failed",
+    "fault",
+    "faulty",
+    "reject",
+    "rejected",
+    "rejects",
+    "scrap",
+];
+const TRAIN: [&str; 2] = ["train", "training"];
+const TEST: [&str; 4] = ["test", "tests", "testing", "testpublic"];
+const VALIDATION: [&str; 3] = ["val", "valid", "validation"];
+const MASKS: [&str; 5] = ["groundtruth", "gt", "mask", "masks", "segmentation"];
+/// Also names of a defect, such as one of a bottle's label.
+const LABELS: [&str; 4] = ["label", "labels", "annotation", "annotations"];
+
+/// What a folder's name says of what it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Good images.
+    Good,
+    /// Defective images, of whatever kind.
+    Bad,
+    /// Images to fit on.
+    Train,
+    /// Images to measure with.
+    Test,
+    /// Images to measure with, where there are no others.
+    Validation,
+    /// Masks of defects.
+    Masks,
+    /// Perhaps masks, perhaps a kind of defect.
+    Labels,
+    /// A camera, a date, a kind of defect.
+    Other,
+}
+
+/// The role of a folder.
+pub(super) fn role(folder: &Path) -> Role {
+    let name: String = folder_name(folder).to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect();
+    let roles: [(&[&str], Role); 7] = [
+        (&GOOD, Role::Good),
+        (&BAD, Role::Bad),
+        (&TRAIN, Role::Train),
+        (&TEST, Role::Test),
+        (&VALIDATION, Role::Validation),
+        (&MASKS, Role::Masks),
+        (&LABELS, Role::Labels),
+    ];
+    roles.into_iter().find(|(names, _)| names.contains(&name.as_str())).map_or(Role::Other, |(_, role)| role)
+}
+
+/// The folders directly inside `folder` that have this role, sorted.
+pub(super) fn having(folder: &Path, wanted: Role) -> Vec<PathBuf> {
+    subfolders(folder).into_iter().filter(|child| role(child) == wanted).collect()
+}
+
+/// The folder below `root` at these names, regardless of case.
+pub(super) fn descend(root: &Path, names: &[&str]) -> Option<PathBuf> {
+    names.iter().try_fold(root.to_path_buf(), |folder, name| {
+        subfolders(&folder).into_iter().find(|child| folder_name(child).eq_ignore_ascii_case(name))
+    })
+}

@@ -1,0 +1,89 @@
+//! Images sorted into folders by hand: `good/` beside `bad/`, or beside a folder for each kind of defect, and perhaps `masks/`.
+//!
+//! There is no split into training and test. Where there are defective images to measure with, 70 % of the good ones are for
+//! fitting and 30 % for measuring; nothing is ever fitted on what is measured.
+
+use std::path::{Path, PathBuf};
+
+use super::listing::look;
+use super::masks::{Defective, images_and_masks};
+use super::names::{Role, having, role};
+use super::{Layout, Problem, Reader, Sample, Samples};
+use crate::error::Result;
+
+/// Share of the good images that are for fitting.
+const TRAIN_SHARE: f64 = 0.7;
+/// Seed of the split.
+const SEED: u64 = 0x5eed_0070;
+
+pub(super) const READER: Reader = Reader {
+    layout: Layout::Sorted,
+    expects: "`good` beside `bad` or folders of other kinds",
+    detect: |root| !having(root, Role::Good).is_empty(),
+    read,
+};
+
+fn read(root: &Path) -> Result<Samples> {
+    let mut samples = Samples::default();
+    let contents = look(root)?;
+    samples.problems.extend(contents.skipped);
+    for path in contents.images {
+        samples
+            .problems
+            .push(Problem::new(path, "not used: not in a folder that says whether it is good or defective"));
+    }
+    let (mut good, mut masks, mut labels) = (Vec::new(), Vec::new(), Vec::new());
+    let mut defective = Defective::default();
+    for folder in contents.folders {
+        match role(&folder) {
+            Role::Good => good.extend(images_and_masks(&folder, &mut samples.problems)?.0),
+            Role::Masks => masks.push(folder),
+            Role::Labels => labels.push(folder),
+            _ => defective.add(&folder, &mut samples.problems)?,
+        }
+    }
+    let mut samples = samples.finish(Vec::new(), defective, masks, labels)?;
+    if samples.test.is_empty() {
+        samples.train = good.into_iter().map(Sample::good).collect();
+        return Ok(samples);
+    }
+    let all = good.len();
+    let (train, test) = split(root, good);
+    samples.note = Some(format!(
+        "the data set has no split of its own: of {all} good images, {} are fitted on and {} are measured, chosen by their names",
+        train.len(),
+        test.len()
+    ));
+    samples.train = train.into_iter().map(Sample::good).collect();
+    samples.test.extend(test.into_iter().map(Sample::good));
+    samples.test.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(samples)
+}
+
+/// Images to fit on and images to measure with. The order is that of a seeded hash of the names below `root`, so that a few images
+/// more move few others from one side to the other.
+fn split(root: &Path, images: Vec<PathBuf>) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let mut ranked: Vec<(u64, PathBuf)> = images
+        .into_iter()
+        .map(|path| {
+            (hash(&path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/")), path)
+        })
+        .collect();
+    ranked.sort();
+    let count = (TRAIN_SHARE * ranked.len() as f64).round() as usize;
+    let count = count.clamp(1.min(ranked.len()), ranked.len());
+    let mut train: Vec<PathBuf> = ranked.into_iter().map(|(_, path)| path).collect();
+    let mut test = train.split_off(count);
+    train.sort();
+    test.sort();
+    (train, test)
+}
+
+/// FNV-1a, with a last mixing step (that of SplitMix64) so that names which differ in one digit are far apart.
+fn hash(name: &str) -> u64 {
+    let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let mut hash = name.bytes().fold(0xcbf2_9ce4_8422_2325 ^ SEED, fold);
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ (hash >> 31)
+}

@@ -1,0 +1,74 @@
+//! A decoded image as a detector takes it.
+
+use super::{View, ViewConfig};
+use crate::error::Result;
+use crate::image::{BlankReason, Image, ImageFacts, is_blank, resize};
+
+/// A decoded image as a detector takes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Framed {
+    /// The whole image at the size of anomaly maps.
+    pub image: Image,
+    /// What the model sees of it.
+    pub view: View,
+    /// Height and width before resizing, upright.
+    pub original_size: [usize; 2],
+    /// What its file is like.
+    pub facts: ImageFacts,
+    /// Share of the image that the view covers, 0 to 1; what lies outside is not inspected.
+    pub inspected: f32,
+    /// Whether a product was found, where the detector looks for one; where it was not, the view shows the image's middle.
+    pub product_found: Option<bool>,
+    /// Why it shows nothing, where it shows nothing.
+    pub blank: Option<BlankReason>,
+}
+
+impl Framed {
+    /// Brings a decoded image to the size of anomaly maps, and cuts its view.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for sizes that are not sizes.
+    pub fn new(original: &Image, image_size: [usize; 2], view: &ViewConfig) -> Result<Self> {
+        let original_size = [original.height, original.width];
+        let is_whole = view.product.is_none() && view.size == image_size;
+        let view = View::new(original, view)?;
+        let image = if is_whole { view.image.clone() } else { resize(original, image_size)? };
+        let (inspected, product_found) = (view.inspected(), view.product_found());
+        let (facts, blank) = (ImageFacts::of(original), is_blank(original));
+        Ok(Self { image, view, original_size, facts, inspected, product_found, blank })
+    }
+
+    /// The same with what is known of its file.
+    #[must_use]
+    pub fn with_facts(self, facts: ImageFacts) -> Self {
+        Self { facts, ..self }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    /// A dark bar, a twentieth of the image, on a light ground with a little texture.
+    fn bar() -> Image {
+        let level = |i: usize| {
+            let (y, x) = (i / 100, i % 100);
+            let inside = (45..55).contains(&y) && (20..70).contains(&x);
+            if inside { 0.2 } else { 0.7 + 0.01 * (i % 3) as f32 }
+        };
+        Image { height: 100, width: 100, channels: 1, pixels: (0..10_000).map(level).collect() }
+    }
+
+    #[test]
+    fn what_is_not_inspected_is_known() {
+        let whole = Framed::new(&bar(), [32, 32], &ViewConfig { size: [32, 48], product: None }).unwrap();
+        assert_eq!((whole.inspected, whole.product_found, whole.original_size), (1.0, None, [100, 100]));
+        let config = ViewConfig { size: [16, 32], product: Some([0.25, 0.5]) };
+        let found = Framed::new(&bar(), [32, 32], &config).unwrap();
+        assert_eq!((found.product_found, found.blank), (Some(true), None));
+        assert!((found.inspected - 0.125).abs() < 0.03, "{}", found.inspected);
+        let empty = Framed::new(&Image::filled(100, 100, 1, 0.7), [32, 32], &config).unwrap();
+        assert_eq!((empty.product_found, empty.blank), (Some(false), Some(BlankReason::Constant)));
+    }
+}
