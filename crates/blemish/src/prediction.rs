@@ -71,6 +71,8 @@ pub struct Prediction {
     pub reason: Reason,
     /// Share of the image that was inspected, 0 to 1: within the view, and not ignored.
     pub inspected: f32,
+    /// How the image differs from those that were fitted on (shape, size, channels, depth, brightness), in words.
+    pub unlike: Vec<String>,
     /// Connected regions of the map at or above [`outlined_from`](Self::outlined_from), in pixels of the image, the most
     /// anomalous first; none on a good image.
     pub regions: Vec<Region>,

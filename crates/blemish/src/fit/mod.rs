@@ -9,7 +9,7 @@ mod outliers;
 mod places;
 mod recalibrate;
 #[cfg(test)]
-mod depth_tests;
+mod field_tests;
 #[cfg(test)]
 mod tests;
 
@@ -70,6 +70,7 @@ pub struct Prepared {
     pub groups: Vec<usize>,
     /// Height and width of each image, pixels.
     pub sizes: Vec<[usize; 2]>,
+    blank: usize,
     always_found: bool,
     ignored: Option<Vec<f32>>,
     started: Instant,
@@ -129,7 +130,7 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
             match result {
                 // A frame that shows nothing is no example of a good product.
                 Ok((Framed { blank: Some(reason), .. }, _)) => {
-                    problems.push(Problem::new(images.name(i), format!("not fitted on: {}", reason.describe())));
+                    problems.push(Problem::new(images.name(i), reason.describe()));
                     blank += 1;
                 }
                 Ok((framed, own)) => {
@@ -192,6 +193,7 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         facts,
         groups,
         sizes,
+        blank,
         always_found,
         ignored: None,
         started,
@@ -312,9 +314,8 @@ impl Prepared {
     /// What a user should know of the good images; told as warnings and kept in the model file.
     fn remarks(&self, places: &[[usize; 4]], progress: &Progress<'_>) -> Vec<String> {
         let mut remarks = Vec::new();
-        let blank = self.problems.iter().filter(|problem| problem.reason.starts_with("not fitted on: ")).count();
-        if blank > 0 {
-            remarks.push(format!("{blank} good images are blank and were not fitted on"));
+        if self.blank > 0 {
+            remarks.push(format!("{} good images are blank and were not fitted on", self.blank));
         }
         if self.repeated() > 0 {
             let groups = self.views.len() - self.repeated();
