@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use blemish::calibrate::{Calibrated, CurvePoint};
+use blemish::fit::{Calibrated, CurvePoint};
 use blemish::config::ThresholdRule;
 use blemish::dataset::{Listing, list};
 use blemish::report::significant;

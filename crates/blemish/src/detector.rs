@@ -16,7 +16,7 @@ use crate::parts::FittedPart;
 pub use crate::prediction::{Prediction, Reason, Verdict};
 pub use crate::scoring::image_score;
 use crate::scoring::{anomaly_map, area_open, propagates};
-use crate::view::{Framed, Template, View};
+use crate::view::{Framed, Template, View, unlike};
 
 /// What was fitted on good images, and what decides.
 #[derive(Debug)]
@@ -181,6 +181,7 @@ impl Detector {
         found.retain(|region| region.area >= self.config.score.min_area.min(least));
         let review_threshold = self.review_threshold().map(|review| review.value as f32);
         let inspected = self.inspected(image);
+        let unlike = self.provenance.facts.as_ref().map_or_else(Vec::new, |facts| unlike(&image.facts, facts));
         Ok(Prediction {
             score,
             threshold,
@@ -188,6 +189,7 @@ impl Detector {
             verdict,
             reason,
             inspected,
+            unlike,
             regions: found,
             map,
             map_size,
