@@ -56,7 +56,7 @@ pub struct Evaluation {
     pub problems: Vec<Problem>,
 }
 
-/// The figures of merit, each defined in DESIGN.md; all in \[0, 1\].
+/// The figures of merit, each defined where `metrics` computes it; all in \[0, 1\].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// Area under the ROC curve of the image scores.
