@@ -16,7 +16,7 @@ How the cost should grow by the arithmetic; these are expectations to hold the t
 - **Tokens**: convolutions, projections and MLPs in proportion, attention with the square; the arithmetic column has both.
 - **Threads**: less than twice, since a pass is a chain of parallel regions that each wait for their last piece.
 
-Where a table departs from this, a profile has to say why: the profile then taken is in the git history (DESIGN.md at 0fe1544): what was found."""
+Where a table departs from this, a profile has to say why; what was found on 2026-11-27 is in DESIGN.md of commit 0fe1544."""
 
 
 def growth(starter: Starter, plan: Plan, folder: Path, page: Page, counts: list[int]) -> None:

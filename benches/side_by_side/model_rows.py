@@ -206,7 +206,7 @@ class Models:
         peaks = ", ".join(f"{peak / 1e9:.0f} GFLOP/s with {n} thread(s)" for n, peak in self.peaks.items())
         self.page.rows("Matrix product", self.products, f"f32, the product's own kernel: {peaks}. This is the peak that shares refer to.")
         self.page.rows("Inference", self.inference, "Unmasked pass, from the batch in memory to the outputs in memory. Targets are set against what this machine's user gets "
-                       "unasked; where factors are rounded for it, scores were shown to move less than 0.002 (DESIGN.md). Like stands beside like too.")
+                       "unasked; where factors are rounded for it, scores were shown to move less than 0.002 (DESIGN.md of 0fe1544). Like stands beside like too.")
         self.page.rows("Masked scoring", self.masks, "The detector's scoring in all: normalisation, passes, map, smoothing.")
         self.page.rows("Training", self.training,
                        "Forward, loss (light: repair, MSE and focal; diyt: MSE), backward, clipping, AdamW; PyTorch's is fused. "

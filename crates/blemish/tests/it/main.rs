@@ -1,6 +1,7 @@
-//! The integration tests, one binary: metrics against scikit-learn, module imports, real data.
+//! The integration tests, one binary: whole fits, metrics against scikit-learn, module imports, real data.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod fit;
 mod imports;
 mod metrics;
 mod real_data;
