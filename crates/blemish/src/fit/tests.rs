@@ -53,20 +53,23 @@ fn scored(view: &dyn Fn(&[f32]) -> Samples) -> [crate::Prediction; 2] {
 
 #[test]
 fn the_same_parts_score_the_same_in_every_depth() {
+    // Rounded to 8 bits first, so that no depth knows more than another: what differs is how it is written.
     let eight = scored(&|values| (values.iter().map(|v| (v * 255.0).round() as u8).collect(), Vec::new()));
     assert!(eight[0].score > 1.5 * eight[1].score, "{} {}", eight[0].score, eight[1].score);
     for (black, most) in [(0.0, 1023.0), (0.0, 4095.0), (0.0, 65535.0), (29_000.0, 2000.0)] {
-        let deep = scored(&|values| (Vec::new(), words(values, black, most)));
+        let rounded =
+            |values: &[f32]| values.iter().map(|v| (v * 255.0).round() / 255.0).collect::<Vec<f32>>();
+        let deep = scored(&|values| (Vec::new(), words(&rounded(values), black, most)));
         for (deep, eight) in deep.iter().zip(&eight) {
+            let same: f32 = deep.map.iter().zip(&eight.map).map(|(a, b)| (a - b).abs()).sum();
+            let whole: f32 = eight.map.iter().sum();
             assert!(
-                (deep.score - eight.score).abs() < 0.08 * eight.score,
+                (deep.score - eight.score).abs() < 0.03 * eight.score,
                 "{most}: {} {}",
                 deep.score,
                 eight.score
             );
-            let same: f32 = deep.map.iter().zip(&eight.map).map(|(a, b)| (a - b).abs()).sum();
-            let whole: f32 = eight.map.iter().sum();
-            assert!(same < 0.08 * whole, "{most}: {same} {whole}");
+            assert!(same < 0.03 * whole, "{most}: {same} {whole}");
         }
     }
 }
