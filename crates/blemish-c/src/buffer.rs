@@ -198,7 +198,7 @@ mod tests {
             (BlemishImage { size: 15, ..good }, "too few"),
             (BlemishImage { width: 0, ..good }, "no pixels"),
             (BlemishImage { height: 0, ..good }, "no pixels"),
-            (BlemishImage { width: max, height: max, ..good }, "too few"),
+            (BlemishImage { width: max, height: max, ..good }, "more than memory has"),
             (BlemishImage { stride: 3, ..good }, "a row has 4 bytes"),
             (BlemishImage { stride: 5, ..good }, "too few"),
             (BlemishImage { stride: usize::MAX, ..good }, "more than memory has"),

@@ -123,7 +123,7 @@ mod tests {
         assert!(predictions.get(model).is_none(), "a handle of another table");
         let local = 0;
         for foreign in
-            [0, 1, usize::MAX, model + 1, model | 1 << 60, &raw const local as usize, model & 0xff_ffff]
+            [0, 1, usize::MAX, model + 1, model ^ 1 << 60, &raw const local as usize, model & 0xff_ffff]
         {
             assert!(models.get(foreign).is_none() && models.remove(foreign).is_none(), "{foreign:x}");
         }

@@ -24,7 +24,7 @@ const SETTINGS: &[Setting] = &[
     ("memory.prototypes", "1 to 4096", "More where good products vary much; the model grows with it."),
     ("lines", "auto, always, never", "`auto`: on surfaces. Finds cracks and scratches."),
     ("texture", "auto, always, never", "`auto`: on surfaces. Finds stains, holes, rubbed places."),
-    ("features.use", "auto, always, never", "`always` adds a memory of a pre-trained network's features; `auto` does not."),
+    ("features.use", "always, never", "`always` adds a memory of a pre-trained network's features."),
     ("features.weights", "a file of `blemish pretrain`", "Needed with `features.use=always`."),
     ("network.use", "auto, always, never", "`always` trains the network on the product and uses it beside the other parts."),
     ("network.map", "defect, reconstruction", "`reconstruction` scores by what the network reconstructs otherwise than it is."),

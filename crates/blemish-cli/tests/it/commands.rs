@@ -131,7 +131,7 @@ fn evaluate_measures_and_reports() {
     assert_eq!(sigma["threshold_rule"], "sigma");
     let number = blemish(args.iter().chain(&["--json", "--threshold", "0.75"])).ok().json();
     assert_eq!(number["threshold"], 0.75);
-    let rate = blemish(args.iter().chain(&["--json", "--fpr", "0.123"])).ok().json();
+    let rate = blemish(args.iter().chain(&["--json", "--fpr", "0.5"])).ok().json();
     assert_ne!(rate["threshold"], json["threshold"]);
     blemish(args.iter().chain(&["--far", "0.01", "--threshold", "sigma"])).fails(2, &["--fpr"]);
 }

@@ -63,7 +63,7 @@ fn answers_are_for_people_programs_and_tables() {
     assert!(text.lines().any(|line| line.starts_with("good ")), "{text}");
     let csv = fs::read_to_string(&table).unwrap();
     assert_eq!(csv.lines().count(), 11);
-    assert!(csv.starts_with("path,verdict,score,"), "{csv}");
+    assert!(csv.starts_with("path,verdict,reason,score,"), "{csv}");
     assert_eq!(predict(&[test, "--format", "csv"]).ok().stdout(), csv);
     let defective = text.lines().filter(|line| line.starts_with("defective ")).count();
     assert!(run.stderr().contains(&format!("{defective} of 10 defective")), "{}", run.stderr());

@@ -74,7 +74,7 @@ fn the_import_survives_the_model_file() {
 fn every_good_image_calibrates_the_import() {
     let stop = AtomicBool::new(false);
     let options = FitOptions { on_error: OnError::Stop, listener: &|_| {}, stop: &stop };
-    let images = Images::from((0..7u8).map(|i| stripes(f32::from(i))).collect::<Vec<_>>());
+    let images = Images::from((0..7u8).map(|i| stripes(0.8 * f32::from(i))).collect::<Vec<_>>());
     let imported = import_pytorch(&path("diyt.pth"), ImportOptions::default()).unwrap();
     let detector = imported.calibrated(&images, &options).unwrap();
     assert_eq!(detector.good_scores().len(), 7);

@@ -85,8 +85,8 @@ impl NetworkConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FeaturesConfig {
-    /// Whether there is one; `auto` does not use it: on generated scenes that pre-training has not seen, its features do not
-    /// beat plain filters yet (`docs/experiments/pretraining.md`).
+    /// Whether there is one; `never` by default: on generated scenes that pre-training has not seen, its features do not beat
+    /// plain filters yet (`docs/experiments/pretraining.md`).
     #[serde(rename = "use")]
     pub usage: Use,
     /// The file of pre-trained weights, as `blemish pretrain` writes it; needed to fit, afterwards the model file holds them.
@@ -96,7 +96,7 @@ pub struct FeaturesConfig {
 
 impl Default for FeaturesConfig {
     fn default() -> Self {
-        Self { usage: Use::Auto, weights: None }
+        Self { usage: Use::Never, weights: None }
     }
 }
 

@@ -53,6 +53,19 @@ impl Images {
         }
     }
 
+    /// A number that is drawn from `seed` and from what image `i` is: its file's name, or its pixels (FNV-1a, 64 bits).
+    pub fn key(&self, i: usize, seed: u64) -> u64 {
+        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        let start = seed.to_le_bytes().into_iter().fold(0xcbf2_9ce4_8422_2325, step);
+        match &self.sources[i] {
+            Source::File(path) => {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                name.bytes().fold(start, step)
+            }
+            Source::Memory(image) => image.pixels.iter().flat_map(|v| v.to_le_bytes()).fold(start, step),
+        }
+    }
+
     /// Image `i`.
     ///
     /// # Errors

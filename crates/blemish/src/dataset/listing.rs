@@ -85,7 +85,9 @@ pub fn expand(pattern: &Path) -> Result<Vec<PathBuf>> {
     let mut found: Vec<PathBuf> = glob::glob_with(&text, options).map_err(wrong)?.flatten().collect();
     found.sort();
     if found.is_empty() {
-        return Err(Error::data(pattern, "nothing matches this pattern"));
+        let is_pattern = text.contains(['*', '?', '[']);
+        let reason = if is_pattern { "nothing matches this pattern" } else { "there is no such file or folder" };
+        return Err(Error::data(pattern, reason));
     }
     Ok(found)
 }

@@ -16,9 +16,6 @@ mod tests;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 pub use self::recalibrate::{Calibrated, CurvePoint};
@@ -111,7 +108,8 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
     progress.tell(FitEvent::Surveyed { facts: survey.describe() });
 
     let mut order: Vec<usize> = (0..images.len()).collect();
-    order.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
+    // By what each image is, not by its place in the list: one more or less leaves the others in their order, and folds.
+    order.sort_by_cached_key(|&i| (images.key(i, config.seed), i));
     let (view, frame, decoding) = (config.view(), config.data.image_size, config.data.decoding());
     let mut views =
         Views::new(config.view_size(), channels, config.data.normalize)?.stretched_from(config.data.least_spread());

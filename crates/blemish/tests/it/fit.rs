@@ -25,10 +25,10 @@ fn image_auroc(detector: &Detector, good: &[Image], defective: &[Image]) -> f64 
 #[test]
 fn a_product_is_fitted_and_its_defects_are_found() {
     let folder = tempfile::tempdir().unwrap();
-    let sizes = SyntheticConfig { image_size: 96, train: 40, test_good: 16, test_defective: 16, seed: 3, channels: 1 };
+    let sizes = SyntheticConfig { image_size: 128, train: 80, test_good: 20, test_defective: 20, seed: 3, channels: 1 };
     generate(&sizes, folder.path()).unwrap();
     let set = open(folder.path(), None).unwrap();
-    let detector = Detector::fit(&Images::from(&set), &config(96)).unwrap();
+    let detector = Detector::fit(&Images::from(&set), &config(128)).unwrap();
     let of = |label| -> Vec<f32> {
         let samples = set.test.iter().filter(|sample| sample.label == label);
         samples.map(|sample| detector.predict_file(&sample.path).unwrap().score).collect()

@@ -106,6 +106,7 @@ impl DetectorPart for Memory {
         let prototypes = take(tensors, "memory.prototypes")?;
         let components = Components::from_parts(mean, basis).ok_or("its components contradict each other")?;
         let fits = components.mean.len() == grid.values()
+            && components.count() == config.memory.components.min(grid.values())
             && !prototypes.is_empty()
             && prototypes.len().is_multiple_of(grid.places() * components.count());
         if !fits {
