@@ -3,6 +3,8 @@
 mod curve;
 pub(crate) mod rate;
 pub(crate) mod robust;
+#[cfg(test)]
+mod simulation_tests;
 mod tail;
 mod thresholds;
 
