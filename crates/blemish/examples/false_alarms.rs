@@ -12,7 +12,7 @@ use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
 /// Numbers of good images.
 const COUNTS: [usize; 6] = [3, 5, 10, 20, 50, 200];
-/// Standard deviation of the logarithms of good scores.
+/// Standard deviation of the logarithms of good scores, where nothing else is said.
 const DEVIATION: f64 = 0.2;
 /// Largest share of suspected outliers, as `fit.contamination`.
 const CONTAMINATION: f64 = 0.1;
@@ -20,12 +20,12 @@ const CONTAMINATION: f64 = 0.1;
 /// What good images' scores are like, and what lies among them.
 #[derive(Clone, Copy)]
 enum Process {
-    /// Log-normal.
-    LogNormal,
+    /// Log-normal, with this standard deviation of the logarithms.
+    LogNormal(f64),
     /// Logarithms of Student's t with 4 degrees of freedom.
     HeavyTailed,
-    /// Log-normal, 5 % of the images (at least one of 20) being defective: 2 to 10 times the score.
-    Defects,
+    /// Log-normal, with this deviation, and 5 % of the images more that are defective: 2 to 10 times the median score.
+    Defects(f64),
     /// Log-normal, and one frame without light that scores 30 times as much.
     BlackFrame,
     /// Log-normal, in bursts of 5 near-duplicates that count once.
@@ -33,10 +33,13 @@ enum Process {
 }
 
 impl Process {
-    const ALL: [(Self, &'static str); 5] = [
-        (Self::LogNormal, "log-normal"),
+    const ALL: [(Self, &'static str); 8] = [
+        (Self::LogNormal(DEVIATION), "log-normal"),
+        (Self::LogNormal(0.06), "log-normal, narrow (0.06)"),
+        (Self::LogNormal(0.5), "log-normal, wide (0.5)"),
         (Self::HeavyTailed, "log-t, 4 degrees of freedom"),
-        (Self::Defects, "5 % hidden defects"),
+        (Self::Defects(DEVIATION), "5 % hidden defects"),
+        (Self::Defects(0.3), "5 % hidden defects, 0.3"),
         (Self::BlackFrame, "one black frame"),
         (Self::Bursts, "bursts of 5"),
     ];
@@ -59,8 +62,9 @@ impl Process {
                 scores
             }
             _ => {
-                let mut scores: Vec<f32> = (0..n).map(|_| (DEVIATION * normal()).exp() as f32).collect();
-                if let Self::Defects = self {
+                let deviation = self.deviation();
+                let mut scores: Vec<f32> = (0..n).map(|_| (deviation * normal()).exp() as f32).collect();
+                if let Self::Defects(_) = self {
                     for _ in 0..(0.05 * n as f64).round() as usize {
                         scores.push((rng.random_range(2f64.ln()..10f64.ln())).exp() as f32);
                     }
@@ -73,9 +77,13 @@ impl Process {
         }
     }
 
+    fn deviation(self) -> f64 {
+        if let Self::LogNormal(deviation) | Self::Defects(deviation) = self { deviation } else { DEVIATION }
+    }
+
     /// The share of good images whose score is at least `threshold`.
     fn rate(self, threshold: f64) -> f64 {
-        let z = threshold.ln() / DEVIATION;
+        let z = threshold.ln() / self.deviation();
         match self {
             Self::HeavyTailed => StudentsT::new(0.0, 1.0, 4.0).expect("a distribution").sf(z),
             Self::Bursts => Normal::new(0.0, (1.0 + 0.01f64).sqrt()).expect("a distribution").sf(z),

@@ -2,6 +2,8 @@
 
 pub(crate) mod rate;
 pub(crate) mod robust;
+#[cfg(test)]
+mod simulation_tests;
 mod tail;
 mod thresholds;
 
