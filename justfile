@@ -34,6 +34,6 @@ bench *arguments:
 # The modules with `unsafe` under Miri (`rustup toolchain install nightly --component miri --component rust-src`): the
 # portable halves of both, the C boundary, then the 8-bit instructions. It does not know those of bf16.
 miri:
-    MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test -p blemish --lib -- kernels::bf16 kernels::int8
+    MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test -p blemish-kernels --lib -- bf16 int8
     cargo +nightly miri test -p blemish-c --lib
-    MIRIFLAGS=-Zmiri-disable-isolation RUSTFLAGS="-C target-cpu=icelake-server" cargo +nightly miri test -p blemish --lib -- kernels::int8
+    MIRIFLAGS=-Zmiri-disable-isolation RUSTFLAGS="-C target-cpu=icelake-server" cargo +nightly miri test -p blemish-kernels --lib -- int8

@@ -20,7 +20,8 @@ pub enum Format {
 }
 
 /// The first row of a table.
-pub const CSV_HEADER: &str = "path,verdict,reason,score,threshold,inspected,regions,x,y,width,height,area,peak,remarks,error\n";
+pub const CSV_HEADER: &str =
+    "path,verdict,reason,score,threshold,inspected,regions,x,y,width,height,area,peak,remarks,error\n";
 
 /// The answer for one image.
 #[derive(Debug, Serialize)]
@@ -170,7 +171,11 @@ impl Answer {
 /// Cells as a row of comma-separated values (RFC 4180, but for the line's end).
 pub fn row(cells: &[String]) -> String {
     let quoted = |cell: &String| {
-        if cell.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.clone() }
+        if cell.contains(['"', ',', '\n', '\r']) {
+            format!("\"{}\"", cell.replace('"', "\"\""))
+        } else {
+            cell.clone()
+        }
     };
     cells.iter().map(quoted).collect::<Vec<_>>().join(",") + "\n"
 }
@@ -212,9 +217,16 @@ mod tests {
     fn lines_are_aligned_and_tables_have_as_many_cells() {
         let region = Region { x: 3, y: 4, width: 5, height: 6, area: 20, peak: 1.5 };
         let defective = judged(vec![region.clone(), region], Verdict::Defective);
-        let bad = Answer::NotJudged { path: "c.png".to_owned(), error: "cut \"short\"".to_owned(), is_failure: true };
+        let bad = Answer::NotJudged {
+            path: "c.png".to_owned(),
+            error: "cut \"short\"".to_owned(),
+            is_failure: true,
+        };
         let text = defective.text();
-        assert!(text.starts_with("defective       1.250  a,b.png ") && text.contains("5 x 6 pixels at (3, 4), and 1 more"));
+        assert!(
+            text.starts_with("defective       1.250  a,b.png ")
+                && text.contains("5 x 6 pixels at (3, 4), and 1 more")
+        );
         assert_eq!(text.find("a,b.png"), bad.text().find("c.png"));
         assert_eq!(judged(Vec::new(), Verdict::Good).text(), "good            1.250  a,b.png\n");
         assert_eq!(defective.row(), "\"a,b.png\",defective,anomaly,1.25,1,1,2,3,4,5,6,20,1.5,,\n");

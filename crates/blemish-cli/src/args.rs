@@ -2,17 +2,19 @@
 
 use std::path::PathBuf;
 
+use blemish::Detector;
 use blemish::config::ThresholdRule;
 use blemish::dataset::{OnError, decode_mask};
 use blemish::image::{PixelMask, dimensions};
-use blemish::Detector;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{EXIT_CODES, Failure, Result};
 use crate::output::OutputArgs;
-use crate::{benchmark, calibrate, completions, demo, evaluate, import_pytorch, inspect, predict, pretrain, roi, train};
+use crate::{
+    benchmark, calibrate, completions, demo, evaluate, import_pytorch, inspect, predict, pretrain, roi, train,
+};
 
 /// Fits a detector on images of good products, then finds and locates defects in new images.
 #[derive(Parser)]
@@ -116,7 +118,9 @@ impl ThresholdArgs {
             }
             (Some(Chosen::Rule(rule)), None) => detector.choose_threshold(rule, None).map_err(refused)?,
             (Some(_), Some(_)) => {
-                return Err(Failure::Usage("--fpr states a rate: it goes with '--threshold fpr' only".to_owned()));
+                return Err(Failure::Usage(
+                    "--fpr states a rate: it goes with '--threshold fpr' only".to_owned(),
+                ));
             }
         }
         detector.threshold()?;
@@ -177,7 +181,9 @@ fn chosen(text: &str) -> Result<Chosen, String> {
         return Ok(Chosen::Rule(rule));
     }
     let score = text.parse().ok().filter(|value: &f32| value.is_finite());
-    score.map(Chosen::Score).ok_or_else(|| format!("must be a number, or one of {}", RULES.map(ThresholdRule::name).join(", ")))
+    score
+        .map(Chosen::Score)
+        .ok_or_else(|| format!("must be a number, or one of {}", RULES.map(ThresholdRule::name).join(", ")))
 }
 
 /// A share above 0 and below 1.

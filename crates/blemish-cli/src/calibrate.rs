@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use blemish::fit::{Calibrated, CurvePoint};
 use blemish::config::ThresholdRule;
 use blemish::dataset::{Listing, list};
+use blemish::fit::{Calibrated, CurvePoint};
 use blemish::report::significant;
 use blemish::{Detector, Images};
 use clap::Args;
@@ -89,7 +89,12 @@ pub fn run(args: &CalibrateArgs, output: &Output) -> Result<()> {
             text += &format!("            {warning}\n");
         }
         match &summary.model {
-            Some(model) => text + &format!("model:      {model}\nnext:       blemish predict {} IMAGES..\n", quoted(&target)),
+            Some(model) => {
+                text + &format!(
+                    "model:      {model}\nnext:       blemish predict {} IMAGES..\n",
+                    quoted(&target)
+                )
+            }
             None => text + "nothing was written (--dry-run)\n",
         }
     })

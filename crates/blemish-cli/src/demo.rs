@@ -108,7 +108,8 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<()> {
     };
     let trained = session.run(output).map_err(|failure| failure.with_next(|| stop.next()))?;
     let detector = &trained.detector;
-    let evaluated = measure(detector, &trained.model, &trained.set, Split::Holdout, ErrorPolicy::Stop.into())?;
+    let evaluated =
+        measure(detector, &trained.model, &trained.set, Split::Holdout, ErrorPolicy::Stop.into())?;
     write(folder.path(), &evaluated, detector)?;
     draw(&trained, &overlays, &data)?;
     let evaluation = &evaluated.evaluation;
@@ -158,7 +159,14 @@ fn draw(trained: &Trained, folder: &Path, data: &Path) -> Result<()> {
         let size = [image.height, image.width];
         let truth = decode_masks(&sample.masks, size, u64::MAX)?;
         let mut judged = Judged::new(sample.path.display().to_string(), &prediction);
-        visuals.write(&sample.path, &image, &prediction, detector.map_threshold()?, Some(&truth), &mut judged)?;
+        visuals.write(
+            &sample.path,
+            &image,
+            &prediction,
+            detector.map_threshold()?,
+            Some(&truth),
+            &mut judged,
+        )?;
     }
     Ok(())
 }

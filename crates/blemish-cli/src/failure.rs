@@ -97,7 +97,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Library(error) => error.fmt(f),
-            Self::Usage(message) | Self::Partial { message, .. } | Self::Busy(message) => f.write_str(message),
+            Self::Usage(message) | Self::Partial { message, .. } | Self::Busy(message) => {
+                f.write_str(message)
+            }
             Self::Interrupted(next) => write!(f, "interrupted; {next}"),
             Self::Defective => f.write_str("something is defective"),
             Self::Output(error) => write!(f, "standard output: {error}"),

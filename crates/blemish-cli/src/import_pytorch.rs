@@ -76,6 +76,8 @@ pub fn run(args: &ImportArgs, output: &Output) -> Result<()> {
     output.result(&summary, || {
         let Summary { model, preset, parameters, calibrated_on } = &summary;
         let parameters = thousands(*parameters);
-        format!("{model}: {parameters} parameters, preset {preset}, calibrated on {calibrated_on} good images\n")
+        format!(
+            "{model}: {parameters} parameters, preset {preset}, calibrated on {calibrated_on} good images\n"
+        )
     })
 }

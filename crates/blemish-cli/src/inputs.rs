@@ -4,8 +4,8 @@ use std::fs;
 use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 
-use blemish::dataset::{self, DataSet, OUTPUT_MARKER, Problem};
 use blemish::Error;
+use blemish::dataset::{self, DataSet, OUTPUT_MARKER, Problem};
 
 use crate::failure::{Failure, Result};
 use crate::out_folder::resolved;
@@ -86,7 +86,9 @@ impl Inputs {
                     let mut found = Vec::new();
                     match name {
                         Ok(name) => add(&name, &mut found, &mut Vec::new()),
-                        Err(error) => found.push(Input::Unusable { path: "-".into(), reason: error.to_string() }),
+                        Err(error) => {
+                            found.push(Input::Unusable { path: "-".into(), reason: error.to_string() })
+                        }
                     }
                     found
                 });
@@ -112,7 +114,8 @@ fn add(path: &Path, inputs: &mut Vec<Input>, folders: &mut Vec<PathBuf>) {
         match dataset::list(std::slice::from_ref(&path)) {
             Ok(listing) => {
                 inputs.extend(listing.images.into_iter().map(Input::File));
-                let skipped = listing.skipped.into_iter().filter(|problem| !problem.path.join(OUTPUT_MARKER).exists());
+                let skipped =
+                    listing.skipped.into_iter().filter(|problem| !problem.path.join(OUTPUT_MARKER).exists());
                 inputs.extend(skipped.map(|problem| Input::Skipped(problem)));
             }
             Err(error) => inputs.push(unusable(path, error.reason())),

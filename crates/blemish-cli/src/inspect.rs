@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::failure::Result;
-use crate::output::Output;
 use crate::model::{MODEL, model_file};
+use crate::output::Output;
 use crate::{inspect_data, inspect_model};
 
 const EXAMPLES: &str = "\

@@ -8,10 +8,10 @@ use blemish::Images;
 use blemish::config::Config;
 use blemish::dataset::{Label, Problem, Sample, decode_masks};
 use blemish::evaluation::ShortcutAudit;
+use blemish::fit::survey;
 use blemish::image::{DecodeOptions, Statistics, decode, image_statistics, resize};
 use blemish::metrics::auroc;
 use blemish::parallel::in_order;
-use blemish::fit::survey;
 use serde::Serialize;
 
 use crate::failure::Result;
@@ -101,7 +101,12 @@ pub fn run(path: &Path, category: Option<&str>, output: &Output) -> Result<()> {
     output.result(&summary, || text(&summary))
 }
 
-fn look(sample: &Sample, is_test: bool, decoding: &DecodeOptions, frame: [usize; 2]) -> Result<Seen, Problem> {
+fn look(
+    sample: &Sample,
+    is_test: bool,
+    decoding: &DecodeOptions,
+    frame: [usize; 2],
+) -> Result<Seen, Problem> {
     let broken = |error: blemish::Error| Problem::new(&sample.path, error.reason());
     let image = decode(&sample.path, decoding).map_err(broken)?;
     let size = [image.height, image.width];

@@ -18,7 +18,10 @@ pub const MODEL: &str = "model.safetensors";
 pub fn model_file(path: &Path) -> Result<PathBuf> {
     let missing = |reason: String| Error::io(path, IoError::new(ErrorKind::NotFound, reason));
     if !path.exists() {
-        return Err(missing("there is no such file or folder; a model is made by 'blemish train'".to_owned()).into());
+        return Err(missing(
+            "there is no such file or folder; a model is made by 'blemish train'".to_owned(),
+        )
+        .into());
     }
     if !path.is_dir() {
         return Ok(path.to_path_buf());

@@ -9,7 +9,8 @@ use blemish::{Error, write_whole};
 use crate::failure::{Failure, Result};
 use crate::output::quoted;
 
-const MARKER_TEXT: &str = "Made by blemish: the images in this folder are outputs, and are not judged or fitted on.\n";
+const MARKER_TEXT: &str =
+    "Made by blemish: the images in this folder are outputs, and are not judged or fitted on.\n";
 
 /// A folder that can be written to. If it was made here and nothing was put into it, it is removed in the end: a
 /// command that fails leaves nothing behind.
@@ -71,7 +72,9 @@ pub fn refuse_among_inputs(path: &Path, inputs: &[PathBuf]) -> Result<()> {
         _ => "holds the folder of the images",
     };
     let (shown, input) = (quoted(path), input.display());
-    Err(Failure::Usage(format!("{shown} {relation} ({input}): outputs need a folder of their own; name another")))
+    Err(Failure::Usage(format!(
+        "{shown} {relation} ({input}): outputs need a folder of their own; name another"
+    )))
 }
 
 /// Marks a folder as one of outputs.

@@ -157,7 +157,9 @@ mod tests {
     fn numbers_and_words() {
         assert_eq!([1, 999, 1000, 1_234_567].map(thousands), ["1", "999", "1,000", "1,234,567"]);
         assert_eq!([counted(1, "file", "files"), counted(2, "file", "files")], ["1 file", "2 files"]);
-        for (path, word) in [("runs/a-1", "runs/a-1"), ("my photos", "'my photos'"), ("it's", "\"it's\""), ("", "''")] {
+        for (path, word) in
+            [("runs/a-1", "runs/a-1"), ("my photos", "'my photos'"), ("it's", "\"it's\""), ("", "''")]
+        {
             assert_eq!(quoted(Path::new(path)), word);
         }
     }

@@ -113,24 +113,29 @@ pub fn run(args: &PredictArgs, output: &Output) -> Result<()> {
     let mut decoding = detector.config().data.decoding();
     decoding.max_pixels = args.max_pixels.unwrap_or(decoding.max_pixels);
     let map_threshold = detector.map_threshold()?;
-    let judge = Judge { detector: &detector, decoding, visuals: &visuals, map_threshold, strict: args.strict };
+    let judge =
+        Judge { detector: &detector, decoding, visuals: &visuals, map_threshold, strict: args.strict };
     let bar = progress::bar(output, inputs.total, "judging");
     let mut counts = Counts::default();
     if format == Format::Csv {
         print(CSV_HEADER)?;
     }
     // Every image goes from file to answer in one piece, several at a time.
-    let outcome = in_order(inputs.images, |input| judge.answer(input), |answer: Result<Answer>| -> Result<()> {
-        let answer = answer?;
-        counts.add(&answer);
-        if let Some(table) = &mut table {
-            table.add(&answer)?;
-        }
-        let line = answer.line(format)?;
-        bar.suspend(|| print(&line))?;
-        bar.inc(1);
-        Ok(())
-    });
+    let outcome = in_order(
+        inputs.images,
+        |input| judge.answer(input),
+        |answer: Result<Answer>| -> Result<()> {
+            let answer = answer?;
+            counts.add(&answer);
+            if let Some(table) = &mut table {
+                table.add(&answer)?;
+            }
+            let line = answer.line(format)?;
+            bar.suspend(|| print(&line))?;
+            bar.inc(1);
+            Ok(())
+        },
+    );
     bar.finish_and_clear();
     outcome?;
     if let Some(table) = table {
@@ -151,7 +156,8 @@ impl Judge<'_> {
                 let mut judged = Judged::new(path, &prediction);
                 judged.remarks = remarks;
                 if self.visuals.is_wanted() {
-                    let file = if matches!(input, Input::Bytes(_)) { Path::new("stdin") } else { input.name() };
+                    let file =
+                        if matches!(input, Input::Bytes(_)) { Path::new("stdin") } else { input.name() };
                     self.visuals.write(file, &image, &prediction, self.map_threshold, None, &mut judged)?;
                 }
                 Ok(Answer::Judged(Box::new(judged)))

@@ -216,7 +216,11 @@ fn announce(category: &str, images: usize, left_out: usize, config: &Config) {
         0 => String::new(),
         n => format!(", {} left out", counted(n, "file", "files")),
     };
-    tracing::info!("{category}: {}{skipped}, {channels}: {}", counted(images, "good image", "good images"), kind(config));
+    tracing::info!(
+        "{category}: {}{skipped}, {channels}: {}",
+        counted(images, "good image", "good images"),
+        kind(config)
+    );
     let [height, width] = config.view_size();
     tracing::debug!("preset {}, views of {height} x {width} pixels", config.preset.name());
     if images == 1 {

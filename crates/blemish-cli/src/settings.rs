@@ -54,7 +54,9 @@ impl Settings {
             overlay = overlay.file(file)?;
         }
         // A file may say itself which preset it is meant for.
-        let named = |overlay: &Overlay| PRESETS.into_iter().find(|preset| overlay.text("preset") == Some(preset.name()));
+        let named = |overlay: &Overlay| {
+            PRESETS.into_iter().find(|preset| overlay.text("preset") == Some(preset.name()))
+        };
         let preset = self.preset.or(named(&overlay)).unwrap_or_default();
         for assignment in &self.set {
             overlay = overlay.set(assignment)?;

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use blemish::image::{Image, PixelMask};
-use blemish::report::{Caption, THRESHOLD_LEVEL, annotated, encode_map_npy, encode_map_tiff, encode_mask, encode_png};
+use blemish::report::{
+    Caption, THRESHOLD_LEVEL, annotated, encode_map_npy, encode_map_tiff, encode_mask, encode_png,
+};
 use blemish::{Error, Prediction, Reason, Verdict, write_whole};
 use clap::{Args, ValueEnum};
 
@@ -135,7 +137,8 @@ impl Visuals {
         let whole = parent(image).join(image.file_name().unwrap_or_default());
         let inside = whole.strip_prefix(&self.base).unwrap_or(&whole);
         // Of an absolute path, what stands before the first folder is left out.
-        let inside: PathBuf = inside.components().filter(|part| matches!(part, std::path::Component::Normal(_))).collect();
+        let inside: PathBuf =
+            inside.components().filter(|part| matches!(part, std::path::Component::Normal(_))).collect();
         let mut name = inside.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{ending}"));
         let target = folder.path().join(inside.with_file_name(name));

@@ -27,8 +27,8 @@ mod scene;
 mod surface;
 mod texture;
 
-pub use defect::{DefectKind, VISIBLE};
 pub use blemish::Image;
+pub use defect::{DefectKind, VISIBLE};
 pub use scene::{Defective, Scene};
 
 /// Which texture programs, arrangements of parts and kinds of defects a scene may use.

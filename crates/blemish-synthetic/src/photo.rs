@@ -3,9 +3,9 @@
 use std::f32::consts::TAU;
 
 use crate::canvas::{Canvas, blur};
-use blemish::Image;
 use crate::noise::gradient;
 use crate::random::{Random, chance, hash, log_uniform, mix, uniform};
+use blemish::Image;
 
 /// What a scene's photos have in common.
 pub(crate) struct Style {

@@ -3,11 +3,11 @@
 use crate::Families;
 use crate::canvas::Canvas;
 use crate::defect::{Damage, DefectKind, VISIBLE_PIXELS, apply, enlarge, fits, mask};
-use blemish::Image;
 use crate::photo::{Photo, Style};
 use crate::product::Composition;
 use crate::random::{Random, chance, pick, random};
 use crate::render::View;
+use blemish::Image;
 
 /// Which of a seed's random streams is for what.
 const DRAWING: u64 = 1;

@@ -45,6 +45,6 @@ pub use crate::lock::RunLock;
 #[doc(hidden)]
 pub use crate::masking::draw_mask;
 pub use crate::masking::{MaskConfig, MaskStrategy};
-pub use crate::settings::settings_table;
 pub use crate::pytorch::{ImportOptions, Imported, import_pytorch};
+pub use crate::settings::settings_table;
 pub use crate::train::{Estimate, Event, Protocol, TrainOptions, diyt_split, fit};

@@ -11,12 +11,28 @@ type Setting = (&'static str, &'static str, &'static str);
 /// Settings that a user may want to touch.
 const SETTINGS: &[Setting] = &[
     ("seed", "0 to 2^63 - 1", "To see how much a result depends on chance; `--seed`."),
-    ("data.image_size", "[height, width], multiples of 16 up to 4096", "Small defects in large images: more pixels see more and take longer."),
+    (
+        "data.image_size",
+        "[height, width], multiples of 16 up to 4096",
+        "Small defects in large images: more pixels see more and take longer.",
+    ),
     ("data.fit", "auto, stretch", "`stretch` where every image must be seen whole, whatever lies on it."),
     ("data.align", "auto, always, never", "`never` where the product deforms and registration harms."),
-    ("data.channels", "1, 3; absent: from the images", "3 where colour matters although the first images look grey."),
-    ("data.range", "[black, white]; absent: from the images", "Images of more than 8 bits or floating point whose range is known."),
-    ("data.normalize", "robust, none", "`none` where brightness itself is the defect and the light is constant."),
+    (
+        "data.channels",
+        "1, 3; absent: from the images",
+        "3 where colour matters although the first images look grey.",
+    ),
+    (
+        "data.range",
+        "[black, white]; absent: from the images",
+        "Images of more than 8 bits or floating point whose range is known.",
+    ),
+    (
+        "data.normalize",
+        "robust, none",
+        "`none` where brightness itself is the defect and the light is constant.",
+    ),
     ("data.max_pixels", "at least 1", "Larger photographs than 100 megapixels; `--max-pixels`."),
     ("data.tiles", "1 to 16", "With a trained network on views larger than it takes in at once."),
     ("memory.use", "auto, always, never", "`auto`: where the product's pose is fixed or can be rectified."),
@@ -26,22 +42,62 @@ const SETTINGS: &[Setting] = &[
     ("texture", "auto, always, never", "`auto`: on surfaces. Finds stains, holes, rubbed places."),
     ("features.use", "always, never", "`always` adds a memory of a pre-trained network's features."),
     ("features.weights", "a file of `blemish pretrain`", "Needed with `features.use=always`."),
-    ("network.use", "auto, always, never", "`always` trains the network on the product and uses it beside the other parts."),
-    ("network.map", "defect, reconstruction", "`reconstruction` scores by what the network reconstructs otherwise than it is."),
-    ("network.passes", "1 to 64", "With `reconstruction`: complementary masks, so that no patch sees itself."),
-    ("network.precision", "f32, bf16, int8; absent: the fastest here", "`f32` to compare numbers across machines to 1e-5."),
+    (
+        "network.use",
+        "auto, always, never",
+        "`always` trains the network on the product and uses it beside the other parts.",
+    ),
+    (
+        "network.map",
+        "defect, reconstruction",
+        "`reconstruction` scores by what the network reconstructs otherwise than it is.",
+    ),
+    (
+        "network.passes",
+        "1 to 64",
+        "With `reconstruction`: complementary masks, so that no patch sees itself.",
+    ),
+    (
+        "network.precision",
+        "f32, bf16, int8; absent: the fastest here",
+        "`f32` to compare numbers across machines to 1e-5.",
+    ),
     ("network.smooth_sigma", "0 to 64", "Smoothing of the network's map, pixels."),
     ("fit.contamination", "0 to 0.5", "0 where every good image is known to be good."),
     ("fit.holdout", "0 to 0.5", "Good images that a trained network does not see."),
-    ("score.threshold", "fpr, percentile, sigma", "How the threshold follows from scores of good images; `--threshold`."),
+    (
+        "score.threshold",
+        "fpr, percentile, sigma",
+        "How the threshold follows from scores of good images; `--threshold`.",
+    ),
     ("score.fpr", "above 0, below 1", "The share of good products that may be rejected; `--fpr`."),
-    ("score.review_fpr", "above score.fpr, below 1; absent", "A second, lower threshold: what lies between is for a person to look at."),
+    (
+        "score.review_fpr",
+        "above score.fpr, below 1; absent",
+        "A second, lower threshold: what lies between is for a person to look at.",
+    ),
     ("score.min_area", "pixels of the image", "Smaller regions are no defects."),
-    ("score.reduce", "auto, max, top_mean", "`top_mean` where defects are faint and wide, `max` where they are small."),
-    ("train.pretrain.epochs", "0 to 100000; absent", "Epochs of masked reconstruction where a network is trained."),
-    ("train.finetune.epochs", "0 to 100000; absent", "Epochs of repair where a network is trained; `--finetune MINUTES`."),
+    (
+        "score.reduce",
+        "auto, max, top_mean",
+        "`top_mean` where defects are faint and wide, `max` where they are small.",
+    ),
+    (
+        "train.pretrain.epochs",
+        "0 to 100000; absent",
+        "Epochs of masked reconstruction where a network is trained.",
+    ),
+    (
+        "train.finetune.epochs",
+        "0 to 100000; absent",
+        "Epochs of repair where a network is trained; `--finetune MINUTES`.",
+    ),
     ("train.batch_size", "1 to 4096", "Less where memory is short."),
-    ("train.defects.area", "[smallest, largest], shares of the image", "The size of the synthetic defects that a network is trained on."),
+    (
+        "train.defects.area",
+        "[smallest, largest], shares of the image",
+        "The size of the synthetic defects that a network is trained on.",
+    ),
 ];
 
 /// The table as Markdown.
@@ -58,7 +114,8 @@ pub fn settings_table() -> Result<String> {
          | key | default | range | when to touch it |\n|---|---|---|---|\n",
     );
     for (key, range, when) in SETTINGS {
-        let value = key.split('.').try_fold(toml::Value::Table(defaults.clone()), |at, part| at.get(part).cloned());
+        let value =
+            key.split('.').try_fold(toml::Value::Table(defaults.clone()), |at, part| at.get(part).cloned());
         let default = value.map_or_else(|| "absent".to_owned(), |value| value.to_string());
         table += &format!("| `{key}` | `{default}` | {range} | {when} |\n");
     }
@@ -79,7 +136,11 @@ mod tests {
         if std::env::var_os("BLEMISH_WRITE_DOCS").is_some() {
             std::fs::write(path, &table).unwrap();
         }
-        assert_eq!(std::fs::read_to_string(path).unwrap(), table, "run this test once with BLEMISH_WRITE_DOCS=1");
+        assert_eq!(
+            std::fs::read_to_string(path).unwrap(),
+            table,
+            "run this test once with BLEMISH_WRITE_DOCS=1"
+        );
     }
 
     #[test]

@@ -19,7 +19,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let photo = decode(image.as_ref(), &DecodeOptions { channels: Some(3), ..DecodeOptions::default() })?;
     let buffer: Vec<u8> = photo.pixels.iter().map(|v| (v * 255.0).round() as u8).collect();
     let prediction = detector.predict(ImageView::rgb8(&buffer, photo.width, photo.height))?;
-    println!("{:?}: score {:.3}, threshold {:.3}", prediction.verdict, prediction.score, prediction.threshold);
+    println!(
+        "{:?}: score {:.3}, threshold {:.3}",
+        prediction.verdict, prediction.score, prediction.threshold
+    );
     for region in &prediction.regions {
         println!("{} x {} pixels at ({}, {})", region.width, region.height, region.x, region.y);
     }

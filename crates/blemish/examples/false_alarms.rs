@@ -50,7 +50,9 @@ impl Process {
         match self {
             Self::HeavyTailed => {
                 let t = StudentsT::new(0.0, 1.0, 4.0).expect("a distribution");
-                (0..n).map(|_| (DEVIATION * t.inverse_cdf(rng.random_range(1e-12..1.0))).exp() as f32).collect()
+                (0..n)
+                    .map(|_| (DEVIATION * t.inverse_cdf(rng.random_range(1e-12..1.0))).exp() as f32)
+                    .collect()
             }
             Self::Bursts => {
                 let mut scores = Vec::new();
@@ -95,7 +97,9 @@ impl Process {
 fn main() {
     let argument = |k: usize| std::env::args().nth(k).and_then(|v| v.parse::<usize>().ok());
     let seeds = argument(1).unwrap_or(1000);
-    println!("| good images | scores | stated | mean achieved | within the interval | above it | below it | threshold |");
+    println!(
+        "| good images | scores | stated | mean achieved | within the interval | above it | below it | threshold |"
+    );
     println!("|---|---|---|---|---|---|---|---|");
     for (process, name) in Process::ALL {
         for n in COUNTS {
@@ -105,7 +109,9 @@ fn main() {
         }
     }
     if let Some(fits) = argument(2) {
-        println!("\n| good images | stated | mean rejected of 40 new | agrees with the interval | notches found |");
+        println!(
+            "\n| good images | stated | mean rejected of 40 new | agrees with the interval | notches found |"
+        );
         println!("|---|---|---|---|---|");
         for n in [3, 5, 10, 20] {
             whole_fits(n, fits);
@@ -188,9 +194,9 @@ fn generated(seed: u64, depth: f32) -> Image {
         let (y, x) = ((i / SIDE) as f32 / SIDE as f32, (i % SIDE) as f32 / SIDE as f32);
         let d = (y - cy).hypot(x - cx);
         *v = if d > 0.14 && d < 0.36 { 0.6 } else { *v };
-        let holes = (0..6).map(|k| k as f32 * 1.0472).any(|a| {
-            (y - cy - 0.25 * a.sin()).hypot(x - cx - 0.25 * a.cos()) < 0.035
-        });
+        let holes = (0..6)
+            .map(|k| k as f32 * 1.0472)
+            .any(|a| (y - cy - 0.25 * a.sin()).hypot(x - cx - 0.25 * a.cos()) < 0.035);
         *v = if holes { 0.2 } else { *v };
         if (y - notch[0]).abs() < 0.03 && (x - notch[1]).abs() < 0.06 {
             *v -= depth;

@@ -11,9 +11,9 @@ use crate::history::EpochRecord;
 use crate::hysteresis::NORMAL_MAX;
 use crate::image::{Image, ImageFacts, ImageView, PixelMask, decode_with_facts};
 use crate::metrics::regions;
-use crate::provenance::Provenance;
 use crate::parts::FittedPart;
 pub use crate::prediction::{Prediction, Reason, Verdict};
+use crate::provenance::Provenance;
 pub use crate::scoring::image_score;
 use crate::scoring::{anomaly_map, area_open, propagates};
 use crate::view::{Framed, Template, View, unlike};
@@ -48,7 +48,8 @@ impl Detector {
         let thresholds = Thresholds::new(good_scores);
         let decided = [Err(String::new()), Err(String::new())];
         let (ignored, history, path) = (None, Vec::new(), None);
-        let mut detector = Self { config, template, parts, thresholds, decided, ignored, provenance, history, path };
+        let mut detector =
+            Self { config, template, parts, thresholds, decided, ignored, provenance, history, path };
         detector.decide();
         detector
     }
@@ -181,7 +182,8 @@ impl Detector {
         found.retain(|region| region.area >= self.config.score.min_area.min(least));
         let review_threshold = self.review_threshold().map(|review| review.value as f32);
         let inspected = self.inspected(image);
-        let unlike = self.provenance.facts.as_ref().map_or_else(Vec::new, |facts| unlike(&image.facts, facts));
+        let unlike =
+            self.provenance.facts.as_ref().map_or_else(Vec::new, |facts| unlike(&image.facts, facts));
         Ok(Prediction {
             score,
             threshold,
@@ -224,9 +226,10 @@ impl Detector {
 
     /// The share of an image that is inspected: within the view, and not ignored.
     pub fn inspected(&self, image: &Framed) -> f32 {
-        let kept = self.ignored.as_ref().map_or(1.0, |mask| {
-            mask.iter().filter(|v| **v == 0.0).count() as f32 / mask.len().max(1) as f32
-        });
+        let kept = self
+            .ignored
+            .as_ref()
+            .map_or(1.0, |mask| mask.iter().filter(|v| **v == 0.0).count() as f32 / mask.len().max(1) as f32);
         image.inspected * kept
     }
 

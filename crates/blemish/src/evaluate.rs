@@ -85,7 +85,8 @@ pub fn evaluate(
     for some in samples.chunks(AT_ONCE) {
         let started = Instant::now();
         let images = read(some, &loading, &mut problems, &mut first_error)?;
-        let seen: Vec<Result<Seen>> = images.par_iter().map(|image| Seen::new(detector, image, None)).collect();
+        let seen: Vec<Result<Seen>> =
+            images.par_iter().map(|image| Seen::new(detector, image, None)).collect();
         seconds += started.elapsed().as_secs_f64();
         let statistics: Vec<Statistics> =
             images.par_iter().map(|image| image_statistics(&image.framed.image)).collect();
@@ -98,7 +99,9 @@ pub fn evaluate(
         let others: Vec<Result<Seen>> = images.par_iter().zip(&statistics).map(equally).collect();
         let (masks, bad) = load_masks(&images, &loading)?;
         bad_masks.extend(bad);
-        for ((((image, seen), other), mask), own) in images.iter().zip(seen).zip(others).zip(masks).zip(statistics) {
+        for ((((image, seen), other), mask), own) in
+            images.iter().zip(seen).zip(others).zip(masks).zip(statistics)
+        {
             let (seen, other) = (seen?, other?);
             let defective = image.sample.label == Label::Defective;
             scored.push(&seen.map, seen.score, defective, mask.as_ref())?;
@@ -163,7 +166,8 @@ fn read(
     first_error: &mut Option<Error>,
 ) -> Result<Vec<LoadedImage>> {
     // One by one: a chunk of which nothing can be used is no error of the whole.
-    let results: Vec<_> = samples.par_iter().map(|sample| load(std::slice::from_ref(sample), loading)).collect();
+    let results: Vec<_> =
+        samples.par_iter().map(|sample| load(std::slice::from_ref(sample), loading)).collect();
     let mut images = Vec::new();
     for (sample, result) in samples.iter().zip(results) {
         match result {

@@ -203,7 +203,8 @@ impl Evaluation {
     pub fn images_csv(&self) -> String {
         let mut csv = "path,kind,defective,score,predicted,reason,inspected\n".to_owned();
         for row in &self.images {
-            let [path, kind] = [&row.path, &row.kind].map(|text| format!("\"{}\"", text.replace('"', "\"\"")));
+            let [path, kind] =
+                [&row.path, &row.kind].map(|text| format!("\"{}\"", text.replace('"', "\"\"")));
             let (predicted, reason) = (row.predicted.name(), row.reason.name());
             let ImageRow { defective, score, inspected, .. } = row;
             csv += &format!("{path},{kind},{defective},{score},{predicted},{reason},{inspected}\n");

@@ -31,8 +31,8 @@ mod error;
 pub mod evaluate;
 pub mod evaluation;
 pub mod fit;
-pub mod history;
 pub mod good;
+pub mod history;
 mod hysteresis;
 pub mod image;
 pub mod metrics;
@@ -40,8 +40,8 @@ pub mod model_file;
 pub mod parallel;
 pub mod parts;
 pub mod pools;
-pub mod pretrained;
 pub mod prediction;
+pub mod pretrained;
 mod provenance;
 pub mod report;
 pub mod scoring;
@@ -54,7 +54,6 @@ use std::path::Path;
 
 #[doc(hidden)]
 pub use blemish_kernels as kernels;
-
 
 pub use crate::config::Config;
 pub use crate::dataset::Images;

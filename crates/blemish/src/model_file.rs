@@ -10,10 +10,10 @@ use crate::detector::Detector;
 use crate::engine::Weights;
 use crate::error::{Error, Result};
 use crate::history::EpochRecord;
-pub use crate::provenance::Provenance;
 use crate::parts::{FittedPart, put, used};
-pub use crate::tensors::{read_tensors, write_tensors};
+pub use crate::provenance::Provenance;
 use crate::tensors::{fewest_parameters, read_tensors_of, to_bytes};
+pub use crate::tensors::{read_tensors, write_tensors};
 use crate::view::Template;
 use crate::write::write_whole;
 
@@ -77,14 +77,18 @@ impl ModelFile {
         let Self { header: Header { config, provenance, history, .. }, mut tensors } = self;
         let size = config.view_size();
         let template = match tensors.remove(TEMPLATE).map(|array| array.values) {
-            Some(pixels) if pixels.len() == size[0] * size[1] => Some(Template::new(size[0], size[1], pixels)),
+            Some(pixels) if pixels.len() == size[0] * size[1] => {
+                Some(Template::new(size[0], size[1], pixels))
+            }
             Some(_) => return Err("its mean image has another size than the view".to_owned()),
             None => None,
         };
         let ignored = tensors.remove(IGNORED).map(|array| array.values);
         let fits = |mask: &Vec<f32>| mask.len() == size[0] * size[1] && mask.contains(&0.0);
         if ignored.as_ref().is_some_and(|mask| !fits(mask)) {
-            return Err("its mask of what is ignored has another size than the view, or leaves nothing".to_owned());
+            return Err(
+                "its mask of what is ignored has another size than the view, or leaves nothing".to_owned()
+            );
         }
         let good_scores = tensors.remove(GOOD_SCORES).map(|array| array.values).unwrap_or_default();
         let load = |kind| FittedPart::load(kind, &mut tensors, &config);
@@ -132,7 +136,9 @@ impl ModelFile {
         let VersionOnly { version } = parse(name, &text)?;
         if version != VERSION {
             let what = if version > VERSION { "update blemish" } else { "fit the model anew" };
-            return Err(bad(format!("is of version {version}; this program reads version {VERSION}: {what}")));
+            return Err(bad(format!(
+                "is of version {version}; this program reads version {VERSION}: {what}"
+            )));
         }
         let header: Header = parse(name, &text)?;
         header.config.validate().map_err(|e| bad(e.to_string()))?;

@@ -115,12 +115,16 @@ mod tests {
         let taken = AtomicUsize::new(0);
         let items = (0..1000).inspect(|_| _ = taken.fetch_add(1, Ordering::Relaxed));
         let mut answered = 0;
-        in_order(items, |i| i, |_| {
-            answered += 1;
-            let ahead = AHEAD * rayon::current_num_threads();
-            assert!(taken.load(Ordering::Relaxed) <= answered + ahead);
-            Ok::<(), ()>(())
-        })
+        in_order(
+            items,
+            |i| i,
+            |_| {
+                answered += 1;
+                let ahead = AHEAD * rayon::current_num_threads();
+                assert!(taken.load(Ordering::Relaxed) <= answered + ahead);
+                Ok::<(), ()>(())
+            },
+        )
         .expect("no failure");
         assert_eq!(answered, 1000);
     }

@@ -35,7 +35,9 @@ fn write_in_steps(
     block: usize,
     before: &mut dyn FnMut(Step) -> io::Result<()>,
 ) -> io::Result<()> {
-    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "is no name of a file"))?;
+    let name = path
+        .file_name()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "is no name of a file"))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     before(Step::Create)?;
     let mut builder = tempfile::Builder::new();
@@ -103,6 +105,11 @@ mod tests {
     #[test]
     fn a_path_without_a_folder_or_a_name() {
         assert!(write_whole(Path::new("/"), b"x").is_err());
-        assert!(write_whole(Path::new("/no/such/folder/x"), b"x").unwrap_err().to_string().contains("/no/such/folder/x"));
+        assert!(
+            write_whole(Path::new("/no/such/folder/x"), b"x")
+                .unwrap_err()
+                .to_string()
+                .contains("/no/such/folder/x")
+        );
     }
 }

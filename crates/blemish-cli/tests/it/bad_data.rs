@@ -68,7 +68,10 @@ fn predict_names_what_it_cannot_use_and_goes_on() {
     let missing = folder.path().join("missing.png");
     let run = blemish([Path::new("predict"), &shared().run(), folder.path(), &missing]);
     assert_eq!(run.code(), 3);
-    assert!(run.stderr().contains("0 of 4 defective, 3 not judged") || run.stderr().contains("1 of 4 defective, 3 not judged"));
+    assert!(
+        run.stderr().contains("0 of 4 defective, 3 not judged")
+            || run.stderr().contains("1 of 4 defective, 3 not judged")
+    );
     assert!(run.stderr().contains("3 of 4 files were not judged"));
     let lines = run.json_lines();
     let errors: Vec<bool> = lines.iter().map(|line| line["error"].is_string()).collect();
@@ -103,7 +106,8 @@ fn masks_that_cannot_be_used() {
 fn the_published_split_needs_test_images() {
     let folder = tempfile::tempdir().unwrap();
     let good = shared().data().join("train/good");
-    train_network(&good, &folder.path().join("run"), &["--split", "diyt"]).fails(3, &["diyt", "there are none"]);
+    train_network(&good, &folder.path().join("run"), &["--split", "diyt"])
+        .fails(3, &["diyt", "there are none"]);
 }
 
 /// Names can hold anything: neither an escape sequence nor bytes that are no text may reach the terminal or break JSON.

@@ -81,23 +81,36 @@ fn a_mask_says_what_is_ignored() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let draw = |name: &str, white: fn(u32) -> bool| {
-        image::GrayImage::from_fn(40, 40, |x, _| image::Luma([if white(x) { 255 } else { 0 }])).save(at(name)).unwrap();
+        image::GrayImage::from_fn(40, 40, |x, _| image::Luma([if white(x) { 255 } else { 0 }]))
+            .save(at(name))
+            .unwrap();
     };
     draw("left.png", |x| x < 20);
     draw("right.png", |x| x >= 20);
     draw("all.png", |_| true);
     let image = shared().data().join("test/good/000.png");
-    let inspected = |run: &Path| blemish([Path::new("predict"), run, &image]).ok().json()["inspected"].as_f64().unwrap();
+    let inspected =
+        |run: &Path| blemish([Path::new("predict"), run, &image]).ok().json()["inspected"].as_f64().unwrap();
     let [ignored, roi] = ["ignored", "roi"].map(at);
     train(&shared().data(), &ignored, &["--ignore", at("left.png").to_str().unwrap()]).ok();
     train(&shared().data(), &roi, &["--roi", at("right.png").to_str().unwrap()]).ok();
     assert!((inspected(&ignored) - 0.5).abs() < 0.05 && inspected(&roi) == inspected(&ignored));
-    let later = ["predict", shared().run().to_str().unwrap(), image.to_str().unwrap(), "--ignore"].map(str::to_owned);
+    let later =
+        ["predict", shared().run().to_str().unwrap(), image.to_str().unwrap(), "--ignore"].map(str::to_owned);
     let later = blemish(later.iter().chain([&at("left.png").display().to_string()])).ok().json();
     assert!((later["inspected"].as_f64().unwrap() - 0.5).abs() < 0.05, "{later}");
-    train(&shared().data(), &at("none"), &["--ignore", at("all.png").to_str().unwrap()]).fails(5, &["nothing to inspect"]);
+    train(&shared().data(), &at("none"), &["--ignore", at("all.png").to_str().unwrap()])
+        .fails(5, &["nothing to inspect"]);
     let page = at("roi.html");
-    blemish([Path::new("roi"), &shared().data(), Path::new("--out"), &page, Path::new("--config"), Path::new(TINY)]).ok();
+    blemish([
+        Path::new("roi"),
+        &shared().data(),
+        Path::new("--out"),
+        &page,
+        Path::new("--config"),
+        Path::new(TINY),
+    ])
+    .ok();
     let page = fs::read_to_string(page).unwrap();
     assert!(page.contains("data:image/png;base64,") && !page.contains("http"), "no network is needed");
 }
@@ -171,7 +184,12 @@ fn every_choice_trains_and_predicts() {
     for (i, settings) in [
         &["model.norm=layer_norm", "mask.strategy=random", "data.align=never"][..],
         &["data.image_size=[32, 64]", "data.tiles=2", "data.channels=3", "score.threshold=sigma"],
-        &["model.head=linear", "model.defect_logit=false", "model.patch_embed=linear", "network.map=reconstruction"],
+        &[
+            "model.head=linear",
+            "model.defect_logit=false",
+            "model.patch_embed=linear",
+            "network.map=reconstruction",
+        ],
         &["memory.use=never", "texture=always", "lines=always", "score.reduce=top_mean"],
         &["model.output=absolute", "score.threshold=percentile", "model.sinusoid=row", "network.use=always"],
     ]
@@ -264,8 +282,10 @@ fn calibrate_sets_thresholds_anew() {
     let out = folder.path().join("m.safetensors");
     let (run, test) = (shared().run(), shared().data().join("test"));
     let good = test.join("good");
-    let defects: Vec<_> = names(&test).into_iter().filter(|name| name != "good").map(|name| test.join(name)).collect();
-    let mut args = vec!["calibrate".into(), run.clone(), good.clone(), "--out".into(), out.clone(), "--json".into()];
+    let defects: Vec<_> =
+        names(&test).into_iter().filter(|name| name != "good").map(|name| test.join(name)).collect();
+    let mut args =
+        vec!["calibrate".into(), run.clone(), good.clone(), "--out".into(), out.clone(), "--json".into()];
     args.push("--defects".into());
     args.extend(defects);
     let before = fs::read(run.join("model.safetensors")).unwrap();

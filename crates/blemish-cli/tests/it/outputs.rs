@@ -41,7 +41,8 @@ fn outputs_among_inputs_are_refused() {
         }
     }
     // Those of single files, too.
-    predict(&photos.path().join("a/0.png"), &["--overlays".as_ref(), &photos.path().join("a")]).fails(2, &["is the folder"]);
+    predict(&photos.path().join("a/0.png"), &["--overlays".as_ref(), &photos.path().join("a")])
+        .fails(2, &["is the folder"]);
     assert!(fs::read(photos.path().join("a/0.png")).unwrap() == before);
     assert_eq!(names(photos.path()), ["a", "b"]);
 }
@@ -51,7 +52,8 @@ fn outputs_mirror_their_inputs_and_are_no_inputs() {
     let photos = photos();
     let out = tempfile::tempdir().unwrap();
     let folder = out.path().join("found");
-    let write = ["--overlays".as_ref(), folder.as_path(), "--maps".as_ref(), &folder, "--masks".as_ref(), &folder];
+    let write =
+        ["--overlays".as_ref(), folder.as_path(), "--maps".as_ref(), &folder, "--masks".as_ref(), &folder];
     let lines = predict(photos.path(), &write).ok().json_lines();
     assert_eq!(lines.len(), 3);
     assert_eq!(names(&folder), [".blemish-output", "a", "b"]);
@@ -84,7 +86,9 @@ fn overlays_keep_the_images_shape() {
     let folder = tempfile::tempdir().unwrap();
     let photo = folder.path().join("photos/long.png");
     fs::create_dir_all(photo.parent().unwrap()).unwrap();
-    image::RgbImage::from_fn(700, 300, |x, y| image::Rgb([(x % 251) as u8, (y % 241) as u8, 90])).save(&photo).unwrap();
+    image::RgbImage::from_fn(700, 300, |x, y| image::Rgb([(x % 251) as u8, (y % 241) as u8, 90]))
+        .save(&photo)
+        .unwrap();
     let out = folder.path().join("out");
     let lines = predict(&photo, &["--overlays".as_ref(), &out, "--masks".as_ref(), &out]).ok().json_lines();
     let overlay = image::open(lines[0]["overlay"].as_str().unwrap()).unwrap().dimensions();

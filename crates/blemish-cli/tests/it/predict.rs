@@ -33,7 +33,10 @@ fn images_are_named_in_many_ways() {
     let first = good.join("000.png");
     assert_eq!(predict(&[good.to_str().unwrap()]).ok().json_lines().len(), 5);
     assert_eq!(predict(&[&format!("{shown}/00[12].png")]).ok().json_lines().len(), 2);
-    assert_eq!(predict(&[&format!("{}/test/*/000.png", shared().data().display())]).ok().json_lines().len(), 2);
+    assert_eq!(
+        predict(&[&format!("{}/test/*/000.png", shared().data().display())]).ok().json_lines().len(),
+        2
+    );
     let list = folder.path().join("list.txt");
     fs::write(&list, format!("{shown}/000.png\r\n\n{shown}/001.png\n")).unwrap();
     let listed = predict(&[&format!("@{}", list.display()), first.to_str().unwrap()]).ok().json_lines();
@@ -105,7 +108,9 @@ fn files_that_are_not_judged_are_counted_and_named() {
     let folder = tempfile::tempdir().unwrap();
     fs::copy(good().join("000.png"), folder.path().join("a.png")).unwrap();
     fs::write(folder.path().join("notes.txt"), "x").unwrap();
-    assert!(std::process::Command::new("mkfifo").arg(folder.path().join("pipe.png")).status().unwrap().success());
+    assert!(
+        std::process::Command::new("mkfifo").arg(folder.path().join("pipe.png")).status().unwrap().success()
+    );
     let photos = folder.path().to_str().unwrap();
     let run = predict(&[photos]).ok();
     assert_eq!(run.json_lines().len(), 3);

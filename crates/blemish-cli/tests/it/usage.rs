@@ -2,8 +2,19 @@
 
 use crate::blemish;
 
-const COMMANDS: [&str; 11] =
-    ["train", "evaluate", "predict", "benchmark", "inspect", "demo", "import-pytorch", "roi", "calibrate", "pretrain", "completions"];
+const COMMANDS: [&str; 11] = [
+    "train",
+    "evaluate",
+    "predict",
+    "benchmark",
+    "inspect",
+    "demo",
+    "import-pytorch",
+    "roi",
+    "calibrate",
+    "pretrain",
+    "completions",
+];
 
 #[test]
 fn help_names_every_command_and_the_exit_codes() {

@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use blemish::image::{Image, PixelMask};
 use blemish::dataset::{Label, Layout, open};
+use blemish::image::{Image, PixelMask};
 
 fn render(seed: u64, size: usize, defect: Option<DefectKind>) -> (Image, PixelMask) {
     product_image(&mut ChaCha8Rng::seed_from_u64(seed), size, 3, defect)

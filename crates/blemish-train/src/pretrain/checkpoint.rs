@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::config::PretrainConfig;
-use blemish::{Error, Result};
-use blemish::model_file::{read_tensors, write_tensors};
-use blemish::engine::Weights;
 use crate::train::AdamW;
+use blemish::engine::Weights;
+use blemish::model_file::{read_tensors, write_tensors};
+use blemish::{Error, Result};
 
 const FILE: &str = "checkpoint.safetensors";
 

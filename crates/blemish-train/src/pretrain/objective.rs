@@ -5,10 +5,10 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::batch::{Draw, Views, generator};
 use super::config::{CHANNELS, PretrainConfig};
 use super::places::Places;
-use blemish::config::Precision;
 use crate::loss;
-use crate::model::{Features, Mae};
 use crate::masking::draw_mask;
+use crate::model::{Features, Mae};
+use blemish::config::Precision;
 
 /// Maps of the pyramid head that are compared: the coarser ones.
 const COMPARED: usize = 2;

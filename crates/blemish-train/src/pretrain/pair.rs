@@ -8,8 +8,8 @@ use super::batch::{Draw, generator};
 use super::config::PretrainConfig;
 use super::scenes::{Drawn, draw};
 use crate::augment::PhotometricConfig;
-use blemish::image::Normalize;
 use blemish::Image;
+use blemish::image::Normalize;
 
 /// Pixels that a view may begin earlier or later than the other beside whole patches.
 const JITTER: i32 = 2;

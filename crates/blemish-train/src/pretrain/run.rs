@@ -14,13 +14,13 @@ use super::config::{CHANNELS, PretrainConfig};
 use super::event::{PretrainEvent, StepRecord};
 use super::objective::{Loss, objective};
 
-use blemish::config::Precision;
-use blemish::{Error, Result};
-use blemish::pretrained::{Pretrained, PretrainedOrigin};
-use blemish::kernels::reduce::sum_squares;
 use crate::model::Mae;
-use blemish::engine::Weights;
 use crate::train::{AdamW, Schedule, StepSettings};
+use blemish::config::Precision;
+use blemish::engine::Weights;
+use blemish::kernels::reduce::sum_squares;
+use blemish::pretrained::{Pretrained, PretrainedOrigin};
+use blemish::{Error, Result};
 
 /// The file of the weights in a run's folder.
 pub const WEIGHTS: &str = "light.safetensors";

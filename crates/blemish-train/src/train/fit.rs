@@ -41,7 +41,15 @@ impl<'a> TrainOptions<'a> {
     /// In memory, from the start, on the CPU, for as long as it takes.
     pub fn in_memory(stop: &'a AtomicBool) -> Self {
         let on_error = OnError::Stop;
-        Self { folder: None, resume: false, device: Device::flex(), on_error, budget: None, ignore: None, stop }
+        Self {
+            folder: None,
+            resume: false,
+            device: Device::flex(),
+            on_error,
+            budget: None,
+            ignore: None,
+            stop,
+        }
     }
 }
 

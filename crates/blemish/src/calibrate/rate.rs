@@ -121,7 +121,9 @@ mod tests {
 
     #[test]
     fn student_quantiles_are_those_of_tables() {
-        for (freedom, p, t) in [(1.0, 0.975, 12.706), (2.0, 0.95, 2.920), (3.0, 0.99, 4.541), (9.0, 0.95, 1.833)] {
+        for (freedom, p, t) in
+            [(1.0, 0.975, 12.706), (2.0, 0.95, 2.920), (3.0, 0.99, 4.541), (9.0, 0.95, 1.833)]
+        {
             close(t_quantile(freedom, p), t, 6e-4);
         }
         // Far out, as rare rates need it.
@@ -134,8 +136,10 @@ mod tests {
         close(prediction_limit(&[0.3], 0.05), 0.3 + 2.919_986 * 0.2 * 2f64.sqrt(), 1e-5);
         for n in 1..30 {
             let logs: Vec<f64> = (0..n).map(|i| 0.01 * f64::from(i * i)).collect();
-            let limits: Vec<f64> =
-                [0.5, 0.2, 0.1, 0.05, 0.01, 1e-3, 1e-5].iter().map(|&rate| prediction_limit(&logs, rate)).collect();
+            let limits: Vec<f64> = [0.5, 0.2, 0.1, 0.05, 0.01, 1e-3, 1e-5]
+                .iter()
+                .map(|&rate| prediction_limit(&logs, rate))
+                .collect();
             assert!(limits.is_sorted() && limits.iter().all(|l| l.is_finite()), "{limits:?}");
         }
     }

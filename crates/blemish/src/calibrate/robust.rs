@@ -34,8 +34,10 @@ pub fn qn(sorted: &[f64]) -> f64 {
     if n < 2 {
         return 0.0;
     }
-    let mut differences: Vec<f64> =
-        (0..n).flat_map(|i| thinned[i + 1..].iter().map(move |v| (i, v))).map(|(i, v)| v - thinned[i]).collect();
+    let mut differences: Vec<f64> = (0..n)
+        .flat_map(|i| thinned[i + 1..].iter().map(move |v| (i, v)))
+        .map(|(i, v)| v - thinned[i])
+        .collect();
     let half = n / 2 + 1;
     let rank = half * (half - 1) / 2;
     let raw = *differences.select_nth_unstable_by(rank - 1, f64::total_cmp).1;

@@ -15,7 +15,9 @@ fn simulated(n: usize, stated: f64, others: impl Fn(&mut ChaCha8Rng) -> Vec<f32>
     let (normal, mut sums) = (Normal::standard(), [0.0; 3]);
     for seed in 0..SEEDS {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let draw = |rng: &mut ChaCha8Rng| (DEVIATION * normal.inverse_cdf(rng.random_range(1e-12..1.0))).exp() as f32;
+        let draw = |rng: &mut ChaCha8Rng| {
+            (DEVIATION * normal.inverse_cdf(rng.random_range(1e-12..1.0))).exp() as f32
+        };
         let mut scores: Vec<f32> = (0..n).map(|_| draw(&mut rng)).collect();
         scores.extend(others(&mut rng));
         let outlier = suspected(&scores, 0.1);

@@ -97,7 +97,8 @@ mod tests {
         // As above, but no picture goes beyond what one pixel in 4096 exceeds.
         let tail = TailCalibration::new((0..=4096u16).map(f32::from).collect(), vec![4096.0; 21]);
         assert_eq!(tail.knots()[11..], [4094.0, 4095.0, 4096.0]);
-        let crowded = TailCalibration::new((0..=4096u16).map(|v| f32::from(v).powi(2)).collect(), vec![0.0; 21]);
+        let crowded =
+            TailCalibration::new((0..=4096u16).map(|v| f32::from(v).powi(2)).collect(), vec![0.0; 21]);
         let [.., before, last, most] = crowded.knots() else { unreachable!() };
         assert_eq!(*most, last + 0.5 * (last - before));
     }
@@ -116,7 +117,8 @@ mod tests {
         }
         assert_eq!(TailCalibration::from_knots(vec![0.0; TailCalibration::KNOTS]), None);
         assert_eq!(TailCalibration::from_knots(vec![0.0, 1.0]), None);
-        let not_a_number = (0..TailCalibration::KNOTS).map(|i| if i == 3 { f32::NAN } else { i as f32 }).collect();
+        let not_a_number =
+            (0..TailCalibration::KNOTS).map(|i| if i == 3 { f32::NAN } else { i as f32 }).collect();
         assert_eq!(TailCalibration::from_knots(not_a_number), None);
     }
 }

@@ -70,7 +70,14 @@ impl Thresholds {
             let value = f64::from(value);
             let interval = (!self.good.is_empty()).then(|| self.rate_at(value).1);
             let how = "as it was given".to_owned();
-            return Ok(Threshold { rule: config.threshold, value, how, target_fpr: None, interval, warning: None });
+            return Ok(Threshold {
+                rule: config.threshold,
+                value,
+                how,
+                target_fpr: None,
+                interval,
+                warning: None,
+            });
         }
         if self.good.is_empty() {
             return Err("holds no scores of good images: it was never calibrated".to_owned());
@@ -243,7 +250,9 @@ mod tests {
     #[test]
     fn ranks_by_hand() {
         // (n + 1)(1 - rate) = 19, 95 and 96, 100, 10: scores 19 of 19, 95 of 99 .. , 10 of 19.
-        for (n, rate, rank) in [(19, 0.05, 19), (99, 0.05, 95), (100, 0.05, 96), (100, 0.01, 100), (19, 0.5, 10)] {
+        for (n, rate, rank) in
+            [(19, 0.05, 19), (99, 0.05, 95), (100, 0.05, 96), (100, 0.01, 100), (19, 0.5, 10)]
+        {
             let thresholds = Thresholds::new((1..=n).map(|v| v as f32).collect());
             let threshold = thresholds.at_rate(rate);
             assert_eq!(threshold.value, f64::from((rank as f32).next_up()), "{n} {rate}");
@@ -278,7 +287,10 @@ mod tests {
             let scores: Vec<f32> = (0..n).map(|i| 1.0 + 0.1 * i as f32).collect();
             let threshold = of(&scores).at_rate(0.01);
             let [low, high] = threshold.interval.unwrap();
-            assert!(threshold.value > f64::from(scores[n - 1]) && threshold.value < 20.0, "{n}: {threshold:?}");
+            assert!(
+                threshold.value > f64::from(scores[n - 1]) && threshold.value < 20.0,
+                "{n}: {threshold:?}"
+            );
             assert!((low, high) == (0.0, 1.0 - 0.05f64.powf(1.0 / n as f64)));
             let warning = threshold.warning.unwrap();
             assert!(warning.contains("cannot show a rate of 1 %: at least 99 are needed"), "{warning}");
@@ -309,7 +321,10 @@ mod tests {
         let [low, high] = threshold.interval.unwrap();
         assert_eq!((low, high), (0.0, interval_of_rank(96, 100, 0)[1]));
         let warning = threshold.warning.unwrap();
-        assert!(warning.starts_with("5 of 100 good images score far above the others and decide the threshold"), "{warning}");
+        assert!(
+            warning.starts_with("5 of 100 good images score far above the others and decide the threshold"),
+            "{warning}"
+        );
     }
 
     #[test]

@@ -19,11 +19,11 @@ pub use self::model::{AggregationKeys, Head, ModelConfig, Norm, Output, PatchEmb
 pub use self::overlay::Overlay;
 pub use self::parts::{FeaturesConfig, FitConfig, MemoryConfig, NetworkConfig, NetworkMap, Use};
 pub use self::score::{Reduce, ScoreConfig, ThresholdRule};
+use crate::error::{Error, Result};
 pub use crate::image::Normalize;
 pub use crate::kernels::precision::{Arithmetic, Precision};
-pub use crate::view::ViewConfig;
-use crate::error::{Error, Result};
 use crate::view::Survey;
+pub use crate::view::ViewConfig;
 
 /// Everything that shapes a detector.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -167,7 +167,8 @@ impl Config {
         self.lines.settle(survey.is_surface());
         self.texture.settle(survey.is_surface());
         self.features.usage.settle(false);
-        let others = [self.features.usage, self.memory.usage, self.lines, self.texture].contains(&Use::Always);
+        let others =
+            [self.features.usage, self.memory.usage, self.lines, self.texture].contains(&Use::Always);
         self.network.usage.settle(!others);
         if self.score.reduce == Reduce::Auto {
             let surface = self.texture == Use::Always;

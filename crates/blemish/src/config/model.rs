@@ -216,4 +216,3 @@ impl ModelConfig {
         (self.decoder_embed_dim as f64 * self.decoder_mlp_ratio).round() as usize
     }
 }
-

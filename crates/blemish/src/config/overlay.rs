@@ -98,7 +98,9 @@ mod tests {
 
     #[test]
     fn unknown_keys_and_wrong_types_are_named() {
-        for (setting, named) in [("score.fprr=1", "fprr"), ("seed=many", "invalid type"), ("nothing", "nothing")] {
+        for (setting, named) in
+            [("score.fprr=1", "fprr"), ("seed=many", "invalid type"), ("nothing", "nothing")]
+        {
             let error = Overlay::default().set(setting).and_then(|over| over.apply(&Config::default()));
             assert!(error.unwrap_err().to_string().contains(named), "{setting}");
         }

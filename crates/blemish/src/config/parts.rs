@@ -77,7 +77,11 @@ impl NetworkConfig {
         let defect = self.map == NetworkMap::Defect && self.usage != Use::Never;
         require(!defect || model.defect_logit, "network.map", "defect needs model.defect_logit = true")?;
         let ok = !(defect && self.passes > 1);
-        require(ok, "network.passes", "the defect probability is read from the unmasked pass: set passes to 1")
+        require(
+            ok,
+            "network.passes",
+            "the defect probability is read from the unmasked pass: set passes to 1",
+        )
     }
 }
 

@@ -28,7 +28,8 @@ fn presets_are_valid_and_survive_toml_and_json() {
 
 #[test]
 fn the_published_preset_has_the_published_sizes() {
-    let ModelConfig { embed_dim, depth, num_heads, decoder_embed_dim, decoder_depth, .. } = ModelConfig::diyt();
+    let ModelConfig { embed_dim, depth, num_heads, decoder_embed_dim, decoder_depth, .. } =
+        ModelConfig::diyt();
     assert_eq!((embed_dim, depth, num_heads, decoder_embed_dim, decoder_depth), (512, 16, 8, 256, 2));
     assert_eq!(ModelConfig::diyt().taps(), [5, 10, 16]);
 }
@@ -80,7 +81,10 @@ fn resolving_follows_the_images() {
         config
     };
     let config = resolved(&[], &fixed);
-    assert_eq!((config.data.channels, config.data.align, config.memory.usage), (Some(1), Align::Always, Use::Always));
+    assert_eq!(
+        (config.data.channels, config.data.align, config.memory.usage),
+        (Some(1), Align::Always, Use::Always)
+    );
     assert_eq!((config.input_size(), config.network.usage), ([256, 256], Use::Never));
 
     let arbitrary = Survey { pose_correlation: 0.3, ..fixed };
@@ -98,5 +102,8 @@ fn resolving_follows_the_images() {
     assert_eq!(config.score.reduce, Reduce::TopMean);
     // What the user has set stays.
     let config = resolved(&["data.fit=stretch", "network.use=always", "score.reduce=max"], &surface);
-    assert_eq!((config.input_size(), config.network.usage, config.score.reduce), ([256, 256], Use::Always, Reduce::Max));
+    assert_eq!(
+        (config.input_size(), config.network.usage, config.score.reduce),
+        ([256, 256], Use::Always, Reduce::Max)
+    );
 }

@@ -86,7 +86,8 @@ pub fn expand(pattern: &Path) -> Result<Vec<PathBuf>> {
     found.sort();
     if found.is_empty() {
         let is_pattern = text.contains(['*', '?', '[']);
-        let reason = if is_pattern { "nothing matches this pattern" } else { "there is no such file or folder" };
+        let reason =
+            if is_pattern { "nothing matches this pattern" } else { "there is no such file or folder" };
         return Err(Error::data(pattern, reason));
     }
     Ok(found)

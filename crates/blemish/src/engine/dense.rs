@@ -2,11 +2,11 @@
 
 use super::linear::TokenLinear;
 use super::{Arithmetic, Linear, Precision};
+use crate::engine::Weights;
 use crate::kernels::int8::Linear8;
 use crate::kernels::matmul::matmul;
 use crate::kernels::panels::Matrix;
 use crate::kernels::product::Init;
-use crate::engine::Weights;
 
 /// Reads parameters by name.
 #[derive(Clone, Copy)]

@@ -104,7 +104,6 @@ fn pyramid<'a>(config: &ModelConfig, maps: &'a [MapShape]) -> &'a [MapShape] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    
 
     #[test]
     fn bands_ask_for_few_lines_twice() {

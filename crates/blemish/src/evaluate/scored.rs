@@ -48,7 +48,8 @@ impl Mask {
 
     fn open(&self, [height, width]: [usize; 2]) -> Option<PixelMask> {
         let Self::Runs(runs) = self else { return None };
-        let pixels = runs.iter().enumerate().flat_map(|(i, &run)| vec![(i % 2) as u8; run as usize]).collect();
+        let pixels =
+            runs.iter().enumerate().flat_map(|(i, &run)| vec![(i % 2) as u8; run as usize]).collect();
         Some(PixelMask { height, width, pixels })
     }
 
@@ -88,7 +89,13 @@ impl Scored {
     }
 
     /// Adds an image.
-    pub(super) fn push(&mut self, map: &[f32], score: f32, defective: bool, mask: Option<&PixelMask>) -> Result<()> {
+    pub(super) fn push(
+        &mut self,
+        map: &[f32],
+        score: f32,
+        defective: bool,
+        mask: Option<&PixelMask>,
+    ) -> Result<()> {
         self.maps.push(map)?;
         self.scores.push(score);
         self.defective.push(defective);
@@ -135,7 +142,9 @@ impl Scored {
     /// The metrics of all images, and the PRO curve where there is one.
     pub(super) fn metrics(&self, threshold: f64) -> Result<(Metrics, Vec<(f64, f64)>)> {
         let (mut metrics, pixels) = self.metrics_of(self.all(), threshold, true)?;
-        let Some(PixelMetrics { pixel_auroc, aupro, pro_curve }) = pixels else { return Ok((metrics, Vec::new())) };
+        let Some(PixelMetrics { pixel_auroc, aupro, pro_curve }) = pixels else {
+            return Ok((metrics, Vec::new()));
+        };
         (metrics.pixel_auroc, metrics.aupro) = (pixel_auroc, Some(aupro));
         Ok((metrics, pro_curve))
     }
@@ -188,7 +197,8 @@ impl Scored {
 
     /// One row per kind of defect, against all good images.
     pub(super) fn per_kind(&self, rows: &[ImageRow], threshold: f64) -> Result<Vec<KindRow>> {
-        let mut kinds: Vec<&str> = rows.iter().filter(|row| row.defective).map(|row| row.kind.as_str()).collect();
+        let mut kinds: Vec<&str> =
+            rows.iter().filter(|row| row.defective).map(|row| row.kind.as_str()).collect();
         kinds.sort_unstable();
         kinds.dedup();
         let row = |kind: &str| {
@@ -225,7 +235,9 @@ mod tests {
 
     #[test]
     fn masks_come_back() {
-        for pixels in [vec![0, 0, 0, 0, 0, 0], vec![1, 1, 1, 1, 1, 1], vec![0, 1, 1, 0, 0, 1], vec![1, 0, 0, 0, 0, 0]] {
+        for pixels in
+            [vec![0, 0, 0, 0, 0, 0], vec![1, 1, 1, 1, 1, 1], vec![0, 1, 1, 0, 0, 1], vec![1, 0, 0, 0, 0, 0]]
+        {
             let mask = PixelMask { height: 2, width: 3, pixels };
             let packed = Mask::of(Some(&mask));
             assert_eq!((packed.open([2, 3]), packed.has_defect()), (Some(mask.clone()), mask.count() > 0));
@@ -241,7 +253,10 @@ mod tests {
         scored.push(&[0.2, 0.3], 0.3, false, Some(&PixelMask::empty(1, 2))).unwrap();
         scored.push(&[0.2, 0.8], 0.8, true, None).unwrap();
         let (metrics, curve) = scored.metrics(0.5).unwrap();
-        assert_eq!((metrics.image_auroc, metrics.pixel_auroc, metrics.aupro), (Some(1.0), Some(1.0), Some(1.0)));
+        assert_eq!(
+            (metrics.image_auroc, metrics.pixel_auroc, metrics.aupro),
+            (Some(1.0), Some(1.0), Some(1.0))
+        );
         assert_eq!((metrics.detections.count, metrics.false_alarms.count), (2, 0));
         assert_eq!(curve[..2], [(0.0, 0.0), (0.0, 1.0)]);
         assert!(scored.notes()[0].starts_with("without a mask, and left out of pixel metrics: 1 of 2"));

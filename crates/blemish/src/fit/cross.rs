@@ -2,14 +2,14 @@
 
 use rayon::prelude::*;
 
-use super::places::{PlaceScale, place_scale};
 use super::Prepared;
-use crate::good::{GoodImages, Progress};
+use super::places::{PlaceScale, place_scale};
 use crate::calibrate::robust;
 use crate::calibrate::{Calibration, TailCalibration};
 use crate::config::Config;
 use crate::engine::Weights;
 use crate::error::{Error, Result};
+use crate::good::{GoodImages, Progress};
 use crate::image::Image;
 use crate::parts::{CalibrationRule, FitInput, FittedPart, PartKind, used};
 use crate::scoring::{area_open, combine, ignore, image_score};
@@ -72,7 +72,8 @@ pub fn cross_fit(
         folds(images, &prepared.groups)
     };
 
-    let mut probes = Probes { maps: Spill::new(pixels * kinds.len())?, images: Vec::new(), peaks: Vec::new() };
+    let mut probes =
+        Probes { maps: Spill::new(pixels * kinds.len())?, images: Vec::new(), peaks: Vec::new() };
     for (done, fold) in folds.iter().enumerate() {
         progress.step("fitting", done, folds.len() + 1)?;
         let rest: Vec<usize> = images.iter().copied().filter(|i| !fold.contains(i)).collect();
@@ -104,7 +105,8 @@ pub fn cross_fit(
     let only_network = kinds.len() == 1 && kinds[0].name == "network";
     for (k, part) in parts.iter_mut().enumerate().filter(|_| !only_network) {
         if part.kind.calibration == CalibrationRule::Unit && part.kind.name != "network" {
-            let scale = place_scale(&probes.maps_of(k, pixels, PLACE_IMAGES, prepared.ignored.as_deref())?, size);
+            let scale =
+                place_scale(&probes.maps_of(k, pixels, PLACE_IMAGES, prepared.ignored.as_deref())?, size);
             if let Some(PlaceScale { divisors, boxes }) = scale {
                 part.place_scale = Some(divisors);
                 places.extend(boxes);
@@ -130,7 +132,8 @@ fn folds(images: &[usize], groups: &[usize]) -> Vec<Vec<usize>> {
         })
         .collect();
     let count = if seen.len() < 2 * FOLDS { seen.len() } else { FOLDS };
-    let fold = |k: usize| images.iter().zip(&places).filter(|(_, at)| **at % count == k).map(|(i, _)| *i).collect();
+    let fold =
+        |k: usize| images.iter().zip(&places).filter(|(_, at)| **at % count == k).map(|(i, _)| *i).collect();
     (0..count).map(fold).collect()
 }
 
@@ -140,10 +143,9 @@ fn shifted(image: &Image) -> Vec<Image> {
     let copy = |dy: isize, dx: isize| {
         let mut out = image.clone();
         for (at, pixel) in out.pixels.chunks_exact_mut(image.channels).enumerate() {
-            let place = |i: usize, by: isize, length: usize| {
-                i.saturating_add_signed(by).min(length - 1)
-            };
-            let (y, x) = (place(at / image.width, dy, image.height), place(at % image.width, dx, image.width));
+            let place = |i: usize, by: isize, length: usize| i.saturating_add_signed(by).min(length - 1);
+            let (y, x) =
+                (place(at / image.width, dy, image.height), place(at % image.width, dx, image.width));
             pixel.copy_from_slice(&image.pixels[(y * image.width + x) * image.channels..][..image.channels]);
         }
         out
@@ -163,7 +165,13 @@ struct Probes {
 
 impl Probes {
     /// Maps of part `k`, at most so many, evenly spread.
-    fn maps_of(&self, k: usize, pixels: usize, most: usize, ignored: Option<&[f32]>) -> Result<Vec<Vec<f32>>> {
+    fn maps_of(
+        &self,
+        k: usize,
+        pixels: usize,
+        most: usize,
+        ignored: Option<&[f32]>,
+    ) -> Result<Vec<Vec<f32>>> {
         let step = self.images.len().div_ceil(most).max(1);
         let map = |i: usize| {
             let mut map = self.maps.get(i)?[k * pixels..][..pixels].to_vec();
@@ -227,7 +235,8 @@ impl Probes {
 /// The mean of the peaks that are no outliers.
 fn unit(peaks: &[f32]) -> Calibration {
     let outlier = robust::outliers(peaks);
-    let kept: Vec<f64> = peaks.iter().zip(&outlier).filter(|(_, o)| !**o).map(|(&v, _)| f64::from(v)).collect();
+    let kept: Vec<f64> =
+        peaks.iter().zip(&outlier).filter(|(_, o)| !**o).map(|(&v, _)| f64::from(v)).collect();
     let mean = kept.iter().sum::<f64>() / kept.len().max(1) as f64;
     Calibration::Unit((mean as f32).max(1e-6))
 }
@@ -241,7 +250,10 @@ pub fn finite_score(map: Vec<f32>, config: &Config, original: [usize; 2]) -> Res
         return Err(Error::Training("a good image's anomaly map is not finite".to_owned()));
     }
     let least = config.least_area(original);
-    Ok(image_score(&if least > 1 { area_open(&map, config.view_size()[1], least) } else { map }, &config.score))
+    Ok(image_score(
+        &if least > 1 { area_open(&map, config.view_size()[1], least) } else { map },
+        &config.score,
+    ))
 }
 
 #[cfg(test)]

@@ -44,7 +44,8 @@ pub fn groups(views: &Views, progress: &Progress<'_>) -> Result<Vec<usize>> {
     let mut details = Vec::with_capacity(n);
     for some in alone.chunks(64) {
         progress.check()?;
-        let read: Vec<Result<Vec<f32>>> = some.par_iter().map(|&i| Ok(detail(&views.normalised(i)?))).collect();
+        let read: Vec<Result<Vec<f32>>> =
+            some.par_iter().map(|&i| Ok(detail(&views.normalised(i)?))).collect();
         for own in read {
             details.push(own?);
         }
@@ -85,7 +86,8 @@ fn detail(view: &Image) -> Vec<f32> {
     let mut out = Vec::with_capacity(grey.len());
     for y in 0..height {
         for x in 0..width {
-            let (rows, columns) = (y.saturating_sub(2)..(y + 3).min(height), x.saturating_sub(2)..(x + 3).min(width));
+            let (rows, columns) =
+                (y.saturating_sub(2)..(y + 3).min(height), x.saturating_sub(2)..(x + 3).min(width));
             let count = rows.len() * columns.len();
             let sum: f32 = rows.map(|row| grey[row * width..][columns.clone()].iter().sum::<f32>()).sum();
             out.push(grey[y * width + x] - sum / count as f32);
@@ -161,7 +163,10 @@ mod tests {
         let mut image = Image::filled(64, 64, 1, 0.0);
         for (i, v) in image.pixels.iter_mut().enumerate() {
             let edge = f32::from(u8::from(i % 64 > 30)) * 0.4;
-            *v = 0.3 + edge + slope * (i / 64) as f32 / 64.0 + grain.random_range(-0.02..0.02)
+            *v = 0.3
+                + edge
+                + slope * (i / 64) as f32 / 64.0
+                + grain.random_range(-0.02..0.02)
                 + light.random_range(-noise..=noise);
         }
         image

@@ -68,7 +68,8 @@ fn parts(seeds: std::ops::Range<u64>) -> Vec<Image> {
 }
 
 fn defective(detector: &Detector, images: &[Image]) -> usize {
-    let is = |image: &&Image| detector.predict_framed(&detector.frame(image).unwrap()).unwrap().is_defective();
+    let is =
+        |image: &&Image| detector.predict_framed(&detector.frame(image).unwrap()).unwrap().is_defective();
     images.iter().filter(is).count()
 }
 
@@ -135,7 +136,10 @@ fn frames_of_one_part_count_once() {
     for seed in 0..10 {
         for _ in 0..6 {
             let mut image = part(seed, 0.0);
-            image.pixels.iter_mut().for_each(|v| *v = (*v + rng.random_range(-0.0139..0.0139f32)).clamp(0.0, 1.0));
+            image
+                .pixels
+                .iter_mut()
+                .for_each(|v| *v = (*v + rng.random_range(-0.0139..0.0139f32)).clamp(0.0, 1.0));
             images.push(image);
         }
     }
@@ -171,7 +175,8 @@ fn a_code_in_the_corner_does_not_set_the_scale() {
     let path = file.path().join("m.safetensors");
     detector.save(&path).unwrap();
     let loaded = Detector::load(&path).unwrap();
-    let scores = |d: &Detector| bad.iter().map(|i| d.predict_framed(&d.frame(i).unwrap()).unwrap().score).collect();
+    let scores =
+        |d: &Detector| bad.iter().map(|i| d.predict_framed(&d.frame(i).unwrap()).unwrap().score).collect();
     let (a, b): (Vec<f32>, Vec<f32>) = (scores(&detector), scores(&loaded));
     assert_eq!(a, b);
 }
@@ -229,7 +234,8 @@ fn blank_frames_are_defective_and_doubtful_ones_are_reviewed() {
         .map(|image| detector.predict_framed(&detector.frame(image).unwrap()).unwrap())
         .map(|found| (found.score, found.verdict))
         .collect();
-    let (review, threshold) = (detector.review_threshold().unwrap().value, detector.threshold().unwrap().value);
+    let (review, threshold) =
+        (detector.review_threshold().unwrap().value, detector.threshold().unwrap().value);
     assert!(review < threshold);
     for (score, verdict) in verdicts {
         let score = f64::from(score);
@@ -252,7 +258,9 @@ fn own_photos_set_the_threshold_anew() {
     assert!(found.problems.len() == 1 && found.problems[0].reason.contains("blank"), "{:?}", found.problems);
     assert_eq!(found.threshold, detector.threshold().unwrap());
     assert_eq!((found.threshold.warning.as_ref(), detector.good_scores().len()), (None, 30));
-    assert!(found.curve.is_sorted_by(|a, b| a.threshold < b.threshold && a.fpr >= b.fpr && a.found >= b.found));
+    assert!(
+        found.curve.is_sorted_by(|a, b| a.threshold < b.threshold && a.fpr >= b.fpr && a.found >= b.found)
+    );
     let none = Images::from(vec![Image::filled(SIDE, SIDE, 1, 0.0)]);
     assert!(detector.calibrate(&none, None).is_err());
 }

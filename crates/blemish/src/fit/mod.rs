@@ -5,11 +5,11 @@
 
 mod cross;
 pub(crate) mod duplicates;
+#[cfg(test)]
+mod field_tests;
 mod outliers;
 mod places;
 mod recalibrate;
-#[cfg(test)]
-mod field_tests;
 #[cfg(test)]
 mod tests;
 
@@ -18,19 +18,19 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-pub use self::recalibrate::{Calibrated, CurvePoint};
 use self::cross::{CrossFit, cross_fit};
+pub use self::recalibrate::{Calibrated, CurvePoint};
 use crate::config::{Align, Config, Fit};
 use crate::dataset::{Images, OnError, Problem};
 use crate::detector::Detector;
 use crate::engine::Weights;
 use crate::error::{Error, Result};
-use crate::image::{DecodeOptions, Image, PixelMask, image_statistics};
 use crate::good::Progress;
 pub use crate::good::{FitEvent, Views};
+use crate::image::{DecodeOptions, Image, PixelMask, image_statistics};
+use crate::parts::used;
 use crate::provenance::Provenance;
 pub use crate::provenance::SuspectedOutlier;
-use crate::parts::used;
 use crate::view::{Framed, Pose, Survey, Template, TrainingFacts, View, shrunk};
 
 /// Good images that are named as the least like the rest.
@@ -111,8 +111,8 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
     // By what each image is, not by its place in the list: one more or less leaves the others in their order, and folds.
     order.sort_by_cached_key(|&i| (images.key(i, config.seed), i));
     let (view, frame, decoding) = (config.view(), config.data.image_size, config.data.decoding());
-    let mut views =
-        Views::new(config.view_size(), channels, config.data.normalize)?.stretched_from(config.data.least_spread());
+    let mut views = Views::new(config.view_size(), channels, config.data.normalize)?
+        .stretched_from(config.data.least_spread());
     let (mut problems, mut first_error, mut light, mut sizes) = (Vec::new(), None, Vec::new(), Vec::new());
     let (mut used, mut facts, mut blank) = (Vec::new(), Vec::new(), 0);
     let (mut is_cut, mut always_found) = (false, true);
@@ -152,7 +152,8 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         progress.step("reading good images", views.len(), images.len())?;
     }
     if views.is_empty() && blank > 0 {
-        let reason = format!("shows nothing, as do all {blank} images that could be read: {}", problems[0].reason);
+        let reason =
+            format!("shows nothing, as do all {blank} images that could be read: {}", problems[0].reason);
         return Err(Error::data(&problems[0].path, reason));
     }
     if views.is_empty() {
@@ -291,7 +292,8 @@ impl Prepared {
             always_found: self.always_found,
             ..Provenance::default()
         };
-        let detector = Detector::new(self.config.clone(), self.template.clone(), fitted.parts, good, provenance);
+        let detector =
+            Detector::new(self.config.clone(), self.template.clone(), fitted.parts, good, provenance);
         if let Some(text) = detector.threshold()?.warning {
             progress.tell(FitEvent::Warning { text });
         }
@@ -324,7 +326,8 @@ impl Prepared {
             ));
         }
         let view = self.config.view_size();
-        let original = self.sizes.first().copied().filter(|_| self.config.view().product.is_none()).unwrap_or(view);
+        let original =
+            self.sizes.first().copied().filter(|_| self.config.view().product.is_none()).unwrap_or(view);
         for &[y, x, height, width] in places {
             let [down, across] = [0, 1].map(|k| original[k] as f64 / view[k] as f64);
             let (top, left) = ((y as f64 * down) as usize, (x as f64 * across) as usize);

@@ -10,7 +10,12 @@ pub fn find(scores: &[Option<f32>], most: f64) -> Vec<bool> {
 }
 
 /// The `most` images with the largest scores, as far as they are known.
-pub fn name(names: &[String], scores: &[Option<f32>], left_out: &[bool], most: usize) -> Vec<SuspectedOutlier> {
+pub fn name(
+    names: &[String],
+    scores: &[Option<f32>],
+    left_out: &[bool],
+    most: usize,
+) -> Vec<SuspectedOutlier> {
     let known = names.iter().zip(scores).zip(left_out).filter_map(|((path, &score), &left_out)| {
         Some(SuspectedOutlier { path: path.clone(), score: score?, left_out })
     });

@@ -106,7 +106,9 @@ fn grow(
         while let Some(at) = open.pop() {
             let (y, x) = (at / width, at % width);
             ends = [ends[0].min(y), ends[1].min(x), ends[2].max(y + 1), ends[3].max(x + 1)];
-            open.extend(neighbours(at).filter(|&near| inside[near] && !std::mem::replace(&mut seen[near], true)));
+            open.extend(
+                neighbours(at).filter(|&near| inside[near] && !std::mem::replace(&mut seen[near], true)),
+            );
         }
         boxes.push([ends[0], ends[1], ends[2] - ends[0], ends[3] - ends[1]]);
     }
@@ -129,7 +131,13 @@ mod tests {
                 let at = |at: usize| {
                     let (y, x) = (at / 64, at % 64);
                     let square = (10..18).contains(&y) && (20..28).contains(&x);
-                    let base = if square { value(i) } else if x == 40 { 2.0 } else { 1.0 };
+                    let base = if square {
+                        value(i)
+                    } else if x == 40 {
+                        2.0
+                    } else {
+                        1.0
+                    };
                     base * rng.random_range(0.7f32..1.4)
                 };
                 (0..64 * 64).map(at).collect()

@@ -164,7 +164,8 @@ mod tests {
     #[test]
     fn a_curve_by_hand() {
         let points = curve(&[1.0, 2.0, 3.0, 4.0], &[3.0, 9.0]);
-        let rates: Vec<(f64, f64, Option<f64>)> = points.iter().map(|p| (p.threshold, p.fpr, p.found)).collect();
+        let rates: Vec<(f64, f64, Option<f64>)> =
+            points.iter().map(|p| (p.threshold, p.fpr, p.found)).collect();
         let above = f64::from(9.0f32.next_up());
         assert_eq!(
             rates,

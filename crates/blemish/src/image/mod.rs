@@ -188,11 +188,18 @@ impl PixelMask {
             return Err(Error::config("ignore", "the mask has no pixels"));
         }
         let at = |i: usize| {
-            let (y, x) = ((i / width * 2 + 1) * self.height / (2 * height), (i % width * 2 + 1) * self.width / (2 * width));
+            let (y, x) = (
+                (i / width * 2 + 1) * self.height / (2 * height),
+                (i % width * 2 + 1) * self.width / (2 * width),
+            );
             f32::from(u8::from(self.pixels[y * self.width + x] != 0))
         };
         let ignored: Vec<f32> = (0..height * width).map(at).collect();
-        if ignored.contains(&0.0) { Ok(ignored) } else { Err(Error::config("ignore", "the mask leaves nothing to inspect")) }
+        if ignored.contains(&0.0) {
+            Ok(ignored)
+        } else {
+            Err(Error::config("ignore", "the mask leaves nothing to inspect"))
+        }
     }
 
     /// A mask without any defect.

@@ -30,10 +30,12 @@ fn resized<P: PixelTrait>(image: &Image, size: [usize; 2]) -> Result<Image> {
     let [target_height, target_width] = lengths(size)?;
     let wrong = |reason: &dyn Display| Error::config("image", reason.to_string());
     let bytes = bytemuck::cast_slice(&image.pixels);
-    let source = TypedImageRef::<P>::from_buffer(source_width, source_height, bytes).map_err(|e| wrong(&e))?;
+    let source =
+        TypedImageRef::<P>::from_buffer(source_width, source_height, bytes).map_err(|e| wrong(&e))?;
     let mut pixels = vec![0.0f32; size[0] * size[1] * image.channels];
     let bytes = bytemuck::cast_slice_mut(&mut pixels);
-    let mut target = TypedImage::<P>::from_buffer(target_width, target_height, bytes).map_err(|e| wrong(&e))?;
+    let mut target =
+        TypedImage::<P>::from_buffer(target_width, target_height, bytes).map_err(|e| wrong(&e))?;
     let bilinear = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
     Resizer::new().resize_typed(&source, &mut target, &bilinear).map_err(|e| wrong(&e))?;
     Ok(Image { height: size[0], width: size[1], channels: image.channels, pixels })

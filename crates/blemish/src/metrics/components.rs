@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::image::PixelMask;
 use crate::error::{Error, Result};
+use crate::image::PixelMask;
 
 /// The 8-connected components of a mask.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@
 //! rescaled FPR give other numbers.
 
 use super::ranking::Ranking;
-use crate::image::PixelMask;
 use crate::error::Result;
+use crate::image::PixelMask;
 
 /// A kept point of [`pro_curve`] lies at least this share of the range, across or up, from the one before.
 const SPACING: f64 = 1.0 / 499.0;
@@ -53,7 +53,8 @@ impl Thinned {
     /// Goes on to a point that lies no lower and no further left.
     pub(super) fn push(&mut self, point: (f64, f64)) {
         self.end = point;
-        let far = |last: &(f64, f64)| point.0 - last.0 >= self.fpr_limit * SPACING || point.1 - last.1 >= SPACING;
+        let far =
+            |last: &(f64, f64)| point.0 - last.0 >= self.fpr_limit * SPACING || point.1 - last.1 >= SPACING;
         if self.kept.last().is_none_or(far) {
             self.kept.push(point);
         }

@@ -7,8 +7,8 @@
 use rayon::prelude::*;
 
 use super::components::connected_components;
-use crate::image::PixelMask;
 use crate::error::{Error, Result};
+use crate::image::PixelMask;
 
 /// Good and defective scores, each sorted from the highest to the lowest.
 pub(super) struct Ranking {

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::ranking::{Ranking, Step};
-use crate::image::PixelMask;
 use crate::error::Result;
+use crate::image::PixelMask;
 
 /// What calling `score >= threshold` defective does.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

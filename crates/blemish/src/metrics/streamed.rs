@@ -236,7 +236,8 @@ struct Tally {
 
 impl Tally {
     fn of(source: &dyn MapSource, bucket: usize) -> Result<Self> {
-        let mut tally = Self { good: vec![0; BUCKETS], weight: vec![0.0; BUCKETS], defects: vec![0; BUCKETS] };
+        let mut tally =
+            Self { good: vec![0; BUCKETS], weight: vec![0.0; BUCKETS], defects: vec![0; BUCKETS] };
         each(
             source,
             |_, map, mask| pick(&map, &mask, |key| (key >> 16) as usize == bucket),
@@ -341,7 +342,8 @@ mod tests {
                 assert!((found.pixel_auroc.unwrap() - area).abs() < 1e-12);
                 let curve = pro_curve(&maps, &masks, limit).unwrap();
                 assert_eq!(found.pro_curve.len(), curve.len());
-                let same = |(a, b): (&(f64, f64), &(f64, f64))| (a.0 - b.0).abs().max((a.1 - b.1).abs()) < 1e-12;
+                let same =
+                    |(a, b): (&(f64, f64), &(f64, f64))| (a.0 - b.0).abs().max((a.1 - b.1).abs()) < 1e-12;
                 assert!(found.pro_curve.iter().zip(&curve).all(same));
                 let alone = pixel_metrics_within(&source, limit, false, most).unwrap();
                 assert_eq!((alone.aupro, alone.pixel_auroc), (found.aupro, None));
@@ -361,7 +363,11 @@ mod tests {
             let error = pixel_metrics(&InMemory(vec![(map, mask)]), 0.3, true).unwrap_err().to_string();
             assert!(error.contains(missing), "{error}");
         }
-        assert!(pixel_metrics(&InMemory(Vec::new()), 0.3, true).unwrap_err().to_string().contains("no defective"));
-        assert!(pixel_metrics(&InMemory(Vec::new()), 0.0, true).unwrap_err().to_string().contains("FPR limit"));
+        assert!(
+            pixel_metrics(&InMemory(Vec::new()), 0.3, true).unwrap_err().to_string().contains("no defective")
+        );
+        assert!(
+            pixel_metrics(&InMemory(Vec::new()), 0.0, true).unwrap_err().to_string().contains("FPR limit")
+        );
     }
 }

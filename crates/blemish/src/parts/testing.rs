@@ -2,8 +2,8 @@
 
 use std::sync::atomic::AtomicBool;
 
-use crate::good::{GoodImages, Progress, Views};
 use crate::config::{Config, Normalize};
+use crate::good::{GoodImages, Progress, Views};
 use crate::image::Image;
 use crate::parts::{DetectorPart, FitInput};
 
@@ -24,7 +24,8 @@ pub fn fitted<P: DetectorPart>(images: &[Image]) -> P {
 #[expect(clippy::expect_used, reason = "tests")]
 pub fn fitted_as<P: DetectorPart>(images: &[Image], config: &Config) -> P {
     let [height, width] = [images[0].height, images[0].width];
-    let mut views = Views::new([height, width], images[0].channels, Normalize::None).expect("a temporary file");
+    let mut views =
+        Views::new([height, width], images[0].channels, Normalize::None).expect("a temporary file");
     images.iter().for_each(|image| views.push(String::new(), image).expect("room on the disk"));
     let stop = AtomicBool::new(false);
     let progress = Progress::new(&|_| {}, &stop);

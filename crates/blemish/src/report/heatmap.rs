@@ -4,8 +4,8 @@ use std::path::Path;
 
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 
-use crate::image::{ByteImage, PixelMask};
 use crate::error::{Error, Result};
+use crate::image::{ByteImage, PixelMask};
 use crate::write::write_whole;
 
 /// Colour of the line around what the detector found; like the next one it is not in the colour map.

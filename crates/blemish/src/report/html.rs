@@ -9,9 +9,9 @@ use serde::Serialize;
 use super::heatmap::{colour_map, encode_png, heat, overlay};
 use super::tables::{metric_rows, verdict};
 use super::{GalleryGroup, GalleryItem, Listed, Report, number, plots};
-use crate::image::ByteImage;
 use crate::error::{Error, Result};
 use crate::evaluation::is_shortcut;
+use crate::image::ByteImage;
 use crate::write::write_whole;
 
 impl Report<'_> {
@@ -88,7 +88,8 @@ impl Report<'_> {
         let items = self.gallery.iter().filter(|item| item.group == group);
         let items = items.map(|item| self.item(item)).collect::<Result<_>>()?;
         let listed = self.listed.iter().filter(|item| item.group == group);
-        let listed = listed.map(|Listed { file, kind, score, .. }| Named { file, kind, score: *score }).collect();
+        let listed =
+            listed.map(|Listed { file, kind, score, .. }| Named { file, kind, score: *score }).collect();
         Ok(Group { heading, total, items, listed })
     }
 
@@ -185,10 +186,10 @@ pub fn data_uri(image: &ByteImage) -> Result<String> {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::image::PixelMask;
-use crate::dataset::Problem;
+    use crate::dataset::Problem;
     use crate::evaluation::{Evaluation, KindRow, Metrics, Rate, ShortcutAudit, ThresholdRow};
     use crate::history::EpochRecord;
+    use crate::image::PixelMask;
     use crate::report::Curves;
 
     fn report<'a>(evaluation: &'a Evaluation, history: &'a [EpochRecord]) -> Report<'a> {
@@ -256,7 +257,11 @@ use crate::dataset::Problem;
         assert!(!html.contains("<script") && !html.contains("NaN"));
         assert!(!html.contains("http") && !html.contains("<link"));
         assert_eq!(html.matches("data:image/png;base64,").count(), 3);
-        assert!(html.contains("1 of 2 images shown") && html.contains("1 more of 2, by name") && html.contains("0.2500"));
+        assert!(
+            html.contains("1 of 2 images shown")
+                && html.contains("1 more of 2, by name")
+                && html.contains("0.2500")
+        );
     }
 
     #[test]

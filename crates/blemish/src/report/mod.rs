@@ -17,9 +17,9 @@ pub use overlay::{Caption, annotated};
 pub use raw::{THRESHOLD_LEVEL, encode_map_npy, encode_map_tiff, encode_mask};
 pub use tables::{BenchmarkRow, markdown_table, text_table, verdict};
 
-use crate::image::{ByteImage, PixelMask};
 use crate::evaluation::Evaluation;
 use crate::history::EpochRecord;
+use crate::image::{ByteImage, PixelMask};
 
 /// All that the HTML report shows.
 #[derive(Clone, Debug)]

@@ -63,7 +63,10 @@ mod tests {
         let npy = encode_map_npy(&map, [2, 3]);
         assert_eq!((&npy[..8], npy.len()), (&b"\x93NUMPY\x01\x00"[..], 128 + 24));
         assert_eq!((npy[127], &npy[128 + 4..128 + 8]), (b'\n', &0.5f32.to_le_bytes()[..]));
-        assert!(String::from_utf8_lossy(&npy[10..]).starts_with("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }"));
+        assert!(
+            String::from_utf8_lossy(&npy[10..])
+                .starts_with("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }")
+        );
         let mask = image::load_from_memory(&encode_mask(&map, [2, 3], 1.0).unwrap()).unwrap();
         assert_eq!(mask.into_luma8().into_raw(), [0, 0, 255, 255, 255, 0]);
         assert!(encode_map_tiff(&[], [0, 0], 1.0).is_err());

@@ -67,7 +67,8 @@ pub fn markdown_table(rows: &[BenchmarkRow]) -> String {
     let mut lines: Vec<String> =
         cells.iter().map(|row| format!("| {} |", aligned(row, &widths, " | "))).collect();
     lines.insert(1, format!("{rule}|"));
-    let failed = rows.iter().filter_map(|row| Some(format!("- {} failed: {}", row.category, row.error.as_ref()?)));
+    let failed =
+        rows.iter().filter_map(|row| Some(format!("- {} failed: {}", row.category, row.error.as_ref()?)));
     let failed: Vec<String> = failed.collect();
     if !failed.is_empty() {
         lines.push(String::new());
@@ -225,7 +226,8 @@ mod tests {
             "{text}"
         );
         assert_eq!(markdown_table(&[]).lines().count(), 3);
-        let failed = BenchmarkRow { category: "c".into(), error: Some("no image".into()), ..Default::default() };
+        let failed =
+            BenchmarkRow { category: "c".into(), error: Some("no image".into()), ..Default::default() };
         let text = markdown_table(&[failed]);
         assert!(text.contains("| c ") && text.ends_with("\n\n- c failed: no image\n"), "{text}");
     }

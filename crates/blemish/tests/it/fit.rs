@@ -25,7 +25,14 @@ fn image_auroc(detector: &Detector, good: &[Image], defective: &[Image]) -> f64 
 #[test]
 fn a_product_is_fitted_and_its_defects_are_found() {
     let folder = tempfile::tempdir().unwrap();
-    let sizes = SyntheticConfig { image_size: 128, train: 80, test_good: 20, test_defective: 20, seed: 3, channels: 1 };
+    let sizes = SyntheticConfig {
+        image_size: 128,
+        train: 80,
+        test_good: 20,
+        test_defective: 20,
+        seed: 3,
+        channels: 1,
+    };
     generate(&sizes, folder.path()).unwrap();
     let set = open(folder.path(), None).unwrap();
     let detector = Detector::fit(&Images::from(&set), &config(128)).unwrap();
@@ -80,7 +87,9 @@ fn one_two_and_four_threads_give_the_same_bytes() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("model.safetensors");
-        pool.install(|| Detector::fit(&Images::from(good.clone()), &config(96)).unwrap().save(&file).unwrap());
+        pool.install(|| {
+            Detector::fit(&Images::from(good.clone()), &config(96)).unwrap().save(&file).unwrap()
+        });
         read_tensors(&file).unwrap().1
     };
     let one = tensors(1);

@@ -51,7 +51,18 @@ const MODULES: [(&str, &[&str]); 28] = [
     ),
     (
         "model_file",
-        &["config", "detector", "engine", "error", "history", "parts", "provenance", "tensors", "view", "write"],
+        &[
+            "config",
+            "detector",
+            "engine",
+            "error",
+            "history",
+            "parts",
+            "provenance",
+            "tensors",
+            "view",
+            "write",
+        ],
     ),
     (
         "fit",
@@ -74,7 +85,18 @@ const MODULES: [(&str, &[&str]); 28] = [
     ),
     (
         "evaluate",
-        &["calibrate", "dataset", "detector", "error", "evaluation", "image", "metrics", "prediction", "report", "spill"],
+        &[
+            "calibrate",
+            "dataset",
+            "detector",
+            "error",
+            "evaluation",
+            "image",
+            "metrics",
+            "prediction",
+            "report",
+            "spill",
+        ],
     ),
 ];
 

@@ -42,8 +42,7 @@ fn every_image_is_listed() {
         assert_eq!(Images::from(set).detect_channels(1_000_000).unwrap(), 1);
         let sample = set.test.iter().find(|sample| sample.label == Label::Defective).unwrap();
         let image = decode(&sample.path, &DecodeOptions::default()).unwrap();
-        let mask =
-            decode_mask(&sample.masks[0], [image.height, image.width], 1_000_000).unwrap();
+        let mask = decode_mask(&sample.masks[0], [image.height, image.width], 1_000_000).unwrap();
         assert!(mask.count() > 0 && mask.count() < image.pixels.len() / 4);
     }
 }

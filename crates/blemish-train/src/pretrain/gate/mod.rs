@@ -13,11 +13,11 @@ use serde::Serialize;
 
 use self::readings::{Maps, Network};
 use super::scenes::ValidationScene;
+use blemish::Result;
 use blemish::image::Normalize;
 use blemish::image::{Image, PixelMask};
-use blemish::Result;
-use blemish::pretrained::Pretrained;
 use blemish::metrics::{auroc, pixel_auroc};
+use blemish::pretrained::Pretrained;
 
 /// Share of a map's cells whose mean is an image's score.
 const TOP: f64 = 0.003;

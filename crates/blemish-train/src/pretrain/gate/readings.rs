@@ -7,11 +7,11 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::nearest::{Vectors, anywhere, near};
+use crate::model::Mae;
 use blemish::Image;
 use blemish::engine::{Arithmetic, Engine, Feature, FeatureMap, Precision};
-use blemish::{Error, Result};
 use blemish::pretrained::Pretrained;
-use crate::model::Mae;
+use blemish::{Error, Result};
 
 /// The levels of the network, with their names.
 const LEVELS: [(Feature, &str); 7] = [

@@ -176,9 +176,14 @@ mod tests {
         assert_eq!(near.distances(&queries, [1, 4]), [8.0, 0.25, 0.0, 2.0]);
         let anywhere = Bank::anywhere(&images, 1, &progress).unwrap();
         let distances = anywhere.distances(&queries, [1, 4]);
-        assert!(distances.iter().zip([0.0, 0.25, 0.0, 0.0]).all(|(a, b)| (a - b).abs() < 1e-3), "{distances:?}");
+        assert!(
+            distances.iter().zip([0.0, 0.25, 0.0, 0.0]).all(|(a, b)| (a - b).abs() < 1e-3),
+            "{distances:?}"
+        );
         let again = Bank::from_places(near.vectors().to_vec(), [1, 4], 1).unwrap();
         assert_eq!(again, near);
-        assert!(Bank::from_places(vec![1.0; 3], [1, 4], 1).is_none() && Bank::from_vectors(vec![], 1).is_none());
+        assert!(
+            Bank::from_places(vec![1.0; 3], [1, 4], 1).is_none() && Bank::from_vectors(vec![], 1).is_none()
+        );
     }
 }

@@ -178,8 +178,12 @@ fn on_grid(map: &FeatureMap, grid: [usize; 2]) -> Vec<f32> {
         for x in 0..grid[1] {
             let (left, right, u) = place(x, grid[1], w);
             let out = &mut out[(y * grid[1] + x) * c..][..c];
-            let corners =
-                [(top, left, (1.0 - v) * (1.0 - u)), (top, right, (1.0 - v) * u), (bottom, left, v * (1.0 - u)), (bottom, right, v * u)];
+            let corners = [
+                (top, left, (1.0 - v) * (1.0 - u)),
+                (top, right, (1.0 - v) * u),
+                (bottom, left, v * (1.0 - u)),
+                (bottom, right, v * u),
+            ];
             for (row, column, weight) in corners.into_iter().filter(|(_, _, weight)| *weight > 0.0) {
                 let cell = &means[(row * w + column) * c..][..c];
                 out.iter_mut().zip(cell).for_each(|(out, v)| *out += weight * v);

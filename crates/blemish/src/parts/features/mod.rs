@@ -49,7 +49,11 @@ impl DetectorPart for Features {
         let places = descriptor.places();
         let all: Vec<Vec<f32>> = {
             let mut all = Vec::with_capacity(images.len());
-            images.for_each(input.progress, |image| descriptor.describe(image), |vectors| all.push(vectors))?;
+            images.for_each(
+                input.progress,
+                |image| descriptor.describe(image),
+                |vectors| all.push(vectors),
+            )?;
             all
         };
         let values = descriptor.values();
@@ -78,13 +82,19 @@ impl DetectorPart for Features {
         put(tensors, "features.basis", &[values, self.components.count()], &self.components.basis);
         put(tensors, "features.scale", &[self.descriptor.scale().len()], self.descriptor.scale());
         let vectors = self.bank.vectors();
-        put(tensors, "features.bank", &[vectors.len() / self.components.count(), self.components.count()], vectors);
+        put(
+            tensors,
+            "features.bank",
+            &[vectors.len() / self.components.count(), self.components.count()],
+            vectors,
+        );
     }
 
     fn load(tensors: &mut Weights, config: &Config) -> Result<Self, String> {
         let size = config.view_size();
         let pretrained = Pretrained::take(tensors, "features.network.")?;
-        let descriptor = Descriptor::new(size, Arc::new(pretrained), config)?.with_scale(take(tensors, "features.scale")?)?;
+        let descriptor = Descriptor::new(size, Arc::new(pretrained), config)?
+            .with_scale(take(tensors, "features.scale")?)?;
         let components =
             Components::from_parts(take(tensors, "features.mean")?, take(tensors, "features.basis")?)
                 .filter(|components| components.mean.len() == descriptor.values())
@@ -102,7 +112,8 @@ impl DetectorPart for Features {
 impl Features {
     /// Distance of every place's vector to the nearest one of good images.
     fn distances(&self, image: &Image) -> Vec<f32> {
-        self.bank.distances(&self.components.project(&self.descriptor.describe(image)), self.descriptor.grid())
+        self.bank
+            .distances(&self.components.project(&self.descriptor.describe(image)), self.descriptor.grid())
     }
 }
 

@@ -65,7 +65,8 @@ impl DetectorPart for Memory {
             input.progress.check()?;
             Ok(components.project(&grid.patches(&images.get(i)?)).into_iter().map(short).collect())
         };
-        let projected: Vec<Vec<u16>> = (0..images.len()).into_par_iter().map(projected).collect::<Result<_>>()?;
+        let projected: Vec<Vec<u16>> =
+            (0..images.len()).into_par_iter().map(projected).collect::<Result<_>>()?;
         let count = components.count();
         let keep = config.prototypes.min(images.len());
         let mut prototypes = vec![0.0; places * keep * count];
@@ -130,7 +131,8 @@ impl Memory {
         let each = prototypes.len() / grid.places();
         let n = each / count;
         let mut packed = vec![0.0; Panels::len(count, n) * grid.places()];
-        for (out, place) in packed.chunks_exact_mut(Panels::len(count, n)).zip(prototypes.chunks_exact(each)) {
+        for (out, place) in packed.chunks_exact_mut(Panels::len(count, n)).zip(prototypes.chunks_exact(each))
+        {
             pack(out, count, n, 0, count, Matrix::rows(place, count).transposed());
         }
         let squares = prototypes.chunks_exact(count).map(|p| p.iter().map(|v| v * v).sum()).collect();

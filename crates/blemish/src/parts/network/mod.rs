@@ -30,7 +30,8 @@ pub struct Network {
 impl DetectorPart for Network {
     fn fit(input: &FitInput<'_>) -> Result<Self> {
         let Some(weights) = input.trained else {
-            let reason = "the network has no weights: train it on these images (`--finetune`), or leave it out";
+            let reason =
+                "the network has no weights: train it on these images (`--finetune`), or leave it out";
             return Err(Error::config("network.use", reason));
         };
         let network = Self::new(weights.clone(), input.config).map_err(Error::Training)?;
