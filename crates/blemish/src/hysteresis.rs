@@ -1,7 +1,7 @@
 //! What lies beside something strange is likelier part of it than the same value anywhere else.
 
-use crate::kernels::math::exp;
-use crate::kernels::simd::run;
+use blemish_kernels::math::exp;
+use blemish_kernels::simd::run;
 
 /// What counts as strange: the most that is usual on good pictures. What is stranger spreads no further.
 pub const NORMAL_MAX: f32 = 1.0;

@@ -21,9 +21,9 @@ pub use self::parts::{FeaturesConfig, FitConfig, MemoryConfig, NetworkConfig, Ne
 pub use self::score::{Reduce, ScoreConfig, ThresholdRule};
 use crate::error::{Error, Result};
 pub use crate::image::Normalize;
-pub use crate::kernels::precision::{Arithmetic, Precision};
 use crate::view::Survey;
 pub use crate::view::ViewConfig;
+pub use blemish_kernels::precision::{Arithmetic, Precision};
 
 /// Everything that shapes a detector.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

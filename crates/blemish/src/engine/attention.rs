@@ -2,11 +2,11 @@
 
 use super::Precision;
 use super::task::Blocks;
-use crate::kernels::bf16;
-use crate::kernels::math::exp;
-use crate::kernels::panels::{Matrix, Panels, pack};
-use crate::kernels::product::{Init, Product, Segment};
-use crate::kernels::{scratch, simd};
+use blemish_kernels::bf16;
+use blemish_kernels::math::exp;
+use blemish_kernels::panels::{Matrix, Panels, pack};
+use blemish_kernels::product::{Init, Product, Segment};
+use blemish_kernels::{scratch, simd};
 
 /// How keys and values are packed: per block of tokens, head by head, the keys transposed.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use super::linear::TokenLinear;
 use super::rows::{Norm, gelu_rows};
 use super::{Arithmetic, Reader};
 use crate::config;
-use crate::kernels::scratch;
+use blemish_kernels::scratch;
 
 /// What the parts of a layer are read with.
 #[derive(Clone, Copy)]

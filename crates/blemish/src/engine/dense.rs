@@ -3,10 +3,10 @@
 use super::linear::TokenLinear;
 use super::{Arithmetic, Linear, Precision};
 use crate::engine::Weights;
-use crate::kernels::int8::Linear8;
-use crate::kernels::matmul::matmul;
-use crate::kernels::panels::Matrix;
-use crate::kernels::product::Init;
+use blemish_kernels::int8::Linear8;
+use blemish_kernels::matmul::matmul;
+use blemish_kernels::panels::Matrix;
+use blemish_kernels::product::Init;
 
 /// Reads parameters by name.
 #[derive(Clone, Copy)]

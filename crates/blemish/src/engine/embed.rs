@@ -9,8 +9,8 @@ use super::rows::{add, gelu_rows};
 use super::task::{each, lines};
 use super::{Masked, Workspace};
 use crate::config::{ModelConfig, PatchEmbed};
-use crate::kernels::product::Segment;
-use crate::kernels::scratch;
+use blemish_kernels::product::Segment;
+use blemish_kernels::scratch;
 
 /// What hidden pixels are set to before the stem: middle grey.
 pub const BLANK: f32 = 0.5;

@@ -10,8 +10,8 @@ use super::dense::Dense;
 use super::linear::TokenLinear;
 use super::task::{Blocks, each};
 use crate::config::ModelConfig;
-use crate::kernels::aligned::Aligned;
-use crate::kernels::scratch;
+use blemish_kernels::aligned::Aligned;
+use blemish_kernels::scratch;
 
 /// All layers, and what the decoder wants of their output.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use super::rows::gelu_rows;
 use super::task::{each, lines};
 use super::{Pixels, Workspace};
 use crate::config::{self, ModelConfig};
-use crate::kernels::scratch;
+use blemish_kernels::scratch;
 
 /// How tokens become pixels.
 #[derive(Debug)]

@@ -1,12 +1,12 @@
 //! A matrix packed once at load, with its bias.
 
 use super::Precision;
-use crate::kernels::aligned::Aligned;
-use crate::kernels::bf16::row_pairs;
-use crate::kernels::int8::{Linear8, Write};
-use crate::kernels::panels::{Matrix, Panels, pack};
-use crate::kernels::product::{Init, Product, Segment};
-use crate::kernels::simd;
+use blemish_kernels::aligned::Aligned;
+use blemish_kernels::bf16::row_pairs;
+use blemish_kernels::int8::{Linear8, Write};
+use blemish_kernels::panels::{Matrix, Panels, pack};
+use blemish_kernels::product::{Init, Product, Segment};
+use blemish_kernels::simd;
 
 /// `x W + b`, packed.
 #[derive(Debug)]

@@ -3,11 +3,11 @@
 
 use super::linear::{Left, Linear};
 use super::lines::{Run, split};
-use crate::kernels::aligned::Aligned;
-use crate::kernels::bf16::{halves, pairs};
-use crate::kernels::precision::Precision;
-use crate::kernels::product::Segment;
-use crate::kernels::scratch;
+use blemish_kernels::aligned::Aligned;
+use blemish_kernels::bf16::{halves, pairs};
+use blemish_kernels::precision::Precision;
+use blemish_kernels::product::Segment;
+use blemish_kernels::scratch;
 
 /// Sizes of a map `[B, H + 2, W + 2, C]` whose outer pixels are zeros.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -55,8 +55,8 @@ pub use self::positions::sinusoid_values;
 use self::task::{Blocks, alone};
 pub use self::weights::{Array, Weights};
 use crate::config::{self, ModelConfig, PatchEmbed};
-use crate::kernels::aligned::Aligned;
-pub use crate::kernels::precision::{Arithmetic, Precision};
+use blemish_kernels::aligned::Aligned;
+pub use blemish_kernels::precision::{Arithmetic, Precision};
 
 /// What a pass gives.
 #[derive(Clone, Debug, Default)]

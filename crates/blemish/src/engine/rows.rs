@@ -1,9 +1,9 @@
 //! What is done to rows of tokens while they lie in a cache: norms, GELU.
 
 use crate::config;
-use crate::kernels::activation::gelu;
-use crate::kernels::math::tanh;
-use crate::kernels::simd::{self, fold, sum};
+use blemish_kernels::activation::gelu;
+use blemish_kernels::math::tanh;
+use blemish_kernels::simd::{self, fold, sum};
 
 /// The variance floor of layer normalisation.
 const EPS: f32 = 1e-5;

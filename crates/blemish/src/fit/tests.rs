@@ -4,7 +4,8 @@
 use super::*;
 use crate::config::Use;
 use crate::image::ImageView;
-use rand::Rng;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 const SIDE: usize = 64;
 

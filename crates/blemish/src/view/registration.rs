@@ -90,17 +90,38 @@ impl Template {
     /// The mean image of `images`, all of one size, and how each of them lies; `None` without images.
     pub fn fit(images: &[Image]) -> Option<(Self, Vec<Pose>)> {
         let first = images.first()?;
-        let mut poses = vec![Pose::default(); images.len()];
-        let mut template = Self::mean(images, &poses, [first.height, first.width]);
-        for _ in 0..ROUNDS {
-            poses = images.par_iter().map(|image| template.pose(image)).collect();
-            template = Self::mean(images, &poses, [first.height, first.width]);
+        let size = [first.height, first.width];
+        let all: Vec<&Image> = images.iter().collect();
+        let poses_of = |template: &Self, images: &[&Image]| -> Vec<Pose> {
+            images.par_iter().map(|image| template.pose(image)).collect()
+        };
+        let mut template = Self::mean(&all, &vec![Pose::default(); all.len()], size);
+        // An image that goes against the mean of all is none of this product: a single one must not move the others.
+        let alike: Vec<&Image> =
+            all.iter().copied().filter(|image| template.correlation(image) > 0.0).collect();
+        let used = if 2 * alike.len() > all.len() { alike } else { all.clone() };
+        if used.len() < all.len() {
+            template = Self::mean(&used, &vec![Pose::default(); used.len()], size);
         }
-        poses = images.par_iter().map(|image| template.pose(image)).collect();
+        for _ in 0..ROUNDS {
+            template = Self::mean(&used, &poses_of(&template, &used), size);
+        }
+        let poses = poses_of(&template, &all);
         Some((template, poses))
     }
 
-    fn mean(images: &[Image], poses: &[Pose], [height, width]: [usize; 2]) -> Self {
+    /// Correlation of an image's grey levels with the template's, -1 to 1; 0 where either is constant.
+    fn correlation(&self, image: &Image) -> f64 {
+        let centred = |values: &[f32]| -> Vec<f64> {
+            let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / values.len().max(1) as f64;
+            values.iter().map(|&v| f64::from(v) - mean).collect()
+        };
+        let (own, other) = (centred(&self.pixels), centred(&image.grey()));
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        dot(&own, &other) / (dot(&own, &own) * dot(&other, &other)).sqrt().max(f64::MIN_POSITIVE)
+    }
+
+    fn mean(images: &[&Image], poses: &[Pose], [height, width]: [usize; 2]) -> Self {
         let turned: Vec<Vec<f32>> =
             images.par_iter().zip(poses).map(|(image, pose)| warp(image, pose).grey()).collect();
         let mut sums = vec![0.0f64; height * width];

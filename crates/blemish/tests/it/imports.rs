@@ -7,22 +7,21 @@ use std::path::Path;
 use crate::source::{check, imported, modules};
 
 /// Every module with what it may import from the crate: only modules above it, so there is no cycle.
-const MODULES: [(&str, &[&str]); 28] = [
+const MODULES: [(&str, &[&str]); 27] = [
     ("error", &[]),
     ("history", &[]),
-    ("kernels", &[]),
     ("parallel", &[]),
     ("pools", &[]),
-    ("hysteresis", &["kernels"]),
+    ("hysteresis", &[]),
     ("spill", &["error"]),
     ("write", &["error"]),
     ("image", &["error"]),
     ("metrics", &["error", "image"]),
     ("view", &["error", "image"]),
     ("dataset", &["error", "image", "view"]),
-    ("config", &["error", "image", "kernels", "view"]),
+    ("config", &["error", "image", "view"]),
     ("calibrate", &["config"]),
-    ("engine", &["config", "kernels"]),
+    ("engine", &["config"]),
     ("prediction", &["metrics"]),
     ("provenance", &["view"]),
     ("evaluation", &["dataset", "metrics", "prediction"]),
@@ -30,7 +29,7 @@ const MODULES: [(&str, &[&str]); 28] = [
     ("tensors", &["config", "engine", "error", "write"]),
     ("pretrained", &["config", "engine", "error", "tensors"]),
     ("good", &["config", "dataset", "error", "image", "spill", "view"]),
-    ("parts", &["calibrate", "config", "engine", "error", "good", "image", "kernels", "pretrained"]),
+    ("parts", &["calibrate", "config", "engine", "error", "good", "image", "pretrained"]),
     ("scoring", &["config", "hysteresis", "image", "metrics", "parts"]),
     (
         "detector",

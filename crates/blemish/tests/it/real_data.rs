@@ -23,7 +23,11 @@ fn counts(set: &DataSet) -> [usize; 3] {
 #[test]
 fn the_categories_are_found() {
     let Some(root) = data() else { return };
-    assert_eq!(categories(&root).unwrap(), ["kolektorsdd", "mvtec/screw"]);
+    let found = categories(&root).unwrap();
+    assert!(
+        ["kolektorsdd", "mvtec/screw"].iter().all(|name| found.iter().any(|one| one == name)),
+        "{found:?}"
+    );
 }
 
 #[test]

@@ -8,9 +8,9 @@ use rayon::prelude::*;
 use super::super::memory::k_centres;
 use crate::error::Result;
 use crate::good::Progress;
-use crate::kernels::matmul::matmul;
-use crate::kernels::panels::Matrix;
-use crate::kernels::product::Init;
+use blemish_kernels::matmul::matmul;
+use blemish_kernels::panels::Matrix;
+use blemish_kernels::product::Init;
 
 /// Vectors that are kept of a surface.
 const KEPT: usize = 4096;

@@ -8,9 +8,9 @@
 use rayon::prelude::*;
 
 use crate::image::Image;
-use crate::kernels::blur::blur_same_reflect;
-use crate::kernels::scratch;
-use crate::kernels::simd::{CHUNK, run};
+use blemish_kernels::blur::blur_same_reflect;
+use blemish_kernels::scratch;
+use blemish_kernels::simd::{CHUNK, run};
 
 /// Pixels averaged along each side, fine to coarse.
 const LEVELS: [usize; 3] = [1, 2, 4];

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::engine::Weights;
 use crate::error::Result;
 use crate::image::Image;
-use crate::kernels::blur::blur_same_reflect;
+use blemish_kernels::blur::blur_same_reflect;
 
 /// Images that it is fitted on, at most: from 50 a standard deviation is only known to a tenth of itself.
 const IMAGES: usize = 256;

@@ -17,10 +17,10 @@ use crate::config::Config;
 use crate::engine::Weights;
 use crate::error::Result;
 use crate::image::Image;
-use crate::kernels::bf16;
-use crate::kernels::panels::{Matrix, Panels, pack};
-use crate::kernels::product::{Init, Product, Segment};
-use crate::kernels::scratch;
+use blemish_kernels::bf16;
+use blemish_kernels::panels::{Matrix, Panels, pack};
+use blemish_kernels::product::{Init, Product, Segment};
+use blemish_kernels::scratch;
 
 /// Patches that the principal components are computed from, at most.
 const SAMPLE: usize = 40_000;

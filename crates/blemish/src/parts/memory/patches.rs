@@ -1,9 +1,9 @@
 //! Patches of a picture on a grid of places, and their principal components.
 
 use crate::image::Image;
-use crate::kernels::matmul::matmul;
-use crate::kernels::panels::Matrix;
-use crate::kernels::product::Init;
+use blemish_kernels::matmul::matmul;
+use blemish_kernels::panels::Matrix;
+use blemish_kernels::product::Init;
 
 /// Cells of a patch along each side.
 pub const PATCH: usize = 8;

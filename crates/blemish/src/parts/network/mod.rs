@@ -10,7 +10,7 @@ use crate::config::{Config, NetworkConfig, NetworkMap};
 use crate::engine::{Complementary, Engine, Output, Weights};
 use crate::error::{Error, Result};
 use crate::image::Image;
-use crate::kernels::blur::blur_same_reflect;
+use blemish_kernels::blur::blur_same_reflect;
 
 /// How the network's parameters begin among a model file's tensors.
 const PREFIX: &str = "network.";

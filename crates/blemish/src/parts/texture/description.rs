@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use crate::image::Image;
-use crate::kernels::blur::blur_same_reflect;
+use blemish_kernels::blur::blur_same_reflect;
 
 /// Standard deviations of the neighbourhoods whose means count, pixels.
 const MEANS: [f32; 2] = [4.0, 8.0];

@@ -15,8 +15,8 @@ use crate::config::Config;
 use crate::engine::Weights;
 use crate::error::Result;
 use crate::image::Image;
-use crate::kernels::blur::blur_same_reflect;
-use crate::kernels::simd::run;
+use blemish_kernels::blur::blur_same_reflect;
+use blemish_kernels::simd::run;
 
 /// Images that it is fitted on, at most.
 const IMAGES: usize = 256;
