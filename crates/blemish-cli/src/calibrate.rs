@@ -27,6 +27,8 @@ from; defective images set nothing, they show what each threshold would find. No
 
 /// Lines of the curve that are printed.
 const LINES: usize = 12;
+/// Thresholds with a larger share of false alarms than this are not.
+const MOST_ALARMS: f64 = 0.25;
 
 /// Set a model's thresholds on other good images
 #[derive(Args)]
@@ -117,8 +119,9 @@ fn text(calibrated: &Calibrated) -> String {
         text += &format!(", compared with {}", counted(*defective, "defective image", "defective images"));
     }
     text += "\n\n   threshold  false alarms %   (95 %)        found %   (95 %)\n";
-    let step = curve.len().div_ceil(LINES).max(1);
-    for point in curve.iter().step_by(step) {
+    let of_interest: Vec<&CurvePoint> = curve.iter().filter(|point| point.fpr <= MOST_ALARMS).collect();
+    let step = of_interest.len().div_ceil(LINES).max(1);
+    for point in of_interest.into_iter().step_by(step) {
         text += &line(point);
     }
     let value = significant(Some(threshold.value));

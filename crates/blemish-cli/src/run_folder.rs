@@ -211,9 +211,10 @@ impl RunFolder {
         Ok(outer.join(MODEL))
     }
 
-    /// The run failed and cannot go on: what it has written beside the one that it was to replace is removed.
+    /// The run failed: where there is nothing to go on from, what it has written is removed.
     pub fn give_up(&self) {
-        if self.outer.is_some() && !self.is_resumed() {
+        let nothing = self.outer.is_some() || !self.work.join(CHECKPOINT).exists();
+        if nothing && !self.is_resumed() {
             // What cannot be removed goes when the next run begins.
             FILES.iter().for_each(|name| _ = fs::remove_file(self.work.join(name)));
         }

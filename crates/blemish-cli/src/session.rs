@@ -94,7 +94,9 @@ impl Session {
         if self.folder.is_resumed() {
             tracing::info!("resuming the run in {}", self.folder.path().display());
         }
-        let fitted = self.fit(output).and_then(|(detector, heard)| {
+        // Once more when it is settled: until then it can be resumed, too.
+        let begun = self.folder.begin(&self.config, &self.source);
+        let fitted = begun.and_then(|()| self.fit(output)).and_then(|(detector, heard)| {
             let origin = detector.provenance().clone();
             let history = detector.history().to_vec();
             let provenance = Provenance {

@@ -8,7 +8,7 @@ use crate::image::{ByteImage, PixelMask};
 /// Largest share of the heat colour: what lies below must remain visible.
 const TINT: f32 = 0.3;
 /// Columns at the least, for the text.
-const LEAST_WIDTH: usize = 220;
+const LEAST_WIDTH: usize = 290;
 const PAPER: [u8; 3] = [22, 25, 29];
 const INK: [u8; 3] = [236, 240, 244];
 
@@ -37,10 +37,11 @@ pub struct Caption {
 pub fn annotated(image: &ByteImage, map: &[f32], caption: &Caption, truth: Option<&PixelMask>) -> ByteImage {
     let mut drawn = to_rgb(image);
     let mut found = vec![false; image.height * image.width];
-    let tinted_from = 0.25 * caption.scale_max;
+    // Most of a good image comes near half the threshold: that is no finding.
+    let tinted_from = 0.4 * caption.scale_max;
     for ((pixel, found), &value) in drawn.pixels.chunks_exact_mut(3).zip(&mut found).zip(map) {
         *found = value >= caption.outlined_from;
-        let share = TINT * ((value - tinted_from) / (tinted_from + f32::MIN_POSITIVE)).clamp(0.0, 1.0);
+        let share = TINT * ((value - tinted_from) / (0.5 * tinted_from + f32::MIN_POSITIVE)).clamp(0.0, 1.0);
         if share > 0.0 {
             let base = [pixel[0], pixel[1], pixel[2]];
             pixel.copy_from_slice(&mix(base, colour_map(value / caption.scale_max), share));
