@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                     for &channel in order {
                         let value = pixel[channel];
                         // 257 spreads 0..=255 over 0..=65535; the low bits show that 16 are read.
-                        let word = u16::from(value) * 257 ^ 0x15;
+                        let word = (u16::from(value) * 257) ^ 0x15;
                         if wide { bytes.extend(word.to_ne_bytes()) } else { bytes.push(value) }
                     }
                 }

@@ -116,7 +116,7 @@ fn add(path: &Path, inputs: &mut Vec<Input>, folders: &mut Vec<PathBuf>) {
                 inputs.extend(listing.images.into_iter().map(Input::File));
                 let skipped =
                     listing.skipped.into_iter().filter(|problem| !problem.path.join(OUTPUT_MARKER).exists());
-                inputs.extend(skipped.map(|problem| Input::Skipped(problem)));
+                inputs.extend(skipped.map(Input::Skipped));
             }
             Err(error) => inputs.push(unusable(path, error.reason())),
         }

@@ -195,7 +195,7 @@ fn generated(seed: u64, depth: f32) -> Image {
         let d = (y - cy).hypot(x - cx);
         *v = if d > 0.14 && d < 0.36 { 0.6 } else { *v };
         let holes = (0..6)
-            .map(|k| k as f32 * 1.0472)
+            .map(|k| k as f32 * std::f32::consts::FRAC_PI_3)
             .any(|a| (y - cy - 0.25 * a.sin()).hypot(x - cx - 0.25 * a.cos()) < 0.035);
         *v = if holes { 0.2 } else { *v };
         if (y - notch[0]).abs() < 0.03 && (x - notch[1]).abs() < 0.06 {

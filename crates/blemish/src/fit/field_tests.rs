@@ -30,7 +30,7 @@ fn part(seed: u64, depth: f32) -> Image {
             *v = 0.6;
         }
         for k in 0..6 {
-            let angle = k as f32 * 1.0472;
+            let angle = k as f32 * std::f32::consts::FRAC_PI_3;
             if (y - cy - 0.25 * angle.sin()).hypot(x - cx - 0.25 * angle.cos()) < 0.035 {
                 *v = 0.2;
             }

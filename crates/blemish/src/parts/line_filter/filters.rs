@@ -230,6 +230,7 @@ impl Taps {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 pub mod tests {
     use super::*;
 
