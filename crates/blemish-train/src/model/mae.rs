@@ -31,7 +31,7 @@ pub struct Reconstruction {
 }
 
 /// What the model sees on the way, for losses that compare it; the names are those of the engine's
-/// [`Feature`](crate::engine::Feature).
+/// [`Feature`](blemish::engine::Feature).
 #[derive(Clone, Debug, Default)]
 pub struct Features {
     /// The encoder's taps, each `[B, H/16, W/16, D]`; empty where patches are hidden.

@@ -115,7 +115,7 @@ impl Thresholds {
     /// Of `n >= 1 / rate - 1` scores it is the one of rank `ceil((n + 1)(1 - rate))` (conformal prediction: Vovk, Gammerman and
     /// Shafer, "Algorithmic Learning in a Random World", 2005): that a new score of the same distribution exceeds it has
     /// probability `1 - rank / (n + 1) <= rate`, whatever the distribution. Fewer scores show no rate so rare: the
-    /// [prediction limit](prediction_limit) of a log-normal distribution stands in, and never less than the largest score. So
+    /// prediction limit of a log-normal distribution stands in, and never less than the largest score. So
     /// a rarer rate never has a lower threshold.
     pub fn at_rate(&self, rate: f64) -> Threshold {
         let n = self.good.len();

@@ -165,7 +165,7 @@ impl Survey {
     }
 }
 
-/// An image of [`LARGEST`] at the most: many photographs at once would take gigabytes.
+/// An image of 1280 pixels along its longer side at the most: many photographs at once would take gigabytes.
 pub fn shrunk(image: Image) -> Result<Image> {
     let longer = image.height.max(image.width);
     if longer <= LARGEST {

@@ -1,6 +1,6 @@
 //! What the texture of good surfaces is like: stains, holes, rubbed and rough places change it.
 //!
-//! The neighbourhood of every pixel is described ([`describe`]) and scored by its squared Mahalanobis distance from those of
+//! The neighbourhood of every pixel is described (`describe`) and scored by its squared Mahalanobis distance from those of
 //! good images, wherever they lie (the Gaussian of PaDiM, Defard et al. 2021, without its places and its network).
 
 mod description;
