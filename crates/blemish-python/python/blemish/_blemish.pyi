@@ -1,5 +1,5 @@
 from os import PathLike
-from typing import Any, Callable, Literal, Mapping, Optional, Sequence, TypedDict, Union, overload
+from typing import Any, Callable, final, Literal, Mapping, Optional, overload, Sequence, TypedDict, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ class Outlier(TypedDict):
     score: float
     left_out: bool
 
+@final
 class Region:
     """A connected part of the image that is anomalous: its box, in pixels of the image."""
 
@@ -35,6 +36,7 @@ class Region:
     @property
     def peak(self) -> float: ...
 
+@final
 class Prediction:
     """What a detector says of one image."""
 
@@ -72,6 +74,7 @@ class Prediction:
     def pred_mask(self) -> npt.NDArray[np.bool_]:
         """[H, W] of the detector's image_size."""
 
+@final
 class Detector:
     """Finds what is wrong with a product in an image."""
 
