@@ -70,6 +70,9 @@ pub struct PretrainArgs {
     /// Peak learning rate
     #[arg(long, value_name = "RATE", conflicts_with = "resume")]
     learning_rate: Option<f64>,
+    /// Weights of an earlier run to start from
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    init: Option<PathBuf>,
     /// A setting of the loss, such as contrast=0.5; may be repeated
     #[arg(long = "objective", value_name = "NAME=VALUE", conflicts_with = "resume")]
     objective: Vec<String>,
@@ -161,6 +164,7 @@ fn pre_train(out: &Path, args: &PretrainArgs, output: &Output) -> Result<()> {
         folder: folder.path().to_owned(),
         length,
         resume: args.resume,
+        init: args.init.as_ref().map(|path| Pretrained::load(path)).transpose()?.map(|init| init.weights),
         save_every: Duration::from_secs_f64(args.save_every * 60.0),
         device,
         precision: Precision::fastest(),

@@ -143,7 +143,8 @@ impl Pretrained {
             .filter_map(|name| tensors.remove_entry(&name))
             .map(|(name, array)| (name[prefix.len()..].to_owned(), array))
             .collect();
-        let model = ModelConfig::light();
+        let comparison = weights.keys().any(|name| name.starts_with("comparison."));
+        let model = ModelConfig { comparison, ..ModelConfig::light() };
         let rows = weights.get("pos_embed.learnable").map_or(0, |table| table.shape[0]);
         let side = rows.isqrt();
         if side == 0 || side * side != rows {

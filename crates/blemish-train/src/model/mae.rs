@@ -8,6 +8,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 
 use super::aggregation::Aggregation;
+use super::comparison::Comparison;
 use super::decoder::DecoderLayer;
 use super::encoder::EncoderLayer;
 use super::head::{LinearHead, PyramidHead};
@@ -34,6 +35,8 @@ pub struct Reconstruction {
 /// [`Feature`](blemish::engine::Feature).
 #[derive(Clone, Debug, Default)]
 pub struct Features {
+    /// The stem's levels at strides 2, 4, 8, after their GELU; empty without a stem.
+    pub stem: Vec<Tensor<4>>,
     /// The encoder's taps, each `[B, H/16, W/16, D]`; empty where patches are hidden.
     pub taps: Vec<Tensor<4>>,
     /// The pyramid head's maps at strides 8, 4, 2, after their GELU; empty where it has another head.
@@ -56,6 +59,7 @@ pub struct Mae {
     decoder_norm: Norm,
     head: Option<LinearHead>,
     pyramid: Option<PyramidHead>,
+    comparison: Option<Comparison>,
     #[module(skip)]
     config: ModelConfig,
     channels: usize,
@@ -102,6 +106,7 @@ impl Mae {
             decoder_norm: Norm::new(config.norm, decoder_dim, 0.5, init),
             head: (!pyramid).then(|| LinearHead::new(decoder_dim, config.patch_size, channels, init)),
             pyramid: pyramid.then(|| PyramidHead::new(decoder_dim, &config.stem_dims, outputs, stem, init)),
+            comparison: config.comparison.then(|| Comparison::new(init)),
             config: config.clone(),
             channels,
             image_size,
@@ -126,9 +131,9 @@ impl Mae {
         let routes = mask.map(|mask| Routes::new(mask, &images.device()));
         let (tokens, aggregated, taps) = self.encode(tokens, routes.as_ref());
         let tokens = self.decode(tokens, aggregated);
-        let (reconstruction, head) = self.reconstruct(tokens, levels, images);
+        let (reconstruction, head) = self.reconstruct(tokens, levels.clone(), images);
         let taps = if mask.is_none() { self.as_maps(taps) } else { Vec::new() };
-        (reconstruction, Features { taps, head })
+        (reconstruction, Features { stem: levels, taps, head })
     }
 
     /// What the model sees on the way through an unmasked pass, of the pyramid head the `count` coarsest maps: cheaper
@@ -142,9 +147,9 @@ impl Mae {
             let (tokens, aggregated, taps) = self.encode(tokens, None);
             let head = self.pyramid.as_ref().map(|pyramid| {
                 let tokens = self.as_maps(vec![self.decode(tokens, aggregated)]).remove(0);
-                pyramid.maps(tokens, levels, count)
+                pyramid.maps(tokens, levels.clone(), count)
             });
-            Features { taps: self.as_maps(taps), head: head.unwrap_or_default() }
+            Features { stem: levels, taps: self.as_maps(taps), head: head.unwrap_or_default() }
         })
     }
 
@@ -267,6 +272,11 @@ impl Mae {
     /// Rows and columns of patches.
     fn grid(&self) -> [usize; 2] {
         self.image_size.map(|side| side / self.config.patch_size)
+    }
+
+    /// The layers that compare an image with good references.
+    pub fn comparison(&self) -> Option<&Comparison> {
+        self.comparison.as_ref()
     }
 
     /// The configuration that the model was made from.

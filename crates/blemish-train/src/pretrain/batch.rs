@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::config::PretrainConfig;
+use super::episode::{Episodes, episodes};
 use super::pair::{Pair, pair};
 
 /// What a draw is for; the number is part of its generator's key.
@@ -22,6 +23,10 @@ pub enum Draw {
     Mask = 4,
     /// The places that a step compares.
     Places = 5,
+    /// Whether a step's images are episodes.
+    Kind = 6,
+    /// An episode.
+    Episode = 7,
 }
 
 /// The generator of one draw: the same place always draws the same numbers, whatever ran before.
@@ -87,15 +92,52 @@ pub fn views(config: &PretrainConfig, step: usize) -> Views {
     }
 }
 
+/// The images of a step, of either kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Batch {
+    /// Two views of each scene.
+    Views(Views),
+    /// References and queries.
+    Episodes(Episodes),
+}
+
+impl Batch {
+    /// Of a step.
+    pub fn draw(config: &PretrainConfig, step: usize) -> Self {
+        let drawn: f64 = generator(config.seed, Draw::Kind, step, 0).random();
+        if drawn < config.episodes {
+            Self::Episodes(episodes(config, step))
+        } else {
+            Self::Views(views(config, step))
+        }
+    }
+
+    /// Height and width.
+    pub fn size(&self) -> [usize; 2] {
+        match self {
+            Self::Views(views) => views.size,
+            Self::Episodes(episodes) => episodes.size,
+        }
+    }
+
+    /// Generated images, a pair of views counting as one.
+    pub fn scenes(&self) -> usize {
+        match self {
+            Self::Views(views) => views.scenes,
+            Self::Episodes(e) => e.count * (e.references + e.queries),
+        }
+    }
+}
+
 /// Starts preparing the images of `steps`; they arrive in order.
-pub fn prepare(config: &PretrainConfig, steps: std::ops::Range<usize>) -> Receiver<Views> {
+pub fn prepare(config: &PretrainConfig, steps: std::ops::Range<usize>) -> Receiver<Batch> {
     // Two ahead: enough to never wait, little to keep.
     let (sender, receiver) = sync_channel(2);
     let config = config.clone();
     std::thread::spawn(move || {
         for step in steps {
             // The receiver is gone when training stopped: nothing is left to do.
-            if sender.send(views(&config, step)).is_err() {
+            if sender.send(Batch::draw(&config, step)).is_err() {
                 return;
             }
         }

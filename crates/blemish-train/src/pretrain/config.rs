@@ -28,6 +28,12 @@ pub struct PretrainConfig {
     pub sides: Vec<(usize, f64)>,
     /// Share of the scenes that hold a defect.
     pub defective: f64,
+    /// Share of the steps whose images are episodes rather than pairs of views.
+    pub episodes: f64,
+    /// Good images of an episode.
+    pub references: usize,
+    /// Images of an episode that are compared with those.
+    pub queries: usize,
     /// Peak learning rate of AdamW.
     pub learning_rate: f64,
     /// Steps of linear warm-up before the cosine.
@@ -68,6 +74,12 @@ pub struct ObjectiveConfig {
     pub repel: f64,
     /// Cosine similarity above which a defect and a good place are too alike.
     pub margin: f64,
+    /// Weight of the focal loss of the comparison with good references.
+    pub compare: f64,
+    /// Weight of the cross-entropy of an image's score by that comparison.
+    pub judge: f64,
+    /// Steps in which that comparison changes its own layers only.
+    pub alone: usize,
     /// Places per step and level.
     pub places: usize,
 }
@@ -76,13 +88,16 @@ impl Default for PretrainConfig {
     fn default() -> Self {
         let preset = RunConfig::preset(Preset::Light);
         Self {
-            model: preset.detector.model,
+            model: ModelConfig { comparison: true, ..preset.detector.model },
             image_size: [256, 256],
             mask: preset.mask,
             seed: 0,
             batch_size: 8,
             sides: vec![(128, 0.8), (192, 0.12), (256, 0.08)],
             defective: 0.5,
+            episodes: 0.8,
+            references: 4,
+            queries: 3,
             learning_rate: 1e-3,
             warmup: 200,
             weight_decay: 1e-2,
@@ -107,6 +122,9 @@ impl Default for ObjectiveConfig {
             same_image: true,
             repel: 0.1,
             margin: 0.5,
+            compare: 10.0,
+            judge: 0.2,
+            alone: 150,
             places: 384,
         }
     }
@@ -135,6 +153,14 @@ impl PretrainConfig {
         )?;
         let within = |v: f64, low: f64, high: f64| v >= low && v <= high;
         require(within(self.defective, 0.0, 1.0), "defective", "must be 0 to 1")?;
+        require(within(self.episodes, 0.0, 1.0), "episodes", "must be 0 to 1")?;
+        require((2..=16).contains(&self.references), "references", "must be 2 to 16")?;
+        require((1..=16).contains(&self.queries), "queries", "must be 1 to 16")?;
+        require(
+            self.model.comparison || self.episodes == 0.0,
+            "episodes",
+            "need model.comparison",
+        )?;
         require(within(self.learning_rate, 1e-9, 1.0), "learning_rate", "must be above 0 and at most 1")?;
         require(within(self.weight_decay, 0.0, 10.0), "weight_decay", "must be 0 to 10")?;
         require(within(self.clip_norm, 0.0, 1e9), "clip_norm", "must not be negative")?;
@@ -147,6 +173,8 @@ impl PretrainConfig {
             (o.focal_gamma, "focal_gamma"),
             (o.contrast, "contrast"),
             (o.repel, "repel"),
+            (o.compare, "compare"),
+            (o.judge, "judge"),
         ] {
             require(within(value, 0.0, 1e6), &format!("objective.{name}"), "must not be negative")?;
         }

@@ -6,7 +6,9 @@
 
 pub mod batch;
 mod checkpoint;
+mod compare;
 mod config;
+pub mod episode;
 mod event;
 pub mod gate;
 pub mod objective;
@@ -15,6 +17,7 @@ mod places;
 mod run;
 pub mod scenes;
 
+pub use compare::planes as comparison_planes;
 pub use config::{CHANNELS, ObjectiveConfig, PretrainConfig};
 pub use event::{PretrainEvent, StepRecord};
 pub use run::{Length, PretrainOptions, WEIGHTS, pretrain};

@@ -2,8 +2,10 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::batch::{Draw, Views, generator};
+use super::batch::{Batch, Draw, Views, generator};
+use super::compare;
 use super::config::{CHANNELS, PretrainConfig};
+use super::episode::Episodes;
 use super::places::Places;
 use crate::loss;
 use crate::masking::draw_mask;
@@ -38,23 +40,82 @@ impl Loss {
 /// - `locate`: focal loss of the defect logit;
 /// - `contrast`: every good place is found among all places by its twin under another light, at strides 16, 8 and 4;
 /// - `repel`: defective places are unlike the good ones of their image, at the same levels.
-pub fn objective(config: &PretrainConfig, model: &Mae, views: &Views, precision: Precision) -> Loss {
+/// - `compare`, `judge`: queries are compared with good references; the focal loss of the places, and the cross-entropy of the
+///   images.
+pub fn objective(config: &PretrainConfig, model: &Mae, batch: &Batch, precision: Precision) -> Loss {
+    match batch {
+        Batch::Views(views) => of_views(config, model, views, precision),
+        Batch::Episodes(episodes) => of_episodes(config, model, episodes, precision),
+    }
+}
+
+/// Masked reconstruction of the first `clean` images of a step.
+fn masked(
+    config: &PretrainConfig,
+    model: &Mae,
+    (step, [h, w]): (usize, [usize; 2]),
+    clean: &[f32],
+    precision: Precision,
+) -> Option<Tensor<1>> {
+    let settings = &config.objective;
+    let device = model.device();
+    let all = clean.len() / (h * w * CHANNELS);
+    let hidden = ((all as f64 * settings.masked_share).ceil() as usize).min(all);
+    if settings.masked == 0.0 || hidden == 0 {
+        return None;
+    }
+    let rng = &mut generator(config.seed, Draw::Mask, step, 0);
+    let grid = [h, w].map(|side| side / config.model.patch_size);
+    let mask = draw_mask(&config.mask, grid, hidden, rng);
+    let clean = clean[..hidden * h * w * CHANNELS].to_vec();
+    let clean = tensor(clean, [hidden, h, w, CHANNELS], &device);
+    let output = model.forward_in(precision, clean.clone(), Some(&mask));
+    Some(loss::reconstruction(output.image, clean, &mask, config.model.patch_size, settings.ssim))
+}
+
+fn of_episodes(config: &PretrainConfig, model: &Mae, episodes: &Episodes, precision: Precision) -> Loss {
+    let settings = &config.objective;
+    let device = model.device();
+    let [h, w] = episodes.size;
+    let all = episodes.count * (episodes.references + episodes.queries);
+    let mut total = None;
+    let mut parts = Vec::new();
+    let mut add = |name, weight: f64, part: Option<Tensor<1>>| {
+        if let Some(part) = part.filter(|_| weight > 0.0) {
+            Loss::add(&mut total, weight, &part);
+            parts.push((name, part));
+        }
+    };
+    add("masked", settings.masked, masked(config, model, (episodes.step, [h, w]), &episodes.clean, precision));
+    let images = tensor(episodes.images.clone(), [all, h, w, CHANNELS], &device);
+    let (output, features) = model.forward_features_in(precision, images, None);
+    let clean = || tensor(episodes.clean.clone(), [all, h, w, CHANNELS], &device);
+    add("repair", settings.repair, (settings.repair > 0.0).then(|| loss::mse(output.image, clean())));
+    if let (Some(logit), Some(layers)) = (output.logit, model.comparison()) {
+        // At first the last layers alone: what they ask for at random would undo what the features are.
+        let alone = episodes.step < settings.alone;
+        let planes = compare::planes(episodes, &features, &logit);
+        let planes = if alone { planes.detach() } else { planes };
+        let defect = tensor(episodes.defect.clone(), [all, h, w, 1], &device);
+        let locate = loss::focal_with_logits(logit, defect, settings.focal_gamma);
+        add("locate", settings.locate, Some(locate));
+        let map = crate::ops::with_precision(precision, || layers.forward(planes));
+        let [compared, judged] = compare::losses(episodes, map, settings.focal_gamma);
+        add("compare", settings.compare, Some(compared));
+        add("judge", settings.judge, Some(judged));
+    }
+    let total = total.unwrap_or_else(|| Tensor::zeros([1], &device));
+    Loss { total, parts }
+}
+
+fn of_views(config: &PretrainConfig, model: &Mae, views: &Views, precision: Precision) -> Loss {
     let settings = &config.objective;
     let device = model.device();
     let [h, w] = views.size;
     let mut total = None;
     let mut parts = Vec::new();
 
-    let hidden = ((views.scenes as f64 * settings.masked_share).ceil() as usize).min(views.scenes);
-    if settings.masked > 0.0 && hidden > 0 {
-        let rng = &mut generator(config.seed, Draw::Mask, views.step, 0);
-        let grid = [h, w].map(|side| side / config.model.patch_size);
-        let mask = draw_mask(&config.mask, grid, hidden, rng);
-        let clean = views.clean[..hidden * h * w * CHANNELS].to_vec();
-        let clean = tensor(clean, [hidden, h, w, CHANNELS], &device);
-        let output = model.forward_in(precision, clean.clone(), Some(&mask));
-        let patch = config.model.patch_size;
-        let masked = loss::reconstruction(output.image, clean, &mask, patch, settings.ssim);
+    if let Some(masked) = masked(config, model, (views.step, [h, w]), &views.clean, precision) {
         Loss::add(&mut total, settings.masked, &masked);
         parts.push(("masked", masked));
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor};
 
-use super::batch::{Draw, Views, generator, prepare};
+use super::batch::{Batch, Draw, generator, prepare};
 use super::checkpoint::{Checkpoint, Progress};
 use super::config::{CHANNELS, PretrainConfig};
 use super::event::{PretrainEvent, StepRecord};
@@ -48,6 +48,8 @@ pub struct PretrainOptions {
     pub length: Option<Length>,
     /// Goes on from the folder's checkpoint.
     pub resume: bool,
+    /// Weights that a new run starts from, by name; what they lack is drawn.
+    pub init: Option<Weights>,
     /// Between checkpoints.
     pub save_every: Duration,
     /// Where it is computed.
@@ -102,7 +104,13 @@ impl<'a> Run<'a> {
             Self { config, model, optimizer, ema, progress }
         } else {
             let rng = &mut generator(config.seed, Draw::Weights, 0, 0);
-            let model = Mae::new(&config.model, config.image_size, CHANNELS, rng, &device);
+            let mut model = Mae::new(&config.model, config.image_size, CHANNELS, rng, &device);
+            if let Some(init) = &options.init {
+                let mut weights = model.weights();
+                weights.extend(init.iter().map(|(name, array)| (name.clone(), array.clone())));
+                let bad = |reason| Error::Training(format!("the weights to start from do not fit: {reason}"));
+                model = model.with_weights(weights).map_err(bad)?;
+            }
             let ema = model.weights();
             let progress = Progress {
                 config: config.clone(),
@@ -151,10 +159,10 @@ impl<'a> Run<'a> {
                 self.save(options, listener)?;
                 return Err(Error::Interrupted);
             }
-            let views = batches
+            let batch = batches
                 .recv()
                 .map_err(|_| Error::Training("the thread that draws images ended".to_owned()))?;
-            self.step(&views, options.precision, &mut means, listener);
+            self.step(&batch, options.precision, &mut means, listener);
             self.progress.seconds = sitting.seconds();
             let here = self.progress.step - first;
             if here == UNCOUNTED {
@@ -180,7 +188,7 @@ impl<'a> Run<'a> {
 
     fn step(
         &mut self,
-        views: &Views,
+        batch: &Batch,
         precision: Precision,
         means: &mut Means,
         listener: &mut dyn FnMut(&PretrainEvent),
@@ -192,8 +200,8 @@ impl<'a> Run<'a> {
             total: self.progress.steps.unwrap_or(usize::MAX),
         };
         let learning_rate = schedule.learning_rate(self.progress.step);
-        let model = self.model.at_size(views.size);
-        let Loss { total, parts } = objective(self.config, &model, views, precision);
+        let model = self.model.at_size(batch.size());
+        let Loss { total, parts } = objective(self.config, &model, batch, precision);
         let loss = read(&total);
         let gradients = model.gradients(total.backward());
         let norm = gradients.values().map(|g| sum_squares(&g.values)).sum::<f64>().sqrt();
@@ -205,7 +213,7 @@ impl<'a> Run<'a> {
             listener(&PretrainEvent::Skipped { step: self.progress.step });
         }
         self.progress.step += 1;
-        self.progress.scenes += views.scenes;
+        self.progress.scenes += batch.scenes();
     }
 
     fn update(&mut self, gradients: Weights, learning_rate: f64) {

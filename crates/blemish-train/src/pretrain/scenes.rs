@@ -19,12 +19,31 @@ pub struct Drawn {
 
 /// The image that a seed stands for, of a family that pre-training sees.
 pub fn draw(seed: u64, defective: bool, size: [usize; 2]) -> Drawn {
-    let scene = Scene::new(seed, Families::Training);
-    if defective {
-        return defective_of(&scene, 0, size);
+    TrainingScene::new(seed).draw(0, defective, size)
+}
+
+/// A scene of a family that pre-training sees.
+pub struct TrainingScene(Scene);
+
+impl TrainingScene {
+    /// The scene of a seed.
+    pub fn new(seed: u64) -> Self {
+        Self(Scene::new(seed, Families::Training))
     }
-    let clean = image(scene.good(0, size));
-    Drawn { image: clean.clone(), clean, mask: vec![0; size[0] * size[1]] }
+
+    /// Whether it is a surface rather than a product.
+    pub fn is_surface(&self) -> bool {
+        self.0.is_surface()
+    }
+
+    /// An instance, good or defective.
+    pub fn draw(&self, instance: u64, defective: bool, size: [usize; 2]) -> Drawn {
+        if defective {
+            return defective_of(&self.0, instance, size);
+        }
+        let clean = image(self.0.good(instance, size));
+        Drawn { image: clean.clone(), clean, mask: vec![0; size[0] * size[1]] }
+    }
 }
 
 /// A scene of a family that pre-training never sees.
@@ -34,6 +53,11 @@ impl ValidationScene {
     /// The scene of a seed.
     pub fn new(seed: u64) -> Self {
         Self(Scene::new(seed, Families::Validation))
+    }
+
+    /// Whether it is a surface rather than a product.
+    pub fn is_surface(&self) -> bool {
+        self.0.is_surface()
     }
 
     /// A good instance.

@@ -12,5 +12,6 @@ mod masks_and_patches;
 mod parity_layers;
 mod parity_losses;
 mod parity_model;
+mod pretrain;
 mod train_step;
 mod training;

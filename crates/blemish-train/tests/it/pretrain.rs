@@ -7,13 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use blemish::config::{Precision, Preset};
-use blemish::format::{Pretrained, PretrainedOrigin, read_tensors};
-use blemish::model::{Array, Mae, weights_for_grid};
-use blemish::train::pretrain::{
-    CHANNELS, Length, PretrainConfig, PretrainEvent, PretrainOptions, WEIGHTS, pretrain,
+use blemish::Error;
+use blemish::config::{ModelConfig, Precision, Preset};
+use blemish::engine::{Array, weights_for_grid};
+use blemish::good::Progress;
+use blemish::model_file::read_tensors;
+use blemish::parts::comparison::compare;
+use blemish::pretrained::{Pretrained, PretrainedOrigin};
+use blemish_train::Device;
+use blemish_train::model::Mae;
+use blemish_train::pretrain::episode::{Episodes, episodes};
+use blemish_train::pretrain::{
+    CHANNELS, Length, PretrainConfig, PretrainEvent, PretrainOptions, WEIGHTS, comparison_planes, pretrain,
 };
-use blemish::{Device, Error};
 use burn::tensor::{Tensor, TensorData};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -22,9 +28,13 @@ use crate::fixture::{assert_close, device, values};
 use crate::train_step::tiny;
 
 fn config() -> PretrainConfig {
-    let model = tiny(Preset::Light).model;
+    let model = ModelConfig { comparison: true, ..tiny(Preset::Light).detector.model };
     let sides = vec![(32, 0.5), (48, 0.5)];
-    PretrainConfig { model, image_size: [64, 64], batch_size: 1, sides, warmup: 2, ..Default::default() }
+    let (references, queries) = (2, 1);
+    let mut config = PretrainConfig { model, image_size: [64, 64], batch_size: 1, sides, warmup: 2, ..Default::default() };
+    (config.episodes, config.references, config.queries) = (0.5, references, queries);
+    config.objective.alone = 2;
+    config
 }
 
 fn options(folder: &Path, length: Option<Length>) -> PretrainOptions {
@@ -32,6 +42,7 @@ fn options(folder: &Path, length: Option<Length>) -> PretrainOptions {
         folder: folder.to_owned(),
         length,
         resume: length.is_none(),
+        init: None,
         save_every: Duration::ZERO,
         device: Device::flex(),
         precision: Precision::F32,
@@ -42,7 +53,7 @@ fn options(folder: &Path, length: Option<Length>) -> PretrainOptions {
 }
 
 fn pretrained(image_size: [usize; 2]) -> Pretrained {
-    let model = tiny(Preset::Light).model;
+    let model = ModelConfig { comparison: true, ..tiny(Preset::Light).detector.model };
     let weights = Mae::new(&model, image_size, CHANNELS, &mut ChaCha8Rng::seed_from_u64(1), &device()).weights();
     Pretrained { model, image_size, channels: CHANNELS, weights, origin: PretrainedOrigin::default() }
 }
@@ -113,7 +124,7 @@ fn features_are_those_of_the_whole_pass() {
     let images = Tensor::<4>::from_data(TensorData::new(pixels, [1, 64, 64, 3]), &device());
     let (_, whole) = model.forward_features(images.clone(), None);
     let part = model.features_in(Precision::F32, images, 2);
-    assert_eq!((whole.taps.len(), whole.head.len(), part.head.len()), (3, 3, 2));
+    assert_eq!((whole.stem.len(), whole.taps.len(), whole.head.len(), part.head.len()), (3, 3, 3, 2));
     for (a, b) in whole.taps.into_iter().chain(whole.head).zip(part.taps.into_iter().chain(part.head)) {
         assert_eq!(a.dims(), b.dims());
         assert_eq!(values(a), values(b));
@@ -156,4 +167,58 @@ fn weights_that_do_not_fit_are_refused_by_name() {
         let error = Pretrained::load(&path).unwrap_err().to_string();
         assert!(error.contains("weights.safetensors"), "{error}");
     }
+}
+
+fn two_references(seed: u64) -> Episodes {
+    let config = PretrainConfig { sides: vec![(64, 1.0)], batch_size: 2, seed, ..config() };
+    episodes(&config, 7)
+}
+
+#[test]
+fn an_episode_is_a_function_of_seed_and_step() {
+    let drawn = two_references(1);
+    assert_eq!(drawn, two_references(1));
+    assert_ne!(drawn.images, two_references(2).images);
+    let pixels = 64 * 64;
+    assert_eq!(drawn.images.len(), drawn.count * 3 * pixels * CHANNELS);
+    for (i, mask) in drawn.defect.chunks_exact(pixels).enumerate() {
+        let same = |pixel: &usize| {
+            let at = (i * pixels + pixel) * CHANNELS;
+            drawn.images[at..at + CHANNELS] == drawn.clean[at..at + CHANNELS]
+        };
+        assert!((0..pixels).filter(|pixel| mask[*pixel] == 0.0).all(|pixel| same(&pixel)));
+        // References are good.
+        assert!(i % 3 == 2 || mask.iter().all(|v| *v == 0.0));
+    }
+}
+
+#[test]
+fn the_product_compares_as_pre_training_does() {
+    let from = pretrained([64, 64]);
+    let model = Mae::unset(&from.model, [64, 64], CHANNELS, &device()).with_weights(from.weights.clone()).unwrap();
+    let stop = AtomicBool::new(false);
+    let progress = Progress::new(&|_| {}, &stop);
+    let mut kinds = [false; 2];
+    for seed in 0..8 {
+        let drawn = two_references(seed);
+        let n = drawn.count * 3;
+        let images = Tensor::<4>::from_data(TensorData::new(drawn.images.clone(), [n, 64, 64, CHANNELS]), &device());
+        let (output, features) = model.forward_features(images, None);
+        let planes = comparison_planes(&drawn, &features, &output.logit.unwrap());
+        let expected = values(model.comparison().unwrap().forward(planes));
+        let image = |i: usize| {
+            let len = 64 * 64 * CHANNELS;
+            let pixels = drawn.images[i * len..][..len].to_vec();
+            blemish::Image { height: 64, width: 64, channels: CHANNELS, pixels }
+        };
+        for (episode, &has_places) in drawn.has_places.iter().enumerate() {
+            let first = 3 * episode;
+            let good = [image(first), image(first + 1)];
+            let maps = compare(&from, &good, &[image(first + 2)], has_places, &progress).unwrap();
+            let expected = &expected[episode * 256..][..256];
+            assert_close("map", &maps[0].pixels, expected, 2e-2);
+            kinds[usize::from(has_places)] = true;
+        }
+    }
+    assert_eq!(kinds, [true; 2], "products and surfaces");
 }

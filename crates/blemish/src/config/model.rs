@@ -47,6 +47,9 @@ pub struct ModelConfig {
     pub output: Output,
     /// Whether the pyramid head also gives a defect logit per pixel.
     pub defect_logit: bool,
+    /// Whether it has the layers that compare an image with good references ([`crate::parts::features`]).
+    #[serde(default)]
+    pub comparison: bool,
 }
 
 /// How pixels become tokens.
@@ -132,6 +135,7 @@ impl ModelConfig {
             head: Head::Pyramid,
             output: Output::Residual,
             defect_logit: true,
+            comparison: false,
         }
     }
 
@@ -157,6 +161,7 @@ impl ModelConfig {
             head: Head::Linear,
             output: Output::Absolute,
             defect_logit: false,
+            comparison: false,
         }
     }
 

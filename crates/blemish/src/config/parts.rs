@@ -86,22 +86,19 @@ impl NetworkConfig {
 }
 
 /// The memory of a pre-trained network's features.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FeaturesConfig {
-    /// Whether there is one; `never` by default: on generated scenes that pre-training has not seen, its features do not beat
-    /// plain filters yet (`docs/experiments/pretraining.md`).
+    /// Whether there is one; `auto`: where the product's pose is fixed or can be rectified (`docs/experiments/pretraining.md`).
     #[serde(rename = "use")]
     pub usage: Use,
-    /// The file of pre-trained weights, as `blemish pretrain` writes it; needed to fit, afterwards the model file holds them.
+    /// A file of pre-trained weights, as `blemish pretrain` writes it, instead of those that come with the program.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub weights: Option<PathBuf>,
-}
-
-impl Default for FeaturesConfig {
-    fn default() -> Self {
-        Self { usage: Use::Never, weights: None }
-    }
+    /// Compares by the layers that pre-training has made for it instead of by distance; they do not win yet
+    /// (`docs/experiments/pretraining.md`).
+    #[serde(default)]
+    pub compare: bool,
 }
 
 /// The memory of good patches.

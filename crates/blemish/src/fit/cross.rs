@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::Prepared;
+use super::{LIGHT, Prepared};
 use super::places::{PlaceScale, place_scale};
 use crate::calibrate::robust;
 use crate::calibrate::{Calibration, TailCalibration};
@@ -59,7 +59,7 @@ pub fn cross_fit(
     let pixels = height * width;
     let fit = |which: Vec<usize>| -> Result<Vec<FittedPart>> {
         let good = GoodImages::new(&prepared.views, which);
-        let input = FitInput { images: &good, config, trained, progress };
+        let input = FitInput { images: &good, config, builtin: Some(LIGHT), trained, progress };
         kinds.iter().map(|kind| FittedPart::fit(kind, &input)).collect()
     };
     let mut parts = fit(images.to_vec())?;

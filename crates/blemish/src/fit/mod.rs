@@ -33,6 +33,10 @@ use crate::provenance::Provenance;
 pub use crate::provenance::SuspectedOutlier;
 use crate::view::{Framed, Pose, Survey, Template, TrainingFacts, View, shrunk};
 
+/// The pre-trained weights that come with the library. Only fitting refers to them: a program that loads and predicts does not
+/// hold them, a model file has its own.
+const LIGHT: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../weights/light.safetensors"));
+
 /// Good images that are named as the least like the rest.
 const NAMED: usize = 20;
 

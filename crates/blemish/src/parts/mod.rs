@@ -4,6 +4,7 @@
 //! the part was not fitted on ([`Calibration`]), so that 1 is about the most that good images show, and a pixel is as
 //! anomalous as the part that finds it most anomalous says.
 
+pub mod comparison;
 pub mod features;
 pub mod line_filter;
 pub mod memory;
@@ -14,6 +15,7 @@ pub mod texture;
 
 use std::fmt::Debug;
 
+use self::comparison::Comparison;
 use self::features::Features;
 use self::line_filter::LineFilter;
 use self::memory::Memory;
@@ -68,6 +70,8 @@ pub struct FitInput<'a> {
     pub images: &'a GoodImages<'a>,
     /// The settled configuration.
     pub config: &'a Config,
+    /// Pre-trained weights that come with the program, a safetensors file.
+    pub builtin: Option<&'static [u8]>,
     /// Weights of the network, where it was trained on these images.
     pub trained: Option<&'a Weights>,
     /// Where progress is told, and where a stop is asked for.
@@ -120,9 +124,12 @@ impl PartKind {
 }
 
 /// Every kind of part. A new one is a folder and a line here; see `docs/adding-a-part.md`.
-pub static PARTS: [PartKind; 5] = [
+pub static PARTS: [PartKind; 6] = [
+    PartKind::of::<Comparison>("comparison", "comparison with good references", CalibrationRule::Tail, |c| {
+        c.features.usage == Use::Always && c.features.compare
+    }),
     PartKind::of::<Features>("features", "memory of the network's features", CalibrationRule::Tail, |c| {
-        c.features.usage == Use::Always
+        c.features.usage == Use::Always && !c.features.compare
     }),
     PartKind::of::<Network>("network", "network", CalibrationRule::Unit, |c| c.network.usage == Use::Always),
     PartKind::of::<Memory>("memory", "memory of good patches", CalibrationRule::Unit, |c| {

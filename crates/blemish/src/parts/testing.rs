@@ -30,5 +30,5 @@ pub fn fitted_as<P: DetectorPart>(images: &[Image], config: &Config) -> P {
     let stop = AtomicBool::new(false);
     let progress = Progress::new(&|_| {}, &stop);
     let good = GoodImages::new(&views, (0..images.len()).collect());
-    P::fit(&FitInput { images: &good, config, trained: None, progress: &progress }).expect("fits")
+    P::fit(&FitInput { images: &good, config, builtin: None, trained: None, progress: &progress }).expect("fits")
 }

@@ -16,7 +16,9 @@ use super::scenes::ValidationScene;
 use blemish::Result;
 use blemish::image::Normalize;
 use blemish::image::{Image, PixelMask};
+use blemish::good::Progress;
 use blemish::metrics::{auroc, pixel_auroc};
+use blemish::parts::comparison::compare;
 use blemish::pretrained::Pretrained;
 
 /// Share of a map's cells whose mean is an image's score.
@@ -77,7 +79,7 @@ pub fn gate(pretrained: &Pretrained, options: GateOptions) -> Result<Vec<GateRow
     let random = random.transpose()?;
     let scenes: Vec<BTreeMap<String, Figures>> = (0..options.scenes)
         .into_par_iter()
-        .map(|scene| judge(&network, random.as_ref(), options, scene))
+        .map(|scene| judge(pretrained, &network, random.as_ref(), options, scene))
         .collect::<Result<_>>()?;
     let mut all: BTreeMap<String, Vec<Figures>> = BTreeMap::new();
     for (reading, figures) in scenes.into_iter().flatten() {
@@ -101,6 +103,7 @@ fn row(reading: String, figures: &[Figures]) -> GateRow {
 
 /// The figures of every reading on one scene.
 fn judge(
+    pretrained: &Pretrained,
     network: &Network,
     random: Option<&Network>,
     options: GateOptions,
@@ -121,6 +124,17 @@ fn judge(
         masks.push(PixelMask { height: size[0], width: size[1], pixels: defective.mask });
     }
     let mut readings = network.readings("", &references, &tests);
+    if pretrained.model.comparison {
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        let progress = Progress::new(&|_| {}, &stop);
+        let maps = compare(pretrained, &references, &tests, !drawn.is_surface(), &progress)?;
+        let values: Vec<f32> = maps.iter().flat_map(|map| &map.pixels).copied().collect();
+        let (height, width) = (maps[0].height, maps[0].width);
+        let kind = if drawn.is_surface() { "surfaces" } else { "products" };
+        for name in ["comparison".to_owned(), format!("comparison, {kind}")] {
+            readings.insert(name, Maps { height, width, values: Vec::clone(&values) });
+        }
+    }
     if let Some(random) = random {
         readings.extend(random.readings("random weights: ", &references, &tests));
         readings.extend(baselines::readings(&references, &tests));

@@ -8,6 +8,7 @@
 mod bank;
 mod descriptor;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -39,11 +40,7 @@ pub struct Features {
 impl DetectorPart for Features {
     fn fit(input: &FitInput<'_>) -> Result<Self> {
         let images = input.images;
-        let weights = input.config.features.weights.as_ref();
-        let weights = weights.ok_or_else(|| {
-            Error::config("features.weights", "must name a file of pre-trained weights (`blemish pretrain`)")
-        })?;
-        let pretrained = Arc::new(Pretrained::load(weights)?);
+        let pretrained = Arc::new(pretrained(input)?);
         let descriptor = Descriptor::new(images.size(), pretrained, input.config).map_err(Error::Training)?;
         let descriptor = descriptor.scaled_to(images, input.progress)?;
         let places = descriptor.places();
@@ -114,6 +111,21 @@ impl Features {
     fn distances(&self, image: &Image) -> Vec<f32> {
         self.bank
             .distances(&self.components.project(&self.descriptor.describe(image)), self.descriptor.grid())
+    }
+}
+
+/// The weights that the configuration names, or those that come with the program.
+///
+/// # Errors
+/// Those of reading them; there are none.
+pub(super) fn pretrained(input: &FitInput<'_>) -> Result<Pretrained> {
+    match (&input.config.features.weights, input.builtin) {
+        (Some(path), _) => Pretrained::load(path),
+        (None, Some(bytes)) => Pretrained::from_bytes(Path::new("the built-in weights"), bytes),
+        (None, None) => Err(Error::config(
+            "features.weights",
+            "must name a file of pre-trained weights (`blemish pretrain`): this program has none",
+        )),
     }
 }
 

@@ -1,0 +1,62 @@
+//! What the pre-trained network sees in a view.
+
+use std::sync::Arc;
+
+use super::levels::{LEVELS, coarse};
+use crate::config::{Config, Precision};
+use crate::engine::{Arithmetic, Engine, Feature, FeatureMap};
+use crate::image::Image;
+use crate::pretrained::Pretrained;
+
+/// The pre-trained network on views of one size.
+#[derive(Debug)]
+pub struct Reader {
+    engine: Engine,
+    pretrained: Arc<Pretrained>,
+    size: [usize; 2],
+}
+
+/// The network's levels ([`LEVELS`]) of one view, and its defect logit, means over 4 x 4 pixels.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// The levels.
+    pub maps: Vec<FeatureMap>,
+    /// `[H/4, W/4]`
+    pub logit: Vec<f32>,
+}
+
+impl Reader {
+    /// For views of `size`.
+    ///
+    /// # Errors
+    /// A sentence: weights that do not fit the view, or lack a level or the defect logit.
+    pub fn new(size: [usize; 2], pretrained: Arc<Pretrained>, config: &Config) -> Result<Self, String> {
+        let fastest = match Precision::fastest() {
+            Precision::F32 => Arithmetic::F32,
+            Precision::Bf16 => Arithmetic::Bf16,
+        };
+        let arithmetic = config.network.precision.unwrap_or(fastest);
+        let weights = pretrained.weights_at(size)?;
+        let engine = Engine::new(&pretrained.model, size, pretrained.channels, &weights, arithmetic)?;
+        if !LEVELS.iter().all(|level| engine.has(level.feature)) || !pretrained.model.defect_logit {
+            return Err("the network lacks a level or the defect logit that a memory of features needs".to_owned());
+        }
+        Ok(Self { engine, pretrained, size })
+    }
+
+    /// The network.
+    pub fn pretrained(&self) -> &Pretrained {
+        &self.pretrained
+    }
+
+    /// What it sees in a normalised view.
+    pub fn read(&self, image: &Image) -> Reading {
+        let pixels: Vec<f32> = match image.channels {
+            1 => image.pixels.iter().flat_map(|&v| [v; 3]).collect(),
+            _ => image.pixels.clone(),
+        };
+        let wanted: Vec<Feature> = LEVELS.iter().map(|level| level.feature).collect();
+        let output = self.engine.forward(&pixels, None, &wanted);
+        Reading { maps: output.features, logit: coarse(&output.extra, self.size) }
+    }
+}
