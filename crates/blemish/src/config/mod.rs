@@ -1,7 +1,7 @@
 //! The settings of a detector: presets, loading, overrides and validation.
 //!
-//! Plain serde structures with unknown fields refused. [`Config::preset`] gives a complete configuration, [`Overlay`]
-//! lays a TOML file and single `key=value` settings over it, and [`Config::validate`] is the one place that says which
+//! [`Config::preset`] gives a complete configuration, [`Config::with`] lays the settings of a TOML file or of single
+//! `key=value` texts over it ([`SETTINGS`] lists what can be set), and [`Config::validate`] is the one place that says which
 //! combinations cannot work. The effective configuration is stored in every model file.
 
 mod data;
@@ -9,6 +9,7 @@ mod model;
 mod overlay;
 mod parts;
 mod score;
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ pub use self::model::{AggregationKeys, Head, ModelConfig, Norm, Output, PatchEmb
 pub use self::overlay::Overlay;
 pub use self::parts::{FeaturesConfig, FitConfig, MemoryConfig, NetworkConfig, NetworkMap, Use};
 pub use self::score::{Reduce, ScoreConfig, ThresholdRule};
+pub use self::settings::{SETTINGS, Setting};
 use crate::error::{Error, Result};
 pub use crate::image::Normalize;
 use crate::view::Survey;
@@ -35,7 +37,8 @@ pub struct Config {
     pub seed: u64,
     /// How images are read and what of them is looked at.
     pub data: DataConfig,
-    /// The network's shape.
+    /// The network's architecture: the preset's, or that of an imported network.
+    #[doc(hidden)]
     pub model: ModelConfig,
     /// The network as a detector part.
     pub network: NetworkConfig,
@@ -128,7 +131,15 @@ impl Config {
         }
     }
 
-    /// The configuration as TOML.
+    /// The same with these settings.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a key that is no setting, or a value of the wrong type.
+    pub fn with(&self, overlay: &Overlay) -> Result<Self> {
+        overlay.apply(self, SETTINGS)
+    }
+
+    /// The configuration as TOML, what cannot be set included.
     ///
     /// # Errors
     /// None in practice; serialisation can fail in principle.
@@ -142,14 +153,14 @@ impl Config {
     /// [`Error::Config`] that names the first field at fault.
     pub fn validate(&self) -> Result<()> {
         self.data.validate(self.model.patch_size)?;
-        self.model.validate(self.input_size())?;
+        self.model.validate(self.view_size())?;
         self.network.validate(&self.model, self.grid())?;
         self.memory.validate()?;
         self.fit.validate()?;
         self.score.validate()?;
         let uses = [self.network.usage, self.features.usage, self.memory.usage, self.lines, self.texture];
         let ok = uses.iter().any(|usage| *usage != Use::Never);
-        require(ok, "network.usage", "is never, as all other parts are: nothing is left to score with")
+        require(ok, "network.use", "is never, as all other parts are: nothing is left to score with")
     }
 
     /// Settles what is left to the training images: channels, view, registration, which parts are used, how a map
@@ -200,15 +211,9 @@ impl Config {
         ((self.score.min_area as f64 * pixels).round() as usize).max(1)
     }
 
-    /// Height and width of what the network takes in at once, pixels: the view, or one of its tiles.
-    pub fn input_size(&self) -> [usize; 2] {
-        let patch = self.model.patch_size.max(1);
-        self.view_size().map(|side| side.div_ceil(self.data.tiles.max(1)).next_multiple_of(patch))
-    }
-
     /// Rows and columns of the token grid.
     pub fn grid(&self) -> [usize; 2] {
-        self.input_size().map(|side| side / self.model.patch_size.max(1))
+        self.view_size().map(|side| side / self.model.patch_size.max(1))
     }
 }
 

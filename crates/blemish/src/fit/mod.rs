@@ -27,7 +27,7 @@ use crate::engine::Weights;
 use crate::error::{Error, Result};
 use crate::good::Progress;
 pub use crate::good::{FitEvent, Views};
-use crate::image::{DecodeOptions, Image, PixelMask, image_statistics};
+use crate::image::{DecodeOptions, Image, PixelMask, image_statistics, median};
 use crate::parts::used;
 use crate::provenance::Provenance;
 pub use crate::provenance::SuspectedOutlier;
@@ -169,12 +169,8 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         Align::Always => views.register(&progress, None)?,
         _ => None,
     };
-    let median = |k: usize| {
-        let mut values: Vec<f32> = light.iter().map(|own| own[k]).collect();
-        let middle = values.len() / 2;
-        *values.select_nth_unstable_by(middle, f32::total_cmp).1
-    };
-    let brightness = Brightness { median: median(0), spread: median(1) };
+    let [middle, spread] = [0, 1].map(|k| median(&mut light.iter().map(|own| own[k]).collect::<Vec<f32>>()));
+    let brightness = Brightness { median: middle, spread };
     progress.tell(FitEvent::Prepared {
         images: views.len(),
         problems: problems.clone(),

@@ -4,10 +4,14 @@
 //! the part was not fitted on ([`Calibration`]), so that 1 is about the most that good images show, and a pixel is as
 //! anomalous as the part that finds it most anomalous says.
 
+#[cfg(test)]
+mod adding_a_part;
 pub mod features;
 pub mod line_filter;
 pub mod memory;
 pub mod network;
+#[cfg(test)]
+mod saturation;
 #[cfg(test)]
 pub mod testing;
 pub mod texture;

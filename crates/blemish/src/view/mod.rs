@@ -5,7 +5,6 @@ mod framed;
 mod placement;
 mod product;
 mod registration;
-mod solve;
 mod survey;
 mod training;
 
