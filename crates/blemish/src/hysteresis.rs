@@ -4,7 +4,7 @@ use blemish_kernels::math::exp;
 use blemish_kernels::simd::run;
 
 /// What counts as strange: the most that is usual on good pictures. What is stranger spreads no further.
-pub const NORMAL_MAX: f32 = 1.0;
+pub(crate) const NORMAL_MAX: f32 = 1.0;
 /// The distance in which the share of a neighbour falls to 1 / e where a map is 1, pixels; below that in proportion.
 const FADING: f32 = 256.0;
 

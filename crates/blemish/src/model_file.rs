@@ -81,7 +81,7 @@ impl ModelFile {
     ///
     /// # Errors
     /// A sentence that says what does not fit.
-    pub fn into_detector(self) -> Result<Detector, String> {
+    pub(crate) fn into_detector(self) -> Result<Detector, String> {
         let Self { header: Header { config, provenance, history, .. }, mut tensors } = self;
         let size = config.view_size();
         let template = match tensors.remove(TEMPLATE).map(|array| array.values) {

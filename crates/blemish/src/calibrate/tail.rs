@@ -20,7 +20,7 @@ pub struct TailCalibration {
 
 impl TailCalibration {
     /// How many values [`knots`](Self::knots) has.
-    pub const KNOTS: usize = HALVINGS + 2;
+    pub(crate) const KNOTS: usize = HALVINGS + 2;
 
     /// The scale of good pictures' `pixels`, and of the most that each picture has; the order of neither counts. What is
     /// not there is taken for 0.
@@ -43,13 +43,13 @@ impl TailCalibration {
     }
 
     /// From the values at its knots; `None` unless there are [`KNOTS`](Self::KNOTS) of them and they grow.
-    pub fn from_knots(knots: Vec<f32>) -> Option<Self> {
+    pub(crate) fn from_knots(knots: Vec<f32>) -> Option<Self> {
         let grows = knots.windows(2).all(|pair| pair[0] < pair[1]);
         (knots.len() == Self::KNOTS && grows).then_some(Self { knots })
     }
 
     /// The values at its knots.
-    pub fn knots(&self) -> &[f32] {
+    pub(crate) fn knots(&self) -> &[f32] {
         &self.knots
     }
 

@@ -56,7 +56,7 @@ impl Thresholds {
     }
 
     /// Decides by `value`, whatever the rule.
-    pub fn fix(&mut self, value: f32) {
+    pub(crate) fn fix(&mut self, value: f32) {
         self.fixed = Some(value);
     }
 
@@ -107,7 +107,7 @@ impl Thresholds {
 
     /// The share of the good scores that are at least `value`, and the 95 % interval of the false-positive rate that it has on
     /// new good images (Clopper and Pearson 1934). There must be scores.
-    pub fn rate_at(&self, value: f64) -> (f64, [f64; 2]) {
+    pub(crate) fn rate_at(&self, value: f64) -> (f64, [f64; 2]) {
         let n = self.good.len();
         let rejected = n - self.good.partition_point(|&score| f64::from(score) < value);
         (rejected as f64 / n as f64, clopper_pearson(rejected, n))

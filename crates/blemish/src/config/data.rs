@@ -81,7 +81,7 @@ impl DataConfig {
 
     /// The least spread of grey levels that normalisation stretches: the step between two values of the images' depth, 1 / 255
     /// where they are of 8 bits, 1 / 65535 of what the file can hold where they are of more.
-    pub fn least_spread(&self) -> f32 {
+    pub(crate) fn least_spread(&self) -> f32 {
         self.range.map_or(Normalize::FLOOR, |[low, high]| (1.0 / 65535.0 / (high - low)) as f32)
     }
 

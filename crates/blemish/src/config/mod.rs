@@ -16,6 +16,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use self::data::{Align, DataConfig, Fit};
+#[doc(hidden)]
 pub use self::model::{AggregationKeys, Head, ModelConfig, Norm, Output, PatchEmbed, Sinusoid};
 pub use self::overlay::Overlay;
 pub use self::parts::{FeaturesConfig, FitConfig, MemoryConfig, NetworkConfig, NetworkMap, Use};
@@ -24,8 +25,11 @@ pub use self::settings::{SETTINGS, Setting};
 use crate::error::{Error, Result};
 pub use crate::image::Normalize;
 use crate::view::Survey;
+#[doc(hidden)]
 pub use crate::view::ViewConfig;
-pub use blemish_kernels::precision::{Arithmetic, Precision};
+pub use blemish_kernels::precision::Arithmetic;
+#[doc(hidden)]
+pub use blemish_kernels::precision::Precision;
 
 /// Everything that shapes a detector.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -200,7 +204,7 @@ impl Config {
     }
 
     /// The least area that counts, `score.min_area`, in pixels of the view of an image of `original` height and width.
-    pub fn least_area(&self, original: [usize; 2]) -> usize {
+    pub(crate) fn least_area(&self, original: [usize; 2]) -> usize {
         let view = self.view();
         let [height, width] = original.map(|side| side as f64);
         let covered = match view.product {
@@ -218,6 +222,7 @@ impl Config {
 }
 
 /// [`Error::Config`] for `field` unless `ok`.
+#[doc(hidden)]
 pub fn require(ok: bool, field: &str, reason: impl Into<String>) -> Result<()> {
     if ok { Ok(()) } else { Err(Error::config(field, reason)) }
 }

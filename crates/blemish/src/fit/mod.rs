@@ -25,8 +25,10 @@ use crate::dataset::{Images, OnError, Problem};
 use crate::detector::Detector;
 use crate::engine::Weights;
 use crate::error::{Error, Result};
+pub use crate::good::FitEvent;
 use crate::good::Progress;
-pub use crate::good::{FitEvent, Views};
+#[doc(hidden)]
+pub use crate::good::Views;
 use crate::image::{DecodeOptions, Image, PixelMask, image_statistics, median};
 use crate::parts::used;
 use crate::provenance::Provenance;
@@ -74,6 +76,7 @@ pub struct Prepared {
 }
 
 /// Medians over the good images of their grey levels' median and standard deviation, in [0, 1].
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Brightness {
     /// Of their medians.
@@ -199,6 +202,7 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
 ///
 /// # Errors
 /// None of them can be decoded: the first one's error.
+#[doc(hidden)]
 pub fn survey(images: &Images, options: &DecodeOptions) -> Result<Survey> {
     let step = images.len().div_ceil(Survey::IMAGES).max(1);
     let looked: Vec<usize> = (0..images.len()).step_by(step).collect();

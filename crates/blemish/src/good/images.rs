@@ -35,7 +35,7 @@ impl Views {
 
     /// The same, for images whose depth allows a smaller spread than that of 8 bits.
     #[must_use]
-    pub fn stretched_from(self, least_spread: f32) -> Self {
+    pub(crate) fn stretched_from(self, least_spread: f32) -> Self {
         Self { least_spread, ..self }
     }
 

@@ -179,7 +179,7 @@ impl FittedPart {
     }
 
     /// Divides its map, place by place, where places differ.
-    pub fn scale_places(&self, map: &mut [f32]) {
+    pub(crate) fn scale_places(&self, map: &mut [f32]) {
         map.iter_mut().zip(self.place_scale.iter().flatten()).for_each(|(v, divisor)| *v /= divisor);
     }
 

@@ -105,7 +105,7 @@ impl View {
     }
 
     /// The same view in this pose, sampled once from what the view was cut from.
-    pub fn in_pose(self, pose: Pose) -> Self {
+    pub(crate) fn in_pose(self, pose: Pose) -> Self {
         if pose == self.pose {
             return self;
         }
@@ -120,12 +120,12 @@ impl View {
     }
 
     /// Whether it was sampled from an image that is not the view itself, so that registering it means to cut it anew.
-    pub fn is_cut(&self) -> bool {
+    pub(crate) fn is_cut(&self) -> bool {
         self.source.is_some()
     }
 
     /// Whether a product was found, where the view is one of the product; else it shows the image's middle.
-    pub fn product_found(&self) -> Option<bool> {
+    pub(crate) fn product_found(&self) -> Option<bool> {
         self.product_found
     }
 

@@ -98,7 +98,7 @@ impl Survey {
     }
 
     /// Whether products lie at any angle, but can be turned to lie all the same way.
-    pub fn can_rectify(&self) -> bool {
+    pub(crate) fn can_rectify(&self) -> bool {
         self.rectified_correlation.is_some_and(|c| c >= TURNED && c >= self.pose_correlation + GAIN)
     }
 
@@ -129,7 +129,7 @@ impl Survey {
     ///
     /// # Errors
     /// [`Error::Config`] for `data.image_size`.
-    pub fn require_shape(&self, frame: [usize; 2], multiple: usize) -> Result<()> {
+    pub(crate) fn require_shape(&self, frame: [usize; 2], multiple: usize) -> Result<()> {
         let Some(view) = self.view(frame, multiple) else { return Ok(()) };
         let wanted = view.product.map_or(self.aspect, |[height, width]| height / width);
         let stretch = wanted * view.size[1] as f64 / view.size[0] as f64;

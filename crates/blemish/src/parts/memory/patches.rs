@@ -55,7 +55,7 @@ impl Grid {
     }
 
     /// The same for places in these rows alone.
-    pub fn patches_of(&self, rows: Range<usize>, image: &Image) -> Vec<f32> {
+    pub(crate) fn patches_of(&self, rows: Range<usize>, image: &Image) -> Vec<f32> {
         let cells = image.averaged(self.scale);
         let mut out = Vec::with_capacity(rows.len() * self.columns * self.values());
         let before = (PATCH - self.step.min(PATCH)) / 2;
@@ -124,7 +124,7 @@ impl Components {
     }
 
     /// Puts them together; `None` where `basis` is not `[mean.len(), components]` with at least one component.
-    pub fn from_parts(mean: Vec<f32>, basis: Vec<f32>) -> Option<Self> {
+    pub(crate) fn from_parts(mean: Vec<f32>, basis: Vec<f32>) -> Option<Self> {
         let fits = !mean.is_empty() && !basis.is_empty() && basis.len().is_multiple_of(mean.len());
         fits.then_some(Self { mean, basis })
     }
