@@ -1,4 +1,4 @@
-//! Separable Gaussian smoothing: of anomaly maps (same size), and of pictures inside the SSIM loss (valid part only).
+//! Separable Gaussian smoothing: of anomaly maps (same size), and of images inside the SSIM loss (valid part only).
 
 use super::simd::run;
 use rayon::prelude::*;

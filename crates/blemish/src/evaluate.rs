@@ -22,7 +22,7 @@ use crate::report::{Curves, GalleryItem, Listed, Report, select_gallery, shown_a
 /// AUPRO is integrated up to this false-positive rate (Bergmann et al. 2021).
 #[doc(hidden)]
 pub const FPR_LIMIT: f64 = 0.3;
-/// Pictures of each group in the report's gallery.
+/// Images of each group in the report's gallery.
 const GALLERY: usize = 4;
 /// Images that are in memory at a time.
 const AT_ONCE: usize = 16;

@@ -76,7 +76,7 @@ pub fn prepare(folder: &Path, detector: &Detector, images: usize) {
 }
 
 /// Writes images as an ordinary encoder does: deflate level 6, adaptive filters.
-pub fn pictures(folder: &Path, count: usize, distinct: usize, size: usize, channels: usize) {
+pub fn images(folder: &Path, count: usize, distinct: usize, size: usize, channels: usize) {
     use rayon::prelude::*;
     fs::create_dir_all(folder).unwrap();
     let path = |i: usize| folder.join(format!("{i:04}.png"));

@@ -52,8 +52,8 @@ impl Bench {
                 inputs::prepare(&folder, &inputs::detector(preset, channels, image_size), images);
                 json!({})
             }
-            Command::Pictures { folder, count, distinct, size, channels } => {
-                inputs::pictures(&folder, count, distinct, size, channels);
+            Command::Images { folder, count, distinct, size, channels } => {
+                inputs::images(&folder, count, distinct, size, channels);
                 json!({})
             }
             Command::Maps { folder, count, size } => {

@@ -39,7 +39,7 @@ pub struct Config {
     pub preset: Preset,
     /// Seed of every random draw.
     pub seed: u64,
-    /// How images are read and what of them is looked at.
+    /// How images are read, and their view.
     pub data: DataConfig,
     /// The network's architecture: the preset's, or that of an imported network.
     #[doc(hidden)]
@@ -192,7 +192,7 @@ impl Config {
         self.network.precision.get_or_insert_with(Arithmetic::fastest);
     }
 
-    /// What is looked at.
+    /// The part of an image that is scored.
     pub fn view(&self) -> ViewConfig {
         let whole = || ViewConfig { size: self.data.image_size, product: None };
         self.data.view.clone().unwrap_or_else(whole)

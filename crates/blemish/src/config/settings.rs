@@ -34,7 +34,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "data.fit",
         "auto, stretch",
-        "`stretch` where every image must be seen whole, whatever lies on it.",
+        "`stretch` where every image must be seen whole, whatever it shows.",
     ),
     Setting::new(
         "data.align",

@@ -109,9 +109,9 @@ fn resolving_follows_the_images() {
     let config = resolved(&[], &arbitrary);
     assert_eq!((config.memory.usage, config.network.usage), (Use::Never, Use::Always));
 
-    let turned =
+    let rectified =
         Survey { rectified_correlation: Some(0.9), product_box: Some([0.25, 1.0]), ..arbitrary.clone() };
-    let config = resolved(&[], &turned);
+    let config = resolved(&[], &rectified);
     assert_eq!((config.view_size(), config.memory.usage), ([128, 512], Use::Always));
 
     let surface = Survey { product_share: 1.0, ..arbitrary.clone() };

@@ -245,7 +245,7 @@ impl Prepared {
     }
 
     /// Ignores what `mask` marks (1), in scores, thresholds and regions. It covers the view: the whole image, or the product
-    /// where that is turned to lie always the same way; where views are registered it moves with them.
+    /// where that is rectified; where views are registered it moves with them.
     ///
     /// # Errors
     /// A mask that leaves nothing, or has no pixels.

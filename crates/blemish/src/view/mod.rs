@@ -1,4 +1,4 @@
-//! What the model looks at of an image: the whole at its own shape, or the product, turned to lie always the same way.
+//! The view of an image: the whole at its own shape, or the product, rectified.
 
 mod foreground;
 mod framed;
@@ -87,7 +87,7 @@ impl View {
             original.clone()
         };
         let placement =
-            Placement::Turned { centre: product.centre, axis: product.axis, extent, image: whole };
+            Placement::Rectified { centre: product.centre, axis: product.axis, extent, image: whole };
         let image = cut(&source, config.size, &placement, &Pose::default());
         let product_found = Some(found.is_some());
         Ok(Self { image, source: Some(Arc::new(source)), placement, pose: Pose::default(), product_found })

@@ -312,12 +312,18 @@ mod tests {
             .collect();
         let images: Vec<Image> = poses.iter().map(|pose| part(pose, 1.0, false)).collect();
         let (_, found) = Template::fit(images.len(), &|i| Ok(images[i].clone())).unwrap().unwrap();
-        let laid: Vec<Image> = images.iter().zip(&found).map(|(image, pose)| pose.apply(image)).collect();
+        let registered: Vec<Image> =
+            images.iter().zip(&found).map(|(image, pose)| pose.apply(image)).collect();
         let different = |images: &[Image]| -> f64 {
             let pairs = images[1..].iter().flat_map(|image| image.pixels.iter().zip(&images[0].pixels));
             pairs.map(|(a, b)| f64::from((a - b).abs())).sum()
         };
-        assert!(different(&laid) < 0.15 * different(&images), "{} {}", different(&laid), different(&images));
+        assert!(
+            different(&registered) < 0.15 * different(&images),
+            "{} {}",
+            different(&registered),
+            different(&images)
+        );
         assert!(Template::fit(0, &|i| Ok(images[i].clone())).unwrap().is_none());
     }
 

@@ -275,9 +275,9 @@ mod tests {
         let memory: Memory = fitted(&images);
         let good = memory.peak(&image(30));
         assert!(memory.map(&images[3]).iter().all(|&d| d < 0.05 * good));
-        let mut spoilt = images[3].clone();
-        (0..64).for_each(|i| spoilt.pixels[(12 + i / 8) * 48 + 30 + i % 8] = 5.0);
-        let map = memory.map(&spoilt);
+        let mut corrupted = images[3].clone();
+        (0..64).for_each(|i| corrupted.pixels[(12 + i / 8) * 48 + 30 + i % 8] = 5.0);
+        let map = memory.map(&corrupted);
         let peak = (0..map.len()).max_by(|&a, &b| map[a].total_cmp(&map[b])).unwrap();
         assert!((8..24).contains(&(peak / 48)) && (26..42).contains(&(peak % 48)), "{peak}");
         assert!(map[peak] > good);

@@ -34,7 +34,7 @@ impl DetectorPart for Network {
     fn map(&self, image: &Image) -> Vec<f32> {
         let output = match self.config.passes {
             1 => self.engine.forward(&image.pixels, None, &[]),
-            passes => self.engine.forward_judged(&image.pixels, &Complementary::bands(self.grid, passes)),
+            passes => self.engine.forward_scored(&image.pixels, &Complementary::bands(self.grid, passes)),
         };
         let map: Vec<f32> = match self.config.map {
             NetworkMap::Defect => output.extra.iter().map(|z| 1.0 / (1.0 + (-z).exp())).collect(),

@@ -265,20 +265,20 @@ mod tests {
         // The mean squared Mahalanobis distance of what the statistics were taken of is their dimension.
         let usual = mean(&model.mean_distance) / features(1) as f64;
         assert!((usual - 1.0).abs() < 0.02, "{usual}");
-        // Of these pictures the map is in units of it, unless they are measured by their own medians.
+        // Of these images the map is in units of it, unless they are measured by their own medians.
         let model = TextureModel { medians: [1.0; 2], ..model };
         let mapped = mean(&good.iter().flat_map(|image| model.map(image)).collect::<Vec<_>>());
         assert!((mapped - 1.0).abs() < 0.02, "{mapped}");
     }
 
     #[test]
-    fn a_picture_is_measured_by_its_own_median_as_far_as_good_ones_go() {
+    fn an_image_is_measured_by_its_own_median_as_far_as_good_ones_go() {
         let good: Vec<Image> = (1..25).map(|seed| surface(seed, 0.7, 1)).collect();
         let model = fitted::<TextureModel>(&good);
         let plain = TextureModel { medians: [1.0; 2], mean_distance: vec![1.0; 96 * 128], ..model.clone() };
         let mut medians: Vec<f32> = good.iter().map(|image| median_of(&plain.map(image))).collect();
         medians.sort_unstable_by(f32::total_cmp);
-        // Of 24 pictures one lies above what one in twenty exceeds.
+        // Of 24 images one lies above what one in twenty exceeds.
         assert_eq!(model.medians, [medians[11], medians[22]]);
         let image = surface(30, 0.7, 1);
         let map = plain.map(&image);
@@ -289,7 +289,7 @@ mod tests {
             let measured = TextureModel { medians: [middle, most], ..plain.clone() }.map(&image);
             assert!(measured.iter().zip(&map).all(|(v, raw)| (v * by - raw).abs() < 1e-4 * raw), "{by}");
         }
-        // What covers a whole picture is a defect still.
+        // What covers a whole image is a defect still.
         let [usual, covered] =
             [surface(31, 0.7, 1), surface(32, 1.0, 1)].map(|image| median_of(&model.map(&image)));
         assert!(covered > 2.0 * usual, "{covered} {usual}");
