@@ -43,7 +43,7 @@ impl ConvShape {
     }
 
     /// Elements of the input.
-    pub fn input_len(&self) -> usize {
+    pub(crate) fn input_len(&self) -> usize {
         self.batch * self.height * self.width * self.in_channels
     }
 
@@ -53,7 +53,7 @@ impl ConvShape {
     }
 
     /// Elements of the weight.
-    pub fn weight_len(&self) -> usize {
+    pub(crate) fn weight_len(&self) -> usize {
         9 * self.in_channels * self.out_channels
     }
 

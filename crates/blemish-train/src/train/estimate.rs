@@ -83,8 +83,8 @@ impl Estimate {
     }
 }
 
-/// The process's peak resident memory, as Linux tells it.
-fn peak_memory_mib() -> Option<f64> {
+/// The most memory that this process has held, MiB; absent where the system does not say.
+pub fn peak_memory_mib() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
     line.split_whitespace().nth(1)?.parse::<f64>().ok().map(|kib| kib / 1024.0)

@@ -210,4 +210,25 @@ mod tests {
         }
         assert_eq!(Components::new(&points, 4, 9).count(), 4);
     }
+
+    /// `cargo test --release -p blemish --lib -- --ignored subspace --nocapture`: milliseconds beside nalgebra's.
+    #[test]
+    #[ignore = "a measurement"]
+    fn subspace_iteration_beside_all_eigenvectors() {
+        let (values, n) = (192, 4000);
+        let patches: Vec<f32> = (0..n * values).map(|i| ((i * i % 7919) as f32 * 0.01).sin()).collect();
+        let time = |work: &dyn Fn()| {
+            let once = || {
+                let start = std::time::Instant::now();
+                work();
+                1e3 * start.elapsed().as_secs_f64()
+            };
+            (0..5).map(|_| once()).fold(f64::INFINITY, f64::min)
+        };
+        let own = time(&|| assert_eq!(Components::new(&patches, values, 32).count(), 32));
+        let matrix = nalgebra::DMatrix::from_row_slice(n, values, &patches).cast::<f64>();
+        let covariance = matrix.tr_mul(&matrix);
+        let theirs = time(&|| assert_eq!(covariance.clone().symmetric_eigen().eigenvalues.len(), values));
+        println!("{own:.1} ms with the covariance, {theirs:.1} ms for nalgebra's eigenvectors alone");
+    }
 }
