@@ -441,8 +441,8 @@ mod tests {
             ("train.weight_decay=0.1", "`train.weight_decay`: is no setting"),
             ("train.finetune.learning_rate=0.1", "`train.finetune.learning_rate`: is no setting"),
             ("train.noise=0.1", "those of this group are train.pretrain.epochs"),
-            ("mask.mask_ratio=0.5", "`mask`: is no setting"),
-            ("model.depth=4", "`model`: is no setting"),
+            ("mask.mask_ratio=0.5", "`mask.mask_ratio`: is no setting"),
+            ("model.depth=4", "`model.depth`: is no setting"),
             ("score.fpr=0", "score.fpr"),
             ("train=7", "`train`: is no setting but a group"),
         ] {

@@ -160,7 +160,7 @@ pub(crate) fn is_shortcut(auroc: f64) -> bool {
 /// One of the model's thresholds, and what it does on the evaluated images.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ThresholdRow {
-    /// Name by which it is chosen, such as `far`.
+    /// Name by which it is chosen, such as `fpr`.
     pub name: String,
     /// Score from which an image is called defective.
     pub value: f64,

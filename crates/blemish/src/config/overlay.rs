@@ -48,11 +48,13 @@ impl Overlay {
     }
 
     /// The string at the top level under `key`.
+    #[doc(hidden)]
     pub fn text(&self, key: &str) -> Option<&str> {
         self.table.get(key).and_then(toml::Value::as_str)
     }
 
     /// Takes out the top-level entries named in `keys`, for a configuration of their own.
+    #[doc(hidden)]
     #[must_use]
     pub fn take(&mut self, keys: &[&str]) -> Self {
         let taken = keys.iter().filter_map(|key| Some(((*key).to_owned(), self.table.remove(*key)?)));
@@ -63,6 +65,7 @@ impl Overlay {
     ///
     /// # Errors
     /// [`Error::Config`] for a key that is no setting or a value of the wrong type.
+    #[doc(hidden)]
     pub fn apply<C: Serialize + DeserializeOwned>(&self, base: &C, settings: &[Setting]) -> Result<C> {
         require_known(&self.table, settings)?;
         let wrong = |reason: String| Error::config("settings", reason.trim_end().replace('\n', " "));
@@ -107,7 +110,10 @@ mod tests {
             ),
             ("score=1", "`score`: is no setting but a group of them: score.threshold"),
             ("model.depth=3", "`model.depth`: is no setting; docs/settings.md"),
-            ("data.view={size=[16, 16]}", "`data.view`: is no setting"),
+            (
+                "data.view={size=[16, 16]}",
+                "`data.view.size`: is no setting; those of this group are data.image_size",
+            ),
             ("seed.x=1", "invalid type"),
             ("seed=many", "invalid type"),
             ("nothing", "nothing"),

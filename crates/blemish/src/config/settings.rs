@@ -144,10 +144,22 @@ fn known(prefix: &str, table: &toml::Table, settings: &[Setting]) -> Result<()> 
                 let reason = format!("is no setting but a group of them: {}", inner.join(", "));
                 return Err(Error::config(path, reason));
             }
-            _ => return Err(Error::config(&path, unknown(&path, settings))),
+            value => {
+                let path = deepest(path, value);
+                let reason = unknown(&path, settings);
+                return Err(Error::config(path, reason));
+            }
         }
     }
     Ok(())
+}
+
+/// `path`, and on to the first key of all that is below it.
+fn deepest(path: String, value: &toml::Value) -> String {
+    match value.as_table().and_then(|table| table.iter().next()) {
+        Some((key, value)) => deepest(format!("{path}.{key}"), value),
+        None => path,
+    }
 }
 
 /// Why `path` is refused, with what there is instead.

@@ -1,4 +1,4 @@
-//! Frames without an image: what a dead camera, a closed shutter, a lamp that is off or far too bright send.
+//! Frames without an image: what a dead camera, a closed shutter, a lamp that is off or much too bright send.
 
 use serde::{Deserialize, Serialize};
 
