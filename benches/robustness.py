@@ -1,4 +1,4 @@
-"""How much a trained model's figures move when pictures change as they do on a line.
+"""How much a trained model's figures move when images change as they do on a line.
 
     python benches/robustness.py MODEL DATA [--blemish target/release/blemish]
 
@@ -29,7 +29,7 @@ def jpeg(image):
 
 
 def turn(image):
-    # What comes in from outside is the picture's mirror image: more of the same surface, or of the ground.
+    # What comes in from outside is its mirror image: more of the same surface, or of the ground.
     width, height = image.size
     wide = Image.new(image.mode, (3 * width, 3 * height))
     for down in (-1, 0, 1):

@@ -2,7 +2,7 @@
 
     python benches/surfaces.py OUT [--only leather,wood] [--lamp] [--seed 0]
 
-Six surfaces of 256 x 256 pixels: 120 good pictures to learn from, 40 good ones and 12 of every kind of defect to test on. With
+Six surfaces of 256 x 256 pixels: 120 good images to fit on, 40 good ones and 12 of every kind of defect to test on. With
 --lamp a lamp that stands still darkens all of them towards one side. Needs numpy and Pillow.
 """
 
@@ -71,7 +71,7 @@ def cast(rng):
 
 
 def walk(rng, length, wander):
-    """Points of a line that wanders, `[n, 2]`, inside the picture."""
+    """Points of a line that wanders, `[n, 2]`, inside the image."""
     at, angle = rng.uniform(0.2, 0.8, 2) * SIZE, rng.uniform(0, 2 * np.pi)
     points = []
     for _ in range(int(length * 2)):
@@ -100,61 +100,61 @@ def blob(rng, radius):
     return np.clip((radius - distance) / 2 + 0.5, 0, 1)
 
 
-def shaded(picture, cover, value):
-    if picture.ndim == 3:
-        return picture + cover[..., None] * np.broadcast_to(np.array(value, float), 3)
-    return picture + cover * float(np.mean(value))
+def shaded(image, cover, value):
+    if image.ndim == 3:
+        return image + cover[..., None] * np.broadcast_to(np.array(value, float), 3)
+    return image + cover * float(np.mean(value))
 
 
-def mixed(picture, other, cover):
-    return picture + (cover[..., None] if picture.ndim == 3 else cover) * (other - picture)
+def mixed(image, other, cover):
+    return image + (cover[..., None] if image.ndim == 3 else cover) * (other - image)
 
 
-def stain(rng, picture, _):
+def stain(rng, image, _):
     cover = blob(rng, rng.uniform(9, 20))
     sign = rng.choice([-1, 1])
-    return shaded(picture, cover, sign * rng.uniform(0.05, 0.09) * rng.uniform(0.4, 1.2, 3)), cover > 0.5
+    return shaded(image, cover, sign * rng.uniform(0.05, 0.09) * rng.uniform(0.4, 1.2, 3)), cover > 0.5
 
 
-def hole(rng, picture, _):
+def hole(rng, image, _):
     cover = blob(rng, rng.uniform(3, 6))
-    return shaded(picture, cover, -rng.uniform(0.12, 0.25)), cover > 0.5
+    return shaded(image, cover, -rng.uniform(0.12, 0.25)), cover > 0.5
 
 
-def cut(rng, picture, _):
+def cut(rng, image, _):
     cover = near(walk(rng, rng.uniform(40, 80), 0.02), 0.9)
-    return shaded(picture, cover, rng.choice([-1, 1]) * rng.uniform(0.1, 0.18)), cover > 0.2
+    return shaded(image, cover, rng.choice([-1, 1]) * rng.uniform(0.1, 0.18)), cover > 0.2
 
 
-def crack(rng, picture, _):
+def crack(rng, image, _):
     points = walk(rng, rng.uniform(50, 110), 0.09)
     # It comes and goes; who outlines it does not mind.
     strength = 0.6 + 0.4 * np.clip(noise(rng, 6), -1.5, 1)
-    return shaded(picture, near(points, 0.9) * strength, -rng.uniform(0.1, 0.16)), near(points, 3) > 0.25
+    return shaded(image, near(points, 0.9) * strength, -rng.uniform(0.1, 0.16)), near(points, 3) > 0.25
 
 
-def rubbed(rng, picture, _):
+def rubbed(rng, image, _):
     cover = blob(rng, rng.uniform(14, 24))
-    planes = picture.transpose(2, 0, 1) if picture.ndim == 3 else picture[None]
+    planes = image.transpose(2, 0, 1) if image.ndim == 3 else image[None]
     smooth = np.array([blur(p, 2.5) for p in planes])
-    smooth = smooth.transpose(1, 2, 0) if picture.ndim == 3 else smooth[0]
-    return mixed(picture, smooth, cover), cover > 0.5
+    smooth = smooth.transpose(1, 2, 0) if image.ndim == 3 else smooth[0]
+    return mixed(image, smooth, cover), cover > 0.5
 
 
-def foreign(rng, picture, draw):
+def foreign(rng, image, draw):
     """The surface's own grain, turned and enlarged."""
     cover, other = blob(rng, rng.uniform(14, 24)), np.rot90(draw(rng))
     half = np.arange(SIZE) * 5 // 8
-    return mixed(picture, other[np.ix_(half, half)], cover), cover > 0.5
+    return mixed(image, other[np.ix_(half, half)], cover), cover > 0.5
 
 
 SURFACES = {"leather": leather, "wood": wood, "weave": weave, "stone": stone, "metal": metal, "cast": cast}
 DEFECTS = {f.__name__: f for f in (stain, hole, cut, crack, rubbed, foreign)}
 
 
-def lamp(picture):
+def lamp(image):
     light = 0.55 + 0.45 * np.exp(-((X - 60) ** 2 + (Y - 90) ** 2) / 2 / 130**2)
-    return picture * (light[..., None] if picture.ndim == 3 else light)
+    return image * (light[..., None] if image.ndim == 3 else light)
 
 
 def save(path, values):
@@ -172,14 +172,14 @@ def main():
     for name in args.only.split(","):
         draw = SURFACES[name]
         rng = np.random.default_rng([args.seed, *name.encode()])
-        light = lamp if args.lamp else lambda picture: picture
+        light = lamp if args.lamp else lambda image: image
         for part, count in (("train", TRAINING), ("test", GOOD)):
             for i in range(count):
                 save(args.out / name / part / "good" / f"{i:03}.png", light(draw(rng)))
         for kind, spoil in DEFECTS.items():
             for i in range(DEFECTIVE):
-                picture, mask = spoil(rng, draw(rng), draw)
-                save(args.out / name / "test" / kind / f"{i:03}.png", light(picture))
+                image, mask = spoil(rng, draw(rng), draw)
+                save(args.out / name / "test" / kind / f"{i:03}.png", light(image))
                 save(args.out / name / "ground_truth" / kind / f"{i:03}_mask.png", mask.astype(float))
 
 

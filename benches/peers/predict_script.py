@@ -48,7 +48,7 @@ def main(path: str, folder: str, threshold: float = 0.9) -> None:
     for images, paths in DataLoader(data, batch_size=16, num_workers=os.cpu_count()):
         images = normalised(images) if config["data"]["normalize"] == "robust" else images
         out = net(images.contiguous(memory_format=torch.channels_last))
-        maps = gaussian_blur(torch.sigmoid(out["defect_logit"]), 17, config["score"]["smooth_sigma"])
+        maps = gaussian_blur(torch.sigmoid(out["defect_logit"]), 17, config["network"]["smooth_sigma"])
         for name, score in zip(paths, maps.flatten(1).amax(1).tolist()):
             verdict = "defective" if score >= threshold else "good"
             print(json.dumps({"path": name, "score": score, "threshold": threshold, "verdict": verdict}))

@@ -133,7 +133,7 @@ class Models:
         precision += " (default)" if default else ""
         for batch in self.plan.training_batches if all_batches else self.plan.training_batches[:1]:
             what = f"{preset}, training step of {batch}, {precision}"
-            # One learner at a time: three of `diyt` at once do not fit into 24 GiB. Backward is twice forward.
+            # One training at a time: three of `diyt` at once do not fit into 24 GiB. Backward is twice forward.
             for name in [name for name in names if name in self.peers]:
                 targets = TRAINING if default else {}
                 self.training += self.rows(what, "step", batch, [name], targets, 3 * flops * batch)

@@ -42,35 +42,35 @@ class Program:
     def __init__(self, starter: Starter, program: Path, plan: Plan, folder: Path, page: Page):
         self.starter, self.program, self.plan, self.folder, self.page = starter, program, plan, folder, page
 
-    def pictures(self) -> None:
-        count, size = self.plan.pictures
-        note(f"drawing {count} pictures of {size} x {size}")
+    def images(self) -> None:
+        count, size = self.plan.images
+        note(f"drawing {count} images of {size} x {size}")
         ours = self.starter.ours(os.cpu_count() or 1)
         per_chunk = count // self.plan.chunks
         for chunk in range(self.plan.chunks):
-            ours.ask("pictures", folder=self.folder / f"pictures{chunk}", count=per_chunk, distinct=max(1, per_chunk // 10),
+            ours.ask("images", folder=self.folder / f"images{chunk}", count=per_chunk, distinct=max(1, per_chunk // 10),
                      size=size, channels=3)
         model = self.folder / "colour"
         ours.ask("prepare", folder=model, preset="light", channels=3, image_size=self.plan.image_size, images=1)
         ours.close()
 
     def predict(self) -> None:
-        count, size = self.plan.pictures
-        self.pictures()
+        count, size = self.plan.images
+        self.images()
         model = self.folder / "colour/model.safetensors"
         pair, cores, peer_cores, memory, worst, flips = Pair(), [], [], [], 0.0, 0
         missing = ""
         for chunk in range(self.plan.chunks):
             note(f"predict, part {chunk + 1} of {self.plan.chunks}")
-            pictures = self.folder / f"pictures{chunk}"
-            ours = run([self.program, "predict", model, pictures])
+            images = self.folder / f"images{chunk}"
+            ours = run([self.program, "predict", model, images])
             memory.append(ours.mib)
             cores.append(ours.cores)
             pair.ours.append(ours.seconds)
             try:
                 if self.starter.python is None:
                     raise Missing("no Python with the peers")
-                theirs = run([self.starter.python, HERE / "peers/predict_script.py", model, pictures])
+                theirs = run([self.starter.python, HERE / "peers/predict_script.py", model, images])
             except Missing as reason:
                 missing = f"The peer was left out: {reason}"
                 continue
@@ -102,7 +102,7 @@ class Program:
     def parts(self, model: Path) -> str:
         ours = self.starter.ours(1)
         ours.ask("load", folder=model)
-        parts = ours.ask("parts", folder=self.folder / "pictures0")
+        parts = ours.ask("parts", folder=self.folder / "images0")
         ours.close()
         names = {"read": "reading", "decode": "decoding", "view": "resizing", "judge": "model, map and verdict"}
         return "One image on one thread: " + ", ".join(f"{name} {duration(parts[key])}" for key, name in names.items()) + "."
@@ -111,7 +111,7 @@ class Program:
         note("memory and start")
         ours = self.starter.ours(os.cpu_count() or 1)
         data, size = self.folder / "train", (self.plan.image_size or [256])[0]
-        ours.ask("pictures", folder=data, count=40, distinct=20, size=size, channels=3)
+        ours.ask("images", folder=data, count=40, distinct=20, size=size, channels=3)
         batch = self.plan.training_batches[0]
         settings = ["train.batch_size=" + str(batch), "train.pretrain.epochs=1", "train.finetune.epochs=1",
                     f"train.epoch_images={4 * batch}", "data.fit=stretch", f"data.image_size=[{size},{size}]"]

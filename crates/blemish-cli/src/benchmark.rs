@@ -99,7 +99,7 @@ pub fn run(args: &BenchmarkArgs, output: &Output) -> Result<()> {
                 results.rows.push(BenchmarkRow { category, error, ..BenchmarkRow::default() });
             }
         }
-        results.peak_memory_mib = peak_memory_mib();
+        results.peak_memory_mib = blemish_train::peak_memory_mib();
         write_whole(&folder.join("results.md"), markdown_table(&results.rows).as_bytes())?;
         write_whole(&folder.join("results.json"), json(&results)?.as_bytes())?;
     }
@@ -181,12 +181,4 @@ impl Job<'_> {
             error: None,
         })
     }
-}
-
-/// The most memory that this process has held, MiB; absent where the system does not say.
-fn peak_memory_mib() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib / 1024.0)
 }

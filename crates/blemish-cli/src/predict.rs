@@ -1,6 +1,5 @@
 //! `blemish predict`: what is wrong with new images, and where.
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -250,7 +249,14 @@ struct Table {
 impl Table {
     fn create(path: &Path) -> Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = NamedTempFile::new_in(folder).map_err(|e| Error::io(path, e))?;
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        {
+            // What the process's mask leaves of it, as of any other new file.
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(std::fs::Permissions::from_mode(0o666));
+        }
+        let file = builder.tempfile_in(folder).map_err(|e| Error::io(path, e))?;
         let mut table = Self { path: path.to_path_buf(), file: BufWriter::new(file) };
         table.write(CSV_HEADER)?;
         Ok(table)
@@ -268,20 +274,7 @@ impl Table {
         let failed = |e| Error::io(&self.path, e);
         let file = self.file.into_inner().map_err(|e| failed(e.into_error()))?;
         file.as_file().sync_all().map_err(failed)?;
-        open_to_all(file.as_file()).map_err(failed)?;
         file.persist(&self.path).map_err(|e| failed(e.error))?;
         Ok(())
     }
-}
-
-/// Temporary files are the user's alone; results are not.
-#[cfg(unix)]
-fn open_to_all(file: &File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn open_to_all(_: &File) -> std::io::Result<()> {
-    Ok(())
 }

@@ -7,7 +7,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use blemish::config::{Overlay, Preset};
+use blemish::config::Overlay;
 use blemish::history::{EpochRecord, Stage};
 use blemish::{Error, write_whole};
 use blemish_train::{Event, RunConfig, RunLock};
@@ -18,6 +18,7 @@ use crate::failure::{Failure, Result};
 use crate::model::MODEL;
 use crate::out_folder::Folder;
 use crate::output::json;
+use crate::settings::laid_over;
 
 const CHECKPOINT: &str = "checkpoint.safetensors";
 const CONFIG: &str = "run.toml";
@@ -139,12 +140,11 @@ impl RunFolder {
     /// One of the files cannot be read or understood.
     pub fn load(&self) -> Result<(RunConfig, Source)> {
         let overlay = Overlay::default().file(&self.work.join(CONFIG))?;
-        // The file is complete: nothing of the preset that it is laid over remains.
-        let config = RunConfig::preset(Preset::Light).with(&overlay)?;
         let path = self.work.join(SOURCE);
         let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
-        let source =
+        let source: Source =
             serde_json::from_str(&text).map_err(|e| Error::data(&path, format!("cannot be resumed: {e}")))?;
+        let config = laid_over(&overlay, None, &source.category)?;
         Ok((config, source))
     }
 

@@ -26,7 +26,7 @@ pub struct Session {
     pub set: DataSet,
     /// Which of its images do what.
     pub source: Source,
-    /// The configuration, before the training images were looked at.
+    /// The configuration, before the survey of the training images.
     pub config: RunConfig,
     /// Minutes to scale a network's training to.
     pub budget: Option<f64>,
@@ -96,7 +96,7 @@ impl Session {
         }
         // Once more when it is settled: until then it can be resumed, too.
         let begun = self.folder.begin(&self.config, &self.source);
-        let fitted = begun.and_then(|()| self.fit(output)).and_then(|(detector, heard)| {
+        let fitted = begun.and_then(|()| self.fit(output)).and_then(|(detector, log)| {
             let origin = detector.provenance().clone();
             let history = detector.history().to_vec();
             let provenance = Provenance {
@@ -107,19 +107,19 @@ impl Session {
             };
             let detector = detector.with_origin(provenance, history);
             detector.save(self.folder.model())?;
-            Ok((detector, heard, self.folder.finish()?))
+            Ok((detector, log, self.folder.finish()?))
         });
-        let (detector, heard, model) = fitted.inspect_err(|failure| {
+        let (detector, log, model) = fitted.inspect_err(|failure| {
             if failure.code() != 130 {
                 self.folder.give_up();
             }
         })?;
         let mut problems = self.set.problems.clone();
-        problems.extend(heard.problems);
-        Ok(Trained { detector, model, set: self.set, source: self.source, images: heard.images, problems })
+        problems.extend(log.problems);
+        Ok(Trained { detector, model, set: self.set, source: self.source, images: log.images, problems })
     }
 
-    fn fit(&self, output: &Output) -> Result<(Detector, Heard)> {
+    fn fit(&self, output: &Output) -> Result<(Detector, FitLog)> {
         let protocol = match self.source.split {
             Split::Holdout => Protocol::Holdout,
             Split::Diyt => Protocol::Diyt { test: self.set.test.clone() },
@@ -134,42 +134,42 @@ impl Session {
             ignore: mask.as_ref(),
             stop: self.stop.flag(),
         };
-        let heard = Mutex::new(Heard::new(output));
+        let log = Mutex::new(FitLog::new(output));
         let listener = |event: Event| {
-            let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Err(failure) = heard.hear(&event, self) {
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Err(failure) = log.record(&event, self) {
                 // Stops the training; what is then told is this failure.
-                heard.failed.get_or_insert(failure);
+                log.failed.get_or_insert(failure);
                 self.stop.flag().store(true, Ordering::Relaxed);
             }
         };
         let result = fit(&Images::from(&self.set), &self.config, &protocol, &options, &listener);
-        let mut heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
-        heard.progress.clear();
-        match (heard.failed.take(), result) {
+        let mut log = log.into_inner().unwrap_or_else(PoisonError::into_inner);
+        log.progress.clear();
+        match (log.failed.take(), result) {
             (Some(failure), _) => {
                 self.stop.flag().store(false, Ordering::Relaxed);
                 Err(failure)
             }
-            (None, result) => Ok((result?, heard)),
+            (None, result) => Ok((result?, log)),
         }
     }
 }
 
 /// What a fit has told.
-struct Heard {
+struct FitLog {
     progress: Progress,
     images: usize,
     problems: Vec<Problem>,
     failed: Option<Failure>,
 }
 
-impl Heard {
+impl FitLog {
     fn new(output: &Output) -> Self {
         Self { progress: Progress::new(output), images: 0, problems: Vec::new(), failed: None }
     }
 
-    fn hear(&mut self, event: &Event, session: &Session) -> Result<()> {
+    fn record(&mut self, event: &Event, session: &Session) -> Result<()> {
         match event {
             Event::Fit(FitEvent::Surveyed { facts }) => {
                 self.progress.clear();

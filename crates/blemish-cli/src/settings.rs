@@ -31,10 +31,6 @@ pub struct Settings {
     /// Accept this share of false alarms among good images [default: 0.05]
     #[arg(long, alias = "far", value_name = "RATE", value_parser = share)]
     fpr: Option<f64>,
-    /// Look this many times as closely, for small defects: at images of so many times the pixels along each side, which a
-    /// network takes in overlapping tiles. Takes N x N times the time, or more
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
-    tile: Option<u8>,
     /// Train the network on these images for about this long, and let it contribute to the score
     #[arg(long, value_name = "MINUTES", value_parser = positive)]
     pub finetune: Option<f64>,
@@ -53,22 +49,13 @@ impl Settings {
         if let Some(file) = &self.config {
             overlay = overlay.file(file)?;
         }
-        // A file may say itself which preset it is meant for.
-        let named = |overlay: &Overlay| {
-            PRESETS.into_iter().find(|preset| overlay.text("preset") == Some(preset.name()))
-        };
-        let preset = self.preset.or(named(&overlay)).unwrap_or_default();
         for assignment in &self.set {
-            overlay = overlay.set(assignment)?;
-        }
-        let base = RunConfig::preset(preset).for_category(category);
-        let mut config = base.with(&overlay)?;
-        if config.detector.preset != preset {
-            if self.set.iter().any(|assignment| assignment.starts_with("preset=")) {
+            if assignment.starts_with("preset=") {
                 return Err(Error::config("preset", "is chosen with --preset").into());
             }
-            config.detector.preset = preset;
+            overlay = overlay.set(assignment)?;
         }
+        let mut config = laid_over(&overlay, self.preset, category)?;
         let detector = &mut config.detector;
         if let Some(seed) = self.seed {
             detector.seed = seed;
@@ -79,13 +66,19 @@ impl Settings {
         if let Some(max_pixels) = self.max_pixels {
             detector.data.max_pixels = max_pixels;
         }
-        if let Some(times) = self.tile {
-            detector.data = detector.data.clone().closer(usize::from(times));
-        }
         if self.finetune.is_some() {
             detector.network.usage = Use::Always;
         }
         config.validate()?;
         Ok(config)
     }
+}
+
+/// These settings over a preset: the one that is asked for, else the one that a file names, else `light`.
+pub fn laid_over(overlay: &Overlay, asked: Option<Preset>, category: &str) -> Result<RunConfig> {
+    let named = PRESETS.into_iter().find(|preset| overlay.text("preset") == Some(preset.name()));
+    let preset = asked.or(named).unwrap_or_default();
+    let mut config = RunConfig::preset(preset).for_category(category).with(overlay)?;
+    config.detector.preset = preset;
+    Ok(config)
 }

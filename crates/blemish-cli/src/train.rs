@@ -29,7 +29,7 @@ Examples:
   blemish train photos/good --out runs/flange --resume
 
 DATA is a folder of good images, or a data set in the layout of MVTec AD, BTAD or VisA; several are joined. The folder of
-the run gets model.safetensors (the model, all in one file), run.toml (the settings in full), data.json (which images) and,
+the run gets model.safetensors (the model, all in one file), run.toml (all settings), data.json (which images) and,
 where a network is trained, checkpoint.safetensors (for --resume; may be deleted afterwards) and metrics.jsonl (a line per
 epoch). With --overwrite the model that is there stays in use until the new one is done.
 

@@ -1,10 +1,10 @@
-//! Separable Gaussian smoothing: of anomaly maps (same size), and of pictures inside the SSIM loss (valid part only).
+//! Separable Gaussian smoothing: of anomaly maps (same size), and of images inside the SSIM loss (valid part only).
 
 use super::simd::run;
 use rayon::prelude::*;
 
 /// A normalised Gaussian of `2 * radius + 1` taps.
-pub fn gaussian_kernel(sigma: f32, radius: usize) -> Vec<f32> {
+pub(crate) fn gaussian_kernel(sigma: f32, radius: usize) -> Vec<f32> {
     let weight = |i: usize| (-0.5 * ((i as f64 - radius as f64) / f64::from(sigma)).powi(2)).exp();
     let total: f64 = (0..=2 * radius).map(weight).sum();
     (0..=2 * radius).map(|i| (weight(i) / total) as f32).collect()

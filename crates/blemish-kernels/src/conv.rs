@@ -1,8 +1,8 @@
 //! The 3 x 3 convolution, padding 1, stride 1 or 2, channels last, without im2col.
 //!
-//! In a padded picture the 3 x Cin inputs of an output pixel that lie on one row are contiguous, and the next pixel's
+//! In a padded image the 3 x Cin inputs of an output pixel that lie on one row are contiguous, and the next pixel's
 //! begin `stride * Cin` floats further. So an output row is a sum of three matrix products whose left matrices are
-//! rows of the picture itself, overlapping.
+//! rows of the image itself, overlapping.
 
 use super::bf16::with_packed_in;
 use super::panels::Matrix;
@@ -17,7 +17,7 @@ pub(super) const ROWS: usize = 8;
 /// Sizes of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvShape {
-    /// Pictures.
+    /// Images.
     pub batch: usize,
     /// Rows of the input.
     pub height: usize,
@@ -43,7 +43,7 @@ impl ConvShape {
     }
 
     /// Elements of the input.
-    pub fn input_len(&self) -> usize {
+    pub(crate) fn input_len(&self) -> usize {
         self.batch * self.height * self.width * self.in_channels
     }
 
@@ -53,7 +53,7 @@ impl ConvShape {
     }
 
     /// Elements of the weight.
-    pub fn weight_len(&self) -> usize {
+    pub(crate) fn weight_len(&self) -> usize {
         9 * self.in_channels * self.out_channels
     }
 
@@ -87,7 +87,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Picture `index` of `batch`.
+    /// Image `index` of `batch`.
     pub(super) fn image(self, index: usize, batch: usize) -> Self {
         let part = |data: &'a [f32]| &data[index * (data.len() / batch)..][..data.len() / batch];
         match self {
@@ -97,18 +97,18 @@ impl<'a> Input<'a> {
     }
 }
 
-/// One picture of `[H, W, C]`, to be copied with a border of zeros.
+/// One image of `[H, W, C]`, to be copied with a border of zeros.
 #[derive(Clone, Copy)]
-pub(super) struct Picture<'a> {
+pub(super) struct FeatureMap<'a> {
     pub data: Input<'a>,
     pub height: usize,
     pub width: usize,
     pub channels: usize,
 }
 
-impl Picture<'_> {
-    /// Copies rows `first - before ..` of the picture, `before` zero columns on the left and the rest of
-    /// `padded_width` on the right; rows beyond the picture are zeros.
+impl FeatureMap<'_> {
+    /// Copies rows `first - before ..` of the image, `before` zero columns on the left and the rest of
+    /// `padded_width` on the right; rows beyond the image are zeros.
     pub fn pad(&self, first: usize, before: usize, padded_width: usize, out: &mut [f32]) {
         let (left, row_len) = (before * self.channels, self.width * self.channels);
         for (i, out) in out.chunks_exact_mut(padded_width * self.channels).enumerate() {
@@ -169,11 +169,11 @@ pub fn conv3x3_forward(
         let out_line = out_width * out_channels;
         y.par_chunks_mut(out_height * out_line).enumerate().for_each(|(image, y)| {
             let data = x.image(image, shape.batch);
-            let picture = Picture { data, height, width, channels: in_channels };
+            let map = FeatureMap { data, height, width, channels: in_channels };
             y.par_chunks_mut(ROWS * out_line).enumerate().for_each(|(task, out)| {
                 let lines = out.len() / out_line;
                 scratch::with(((lines - 1) * stride + 3) * line, |padded| {
-                    picture.pad(task * ROWS * stride, 1, width + 2, padded);
+                    map.pad(task * ROWS * stride, 1, width + 2, padded);
                     Product {
                         x: padded,
                         x_line: stride * line,

@@ -2,7 +2,7 @@
 //! of the weight the same product transposed.
 
 use super::bf16::{pairs, row_pairs, zip};
-use super::conv::{ConvShape, Input, Picture, ROWS};
+use super::conv::{ConvShape, FeatureMap, Input, ROWS};
 use super::panels::{Matrix, Panels, pack, with_packed};
 use super::precision::Precision;
 use super::product::{Init, Product, Segment};
@@ -120,11 +120,11 @@ struct InputGradient<'a> {
 }
 
 impl InputGradient<'_> {
-    /// Writes rows `first ..` of picture `image`, as many as `out` holds; `first` is even.
+    /// Writes rows `first ..` of image `image`, as many as `out` holds; `first` is even.
     fn rows(&self, image: usize, first: usize, out: &mut [f32]) {
         let shape = self.shape;
         let ConvShape { width, in_channels, out_channels, stride, .. } = shape;
-        let picture = Picture {
+        let map = FeatureMap {
             data: Input::Map(self.dy).image(image, shape.batch),
             height: shape.out_height(),
             width: shape.out_width(),
@@ -137,7 +137,7 @@ impl InputGradient<'_> {
         let len = padded_rows * padded_width * out_channels;
         scratch::with(len + len / 2, |buffer| {
             let (padded, words) = buffer.split_at_mut(len);
-            picture.pad(first / stride, before, padded_width, padded);
+            map.pad(first / stride, before, padded_width, padded);
             let padded = if self.precision == Precision::Bf16 {
                 pairs(padded, words);
                 words
@@ -152,7 +152,7 @@ impl InputGradient<'_> {
 }
 
 /// The input pixels `(stride * i + y, stride * j + x)`: their gradient is a convolution of `dy` with some of the
-/// weights, `rows[a]`, `cols[b]` meeting `dy` at `(i + a, j + b)` of the padded picture.
+/// weights, `rows[a]`, `cols[b]` meeting `dy` at `(i + a, j + b)` of the padded image.
 struct Phase {
     y: usize,
     x: usize,
@@ -276,9 +276,9 @@ fn add_weight_gradient(
     let out_width = shape.out_width();
     let line = (width + 2) * in_channels;
     let data = x.image(image, shape.batch);
-    let picture = Picture { data, height, width, channels: in_channels };
+    let map = FeatureMap { data, height, width, channels: in_channels };
     scratch::with(((rows.len() - 1) * stride + 3) * line, |padded| {
-        picture.pad(rows.start * stride, 1, width + 2, padded);
+        map.pad(rows.start * stride, 1, width + 2, padded);
         let pass = (PIXELS / out_width).clamp(1, rows.len());
         for first in (0..rows.len()).step_by(pass) {
             let lines = pass.min(rows.len() - first);
@@ -327,11 +327,11 @@ fn add_weight_gradient_bf16(
     // Where a row has an odd number of pixels, the last one's partner is a gradient of 0.
     let row_words = out_width.div_ceil(2);
     let data = x.image(image, shape.batch);
-    let picture = Picture { data, height, width, channels: in_channels };
+    let map = FeatureMap { data, height, width, channels: in_channels };
     let len = ((rows.len() - 1) * stride + 3) * line;
     scratch::with(2 * len + step, |buffer| {
         let (padded, left) = buffer.split_at_mut(len + step);
-        picture.pad(rows.start * stride, 1, width + 2, &mut padded[..len]);
+        map.pad(rows.start * stride, 1, width + 2, &mut padded[..len]);
         padded[len..].fill(0.0);
         zip(&padded[..len], &padded[step..], left);
         let pass = (PIXELS / out_width).clamp(1, rows.len());

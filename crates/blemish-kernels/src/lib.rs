@@ -3,7 +3,7 @@
 //! Three ideas carry all of it:
 //! - [`product`]: one register-tiled matrix product on packed [`panels`], written once against `pulp::Simd` and
 //!   compiled for AVX2, AVX-512 and plain code, chosen at run time. Linear layers, 3 x 3 convolutions (no im2col:
-//!   the rows of a padded picture *are* the columns, overlapping) and attention are different strides into it.
+//!   the rows of a padded image *are* the columns, overlapping) and attention are different strides into it.
 //! - [`simd`]: element-wise work is written as plain loops and compiled for the same instruction sets.
 //! - Work is cut into parts whose sizes depend on the shapes alone and whose sums are added in a fixed order, so no
 //!   result depends on how many threads there are.

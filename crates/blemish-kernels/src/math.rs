@@ -24,7 +24,7 @@ pub fn exp(x: f32) -> f32 {
 ///
 /// `ln(1 + x) = 2 artanh(x / (2 + x))`, whose argument is at most 1/3.
 #[inline(always)]
-pub fn ln_1p(x: f32) -> f32 {
+pub(crate) fn ln_1p(x: f32) -> f32 {
     let u = x / (2.0 + x);
     let u2 = u * u;
     let odd = polynomial(u2, [1.0 / 13.0, 1.0 / 11.0, 1.0 / 9.0, 1.0 / 7.0, 1.0 / 5.0, 1.0 / 3.0, 1.0]);
@@ -54,7 +54,7 @@ pub fn tanh(x: f32) -> f32 {
 
 /// `erf(x)` as a ratio of polynomials of degrees 13 and 8 (the one of Eigen).
 #[inline(always)]
-pub fn erf(x: f32) -> f32 {
+pub(crate) fn erf(x: f32) -> f32 {
     let x = x.clamp(-4.0, 4.0);
     let x2 = x * x;
     let numerator = polynomial(

@@ -100,7 +100,12 @@ pub struct Panel<'a> {
 const SHARED: usize = 64 * 1024;
 
 /// Calls `work(first column, columns, panel)` for every panel of a packed `[k, n]`.
-pub fn each_panel(out: &mut [f32], k: usize, n: usize, work: impl Fn(usize, usize, &mut [f32]) + Sync) {
+pub(crate) fn each_panel(
+    out: &mut [f32],
+    k: usize,
+    n: usize,
+    work: impl Fn(usize, usize, &mut [f32]) + Sync,
+) {
     let lanes = simd::lanes();
     assert_eq!(out.len(), k * n.next_multiple_of(lanes));
     let shared = out.len() >= SHARED;
@@ -147,7 +152,12 @@ pub fn pack(out: &mut [f32], k: usize, n: usize, at: usize, rows: usize, source:
 }
 
 /// Calls `work` with `source`, `[k, n]`, packed in a scratch buffer.
-pub fn with_packed<R>(source: Matrix<'_>, k: usize, n: usize, work: impl FnOnce(Panels<'_>) -> R) -> R {
+pub(crate) fn with_packed<R>(
+    source: Matrix<'_>,
+    k: usize,
+    n: usize,
+    work: impl FnOnce(Panels<'_>) -> R,
+) -> R {
     scratch::with(Panels::len(k, n), |buffer| {
         pack(buffer, k, n, 0, k, source);
         work(Panels::new(buffer, k, n))

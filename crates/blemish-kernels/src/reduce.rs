@@ -9,12 +9,12 @@ const PARTS: usize = 16;
 const MIN_ROWS: usize = 32;
 
 /// Rows per part of a sum over `rows` rows.
-pub fn rows_per_part(rows: usize) -> usize {
+pub(crate) fn rows_per_part(rows: usize) -> usize {
     rows.div_ceil(PARTS).max(MIN_ROWS)
 }
 
 /// Adds the parts in order: `out[i] = sum over p of parts[p][i]`.
-pub fn add_parts(parts: &[Vec<f32>], out: &mut [f32]) {
+pub(crate) fn add_parts(parts: &[Vec<f32>], out: &mut [f32]) {
     out.fill(0.0);
     simd::run(
         #[inline(always)]
@@ -29,7 +29,7 @@ pub fn add_parts(parts: &[Vec<f32>], out: &mut [f32]) {
 }
 
 /// `out[j] = sum over i of x[i, j]` for a contiguous `[rows, out.len()]`: the gradient of a bias.
-pub fn column_sum(x: &[f32], out: &mut [f32]) {
+pub(crate) fn column_sum(x: &[f32], out: &mut [f32]) {
     let cols = out.len();
     let part_rows = rows_per_part(x.len() / cols);
     let parts: Vec<Vec<f32>> = x
@@ -59,7 +59,7 @@ pub fn sum_squares(x: &[f32]) -> f64 {
 
 /// The sum of `f(a[i], b[i])`, in `f64` across blocks.
 #[inline(always)]
-pub fn sum_of(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32 + Sync + Copy) -> f64 {
+pub(crate) fn sum_of(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32 + Sync + Copy) -> f64 {
     const BLOCK: usize = 1024;
     assert_eq!(a.len(), b.len());
     let parts: Vec<f64> = a

@@ -13,7 +13,7 @@ pub fn run<R>(work: impl FnOnce() -> R) -> R {
 }
 
 /// The number of `f32` in a vector of this machine.
-pub fn lanes() -> usize {
+pub(crate) fn lanes() -> usize {
     struct Lanes;
     impl WithSimd for Lanes {
         type Output = usize;
@@ -43,7 +43,7 @@ pub fn map(x: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32 + Sync + Copy) {
 
 /// `out[i] = f(a[i], b[i])`, threaded.
 #[inline(always)]
-pub fn zip_map(a: &[f32], b: &[f32], out: &mut [f32], f: impl Fn(f32, f32) -> f32 + Sync + Copy) {
+pub(crate) fn zip_map(a: &[f32], b: &[f32], out: &mut [f32], f: impl Fn(f32, f32) -> f32 + Sync + Copy) {
     assert_eq!((a.len(), b.len()), (out.len(), out.len()));
     out.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK))).for_each(|(out, (a, b))| {
         run(

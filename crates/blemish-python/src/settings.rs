@@ -16,7 +16,7 @@ pub fn config(py: Python<'_>, settings: Option<&Bound<'_, PyDict>>) -> PyResult<
         Some("diyt") => Preset::Diyt,
         _ => Preset::Light,
     };
-    let config: Config = overlay.apply(&Config::preset(preset)).map_err(|error| raise(py, error))?;
+    let config = Config::preset(preset).with(&overlay).map_err(|error| raise(py, error))?;
     config.validate().map_err(|error| raise(py, error))?;
     Ok(config)
 }

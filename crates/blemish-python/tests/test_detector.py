@@ -71,7 +71,7 @@ def test_settings_in_every_notation(good: list[npt.NDArray[np.uint8]]) -> None:
         ({"score": {"fpr": "much"}}, "invalid type"),
         ({"seed": object()}, "seed"),
         ({"data__image_size": [63, 64]}, "image_size"),
-        ({"score": 1}, "invalid type"),
+        ({"score": 1}, "score.fpr"),
         ({"a=b": 1}, "a=b"),
         ({"preset": "heavy"}, "heavy"),
     ],

@@ -7,8 +7,8 @@ use blemish::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::augment::{DefectConfig, Fill, GeometricConfig, PhotometricConfig};
-use crate::loss::SSIM_WINDOW;
 use crate::masking::{MaskConfig, MaskStrategy};
+use crate::settings::{SETTINGS, settable};
 
 /// Epochs of the two stages where nothing is said: a little masked pre-training, then mostly repair.
 const EPOCHS: [usize; 2] = [2, 28];
@@ -23,13 +23,15 @@ const KEYS: [&str; 2] = ["train", "mask"];
 pub struct RunConfig {
     /// The detector.
     pub detector: Config,
-    /// What is hidden while pre-training.
+    /// What is hidden while pre-training: the preset's.
+    #[doc(hidden)]
     pub mask: MaskConfig,
     /// Both training stages.
     pub train: TrainConfig,
 }
 
-/// Both training stages and what they share.
+/// Both training stages and what they share. [`settings_table`](crate::settings_table) says what of it can be set; the rest is
+/// the preset's, or found from the training images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
@@ -38,23 +40,29 @@ pub struct TrainConfig {
     /// What a step's large products are computed in: `f32`, or `bf16`, their factors rounded to 8 significant bits and
     /// summed in 32; weights, gradients and all else are 32-bit floats. `bf16` is faster on a CPU with AVX512-BF16,
     /// slower on others, which round the factors alike; GPUs ignore it. Absent: what the machine that trains does best.
+    #[doc(hidden)]
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub precision: Option<Precision>,
     /// Images per epoch, up to 10,000,000; 0: every training image once. Small sets are repeated.
     pub epoch_images: usize,
     /// Decoupled weight decay, 0 to 1; norms, biases and embeddings are left out.
+    #[doc(hidden)]
     pub weight_decay: f64,
     /// Gradients are scaled down to this global norm; 0: never.
+    #[doc(hidden)]
     pub clip_norm: f64,
     /// Share of SSIM in the loss of pre-training, 0 to 1.
+    #[doc(hidden)]
     pub ssim_weight: f64,
     /// How the pose and the lighting of training images are varied.
+    #[doc(hidden)]
     pub pose: Pose,
     /// First stage: filling in hidden patches.
     pub pretrain: StageConfig,
     /// Second stage: undoing synthetic defects and locating them; in preset `diyt` plain reconstruction.
     pub finetune: StageConfig,
     /// The synthetic defects.
+    #[doc(hidden)]
     pub defects: DefectConfig,
 }
 
@@ -67,10 +75,13 @@ pub struct StageConfig {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub epochs: Option<usize>,
     /// Peak learning rate of AdamW, above 0 and at most 1.
+    #[doc(hidden)]
     pub learning_rate: f64,
     /// Validate after this many epochs, and after the last; 0: never.
+    #[doc(hidden)]
     pub validate_every: usize,
     /// Stop after this many epochs without a better loss (pre-training) or AUROC (fine-tuning); 0: never.
+    #[doc(hidden)]
     pub patience: usize,
 }
 
@@ -236,29 +247,34 @@ impl RunConfig {
     /// The same with these settings; those under `train` and `mask` are training's, all others the detector's.
     ///
     /// # Errors
-    /// [`Error::Config`] for a key that does not exist or a value of the wrong type.
+    /// [`Error::Config`] for a key that is no setting, or a value of the wrong type.
     pub fn with(&self, overlay: &Overlay) -> Result<Self> {
         let mut of_detector = overlay.clone();
         let of_training = of_detector.take(&KEYS);
         let base = Training { mask: self.mask.clone(), train: self.train.clone() };
-        let Training { mask, train } = of_training.apply(&base)?;
-        Ok(Self { detector: of_detector.apply(&self.detector)?, mask, train })
+        let Training { mask, train } = of_training.apply(&base, SETTINGS)?;
+        Ok(Self { detector: self.detector.with(&of_detector)?, mask, train })
     }
 
-    /// The configuration as TOML, as [`Overlay::file`] reads it.
+    /// Preset and settings as TOML, as [`Overlay::file`] reads them; what cannot be set follows from the preset, the training
+    /// images and the machine.
     ///
     /// # Errors
     /// None in practice; serialisation can fail in principle.
     pub fn to_toml(&self) -> Result<String> {
-        let failed = |e: toml::ser::Error| Error::config("configuration", e.to_string());
-        let mut table = toml::Table::try_from(&self.detector).map_err(failed)?;
-        table.extend(toml::Table::try_from(self.training()).map_err(failed)?);
-        toml::to_string(&table).map_err(failed)
+        toml::to_string(&settable(&self.to_table()?)).map_err(not_written)
     }
 
-    /// Training's settings alone, as TOML.
+    /// All of it, as users would write it.
+    pub(crate) fn to_table(&self) -> Result<toml::Table> {
+        let mut table = toml::Table::try_from(&self.detector).map_err(not_written)?;
+        table.extend(toml::Table::try_from(self.training()).map_err(not_written)?);
+        Ok(table)
+    }
+
+    /// All that shapes training alone, as TOML.
     pub(crate) fn training_toml(&self) -> Result<String> {
-        toml::to_string(&self.training()).map_err(|e| Error::config("train", e.to_string()))
+        toml::to_string(&self.training()).map_err(not_written)
     }
 
     fn training(&self) -> Training {
@@ -283,22 +299,13 @@ impl RunConfig {
         self.detector.validate()?;
         self.mask.validate()?;
         self.train.validate()?;
-        let (train, model) = (&self.train, &self.detector.model);
         let ok = !self.asks_for_training() || self.detector.network.usage != Use::Never;
         require(ok, "network.use", "is never: there is no use in epochs of training")?;
-        if train.pretrain.epochs() > 0 && train.ssim_weight > 0.0 {
-            let ok = self.detector.input_size().into_iter().all(|side| side >= SSIM_WINDOW);
-            let reason =
-                format!("needs images of at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels: set it to 0");
-            require(ok, "train.ssim_weight", reason)?;
-        }
-        let is_located = self.task_of_finetuning() == Task::Repair;
-        require(is_located || !model.defect_logit, "model.defect_logit", "is not trained in preset diyt")?;
-        let finetuned = train.finetune.epochs != Some(0) || !self.asks_for_training();
+        let finetuned = self.train.finetune.epochs != Some(0) || !self.asks_for_training();
         require(
-            finetuned || !model.defect_logit,
+            finetuned || !self.detector.model.defect_logit,
             "train.finetune.epochs",
-            "must not be 0: the defect output (model.defect_logit) is trained in this stage only",
+            "must not be 0: the network's defect output is trained in this stage only",
         )
     }
 
@@ -343,6 +350,10 @@ impl RunConfig {
             Preset::Diyt => 0.0,
         }
     }
+}
+
+fn not_written(error: toml::ser::Error) -> Error {
+    Error::config("settings", error.to_string())
 }
 
 impl TrainConfig {
@@ -394,13 +405,18 @@ mod tests {
     #[test]
     fn presets_survive_toml_and_json_to_the_last_bit() {
         for preset in [Preset::Light, Preset::Diyt] {
-            let mut config = with(preset, &["train.pretrain.learning_rate=0.44130176930456627"]).unwrap();
-            assert_eq!(config.train.pretrain.learning_rate, 0.441_301_769_304_566_27);
+            let mut config = with(preset, &["score.fpr=0.44130176930456627"]).unwrap();
+            assert_eq!(config.detector.score.fpr, 0.441_301_769_304_566_27);
+            config.settle_use();
+            config.detector.resolve(1, &survey());
             config.settle(&survey());
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("run.toml");
             std::fs::write(&path, config.to_toml().unwrap()).unwrap();
-            let read = RunConfig::preset(preset).with(&Overlay::default().file(&path).unwrap()).unwrap();
+            let mut read = RunConfig::preset(preset).with(&Overlay::default().file(&path).unwrap()).unwrap();
+            // What is not a setting follows again from the same images.
+            read.detector.resolve(1, &survey());
+            read.settle(&survey());
             assert_eq!(read, config);
             let json = serde_json::to_string(&config).unwrap();
             assert_eq!(serde_json::from_str::<RunConfig>(&json).unwrap(), config);
@@ -409,8 +425,8 @@ mod tests {
 
     #[test]
     fn settings_go_where_they_belong() {
-        let config = light(&["train.batch_size=4", "mask.mask_ratio=0.5", "memory.use=never", "seed=7"]);
-        assert_eq!((config.train.batch_size, config.mask.mask_ratio), (4, 0.5));
+        let config = light(&["train.batch_size=4", "train.epoch_images=16", "memory.use=never", "seed=7"]);
+        assert_eq!((config.train.batch_size, config.train.epoch_images), (4, 16));
         assert_eq!((config.detector.memory.usage, config.detector.seed), (Use::Never, 7));
     }
 
@@ -422,20 +438,13 @@ mod tests {
             ("train.batch_size=1e11", "batch_size"),
             ("train.epoch_images=9223372036854775807", "train.epoch_images"),
             ("train.finetune.epochs=9223372036854775807", "train.finetune.epochs"),
-            ("train.finetune.learning_rate=1e300", "train.finetune.learning_rate"),
-            ("train.pretrain.learning_rate=nan", "train.pretrain.learning_rate"),
-            ("train.weight_decay=inf", "train.weight_decay"),
-            ("train.clip_norm=-1", "train.clip_norm"),
-            ("train.ssim_weight=2", "train.ssim_weight"),
-            ("train.defects.area=[0.1, 0.01]", "train.defects.area"),
-            ("train.defects.opacity=[0.0, 1.0]", "train.defects.opacity"),
-            ("train.defects.probability=2", "train.defects.probability"),
-            ("train.defects.size=2", "size"),
-            ("train.noise=0.1", "noise"),
-            ("mask.mask_ratio=1", "mask.mask_ratio"),
-            ("mask.block_min=0", "mask.block_min"),
+            ("train.weight_decay=0.1", "`train.weight_decay`: is no setting"),
+            ("train.finetune.learning_rate=0.1", "`train.finetune.learning_rate`: is no setting"),
+            ("train.noise=0.1", "those of this group are train.pretrain.epochs"),
+            ("mask.mask_ratio=0.5", "`mask.mask_ratio`: is no setting"),
+            ("model.depth=4", "`model.depth`: is no setting"),
             ("score.fpr=0", "score.fpr"),
-            ("train=7", "train"),
+            ("train=7", "`train`: is no setting but a group"),
         ] {
             let message = with(Preset::Light, &[setting]).unwrap_err().to_string();
             assert!(message.contains(key), "{setting}: {message}");
@@ -443,18 +452,6 @@ mod tests {
         let together = [
             (vec!["network.use=never", "train.finetune.epochs=3"], "network.use"),
             (vec!["train.pretrain.epochs=3", "train.finetune.epochs=0"], "train.finetune.epochs"),
-            (
-                vec![
-                    "model.patch_embed=linear",
-                    "model.head=linear",
-                    "model.defect_logit=false",
-                    "network.map=reconstruction",
-                    "model.patch_size=4",
-                    "train.pretrain.epochs=1",
-                    "data.image_size=[8, 8]",
-                ],
-                "train.ssim_weight",
-            ),
         ];
         for (settings, key) in together {
             let message = with(Preset::Light, &settings).unwrap_err().to_string();
@@ -485,7 +482,6 @@ mod tests {
         // Epochs that are asked for are no use without the network's score.
         let asked = settled(&light(&["train.finetune.epochs=3"]), &survey());
         assert_eq!((asked.epochs(), asked.detector.network.usage), (5, Use::Always));
-        assert_eq!(settled(&light(&["train.pose=free"]), &survey()).train.pose, Pose::Free);
     }
 
     #[test]

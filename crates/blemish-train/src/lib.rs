@@ -39,12 +39,20 @@ pub mod train;
 pub use blemish::config::Preset;
 pub use burn::tensor::Device;
 
+#[doc(hidden)]
 pub use crate::augment::DefectConfig;
-pub use crate::config::{Pose, RunConfig, StageConfig, TrainConfig};
+#[doc(hidden)]
+pub use crate::config::Pose;
+pub use crate::config::{RunConfig, StageConfig, TrainConfig};
 pub use crate::lock::RunLock;
 #[doc(hidden)]
 pub use crate::masking::draw_mask;
+#[doc(hidden)]
 pub use crate::masking::{MaskConfig, MaskStrategy};
 pub use crate::pytorch::{ImportOptions, Imported, import_pytorch};
+#[doc(hidden)]
+pub use crate::settings::SETTINGS;
 pub use crate::settings::settings_table;
+#[doc(hidden)]
+pub use crate::train::peak_memory_mib;
 pub use crate::train::{Estimate, Event, Protocol, TrainOptions, diyt_split, fit};

@@ -15,7 +15,7 @@ use blemish::model_file::Provenance;
 use blemish::parts::network::Network;
 use blemish::parts::{FittedPart, used};
 use blemish::{Config, Detector, Error, Images, Result};
-use burn::store::pytorch_reader::{DType, PickleValue, PytorchError, PytorchReader, Tensor};
+use pytorch_reader::{DType, PickleValue, PytorchError, PytorchReader, Tensor};
 
 /// Keys under which training scripts put the state dict beside other things.
 const WRAPPERS: [&str; 3] = ["model_state_dict", "state_dict", "model"];

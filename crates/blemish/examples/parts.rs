@@ -68,7 +68,7 @@ fn main() {
             .fold(Overlay::default(), |over, setting| over.set(setting).unwrap())
             .set(&format!("data.image_size=[{side},{side}]"))
             .unwrap();
-        let config: Config = overlay.apply(&Config::default()).unwrap();
+        let config = Config::default().with(&overlay).unwrap();
         let results: Vec<(f64, f64, String)> = sets.iter().map(|set| measure(set, &config)).collect();
         for surface in [false, true] {
             let of_kind = || sets.iter().zip(&results).filter(|(set, _)| set.surface == surface);

@@ -38,6 +38,7 @@ pub struct Detector {
 impl Detector {
     /// Puts a detector together: settled configuration, mean image that views are registered to, fitted parts, scores of good
     /// images, origin.
+    #[doc(hidden)]
     pub fn new(
         config: Config,
         template: Option<Template>,
@@ -94,6 +95,7 @@ impl Detector {
     ///
     /// # Errors
     /// Those of [`decode()`](crate::image::decode).
+    #[doc(hidden)]
     pub fn read(&self, path: &Path) -> Result<Framed> {
         let (image, facts) = decode_with_facts(path, &self.config.data.decoding())?;
         Ok(self.frame(&image)?.with_facts(facts))
@@ -103,12 +105,14 @@ impl Detector {
     ///
     /// # Errors
     /// An image without pixels.
+    #[doc(hidden)]
     pub fn frame(&self, image: &Image) -> Result<Framed> {
         let image = image.clone().with_channels(self.channels())?;
         Framed::new(&image, self.config.data.image_size, &self.config.view())
     }
 
     /// Registers a view to the good images' mean, where views are.
+    #[doc(hidden)]
     pub fn register(&self, view: View) -> View {
         match &self.template {
             Some(template) => view.registered(template),
@@ -117,6 +121,7 @@ impl Detector {
     }
 
     /// Anomaly maps, `[H, W]` each, of registered views.
+    #[doc(hidden)]
     pub fn anomaly_maps(&self, views: &[Image]) -> Vec<Vec<f32>> {
         let map = |view: &Image| {
             anomaly_map(&self.parts, &self.config.data.normalised(view), self.ignored.as_deref())
@@ -128,6 +133,7 @@ impl Detector {
     ///
     /// # Errors
     /// [`Error::Model`].
+    #[doc(hidden)]
     pub fn check(&self, map: &[f32]) -> Result<()> {
         if map.iter().all(|value| value.is_finite()) {
             return Ok(());
@@ -140,6 +146,7 @@ impl Detector {
     }
 
     /// The score of a view's map, of an image of `original` height and width.
+    #[doc(hidden)]
     pub fn score(&self, map: &[f32], original: [usize; 2]) -> f32 {
         match self.config.least_area(original) {
             1 => image_score(map, &self.config.score),
@@ -151,6 +158,7 @@ impl Detector {
     ///
     /// # Errors
     /// The view has another size or channel count than the model, the model has no threshold, or gives no numbers.
+    #[doc(hidden)]
     pub fn predict_framed(&self, image: &Framed) -> Result<Prediction> {
         let ([h, w], channels) = (self.config.view_size(), self.channels());
         let view = &image.view.image;
@@ -206,6 +214,7 @@ impl Detector {
     ///
     /// # Errors
     /// The model has no threshold.
+    #[doc(hidden)]
     pub fn decision(&self, raw: f32, image: &Framed) -> Result<(f32, Verdict, Reason)> {
         let threshold = self.threshold()?.value as f32;
         let missing = image.product_found == Some(false) && self.provenance.always_found;
@@ -262,6 +271,7 @@ impl Detector {
     ///
     /// # Errors
     /// As [`threshold`](Self::threshold).
+    #[doc(hidden)]
     pub fn outlined_from(&self, score: f32, map: &[f32]) -> Result<f32> {
         let review = self.review_threshold().map_or(f64::INFINITY, |review| review.value);
         if f64::from(score) < self.threshold()?.value.min(review) {
@@ -357,11 +367,13 @@ impl Detector {
     }
 
     /// The fitted parts.
+    #[doc(hidden)]
     pub fn parts(&self) -> &[FittedPart] {
         &self.parts
     }
 
     /// The mean of the registered good images.
+    #[doc(hidden)]
     pub fn template(&self) -> Option<&Template> {
         self.template.as_ref()
     }
@@ -377,12 +389,14 @@ impl Detector {
     }
 
     /// The network's training, epoch by epoch; empty where none was trained.
+    #[doc(hidden)]
     pub fn history(&self) -> &[EpochRecord] {
         &self.history
     }
 
     /// The same detector with its origin written down.
     #[must_use]
+    #[doc(hidden)]
     pub fn with_origin(mut self, provenance: Provenance, history: Vec<EpochRecord>) -> Self {
         (self.provenance, self.history) = (provenance, history);
         self

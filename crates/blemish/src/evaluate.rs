@@ -20,8 +20,9 @@ use crate::prediction::{Reason, Verdict};
 use crate::report::{Curves, GalleryItem, Listed, Report, select_gallery, shown_and_listed};
 
 /// AUPRO is integrated up to this false-positive rate (Bergmann et al. 2021).
+#[doc(hidden)]
 pub const FPR_LIMIT: f64 = 0.3;
-/// Pictures of each group in the report's gallery.
+/// Images of each group in the report's gallery.
 const GALLERY: usize = 4;
 /// Images that are in memory at a time.
 const AT_ONCE: usize = 16;
@@ -274,6 +275,7 @@ impl Evaluated {
 }
 
 /// How far brightness or contrast alone tells good images from defective ones; undefined where there are not both.
+#[doc(hidden)]
 pub fn shortcut_audit(images: &[&LoadedImage]) -> ShortcutAudit {
     let defective: Vec<bool> = images.iter().map(|l| l.sample.label == Label::Defective).collect();
     let statistics: Vec<Statistics> = images.iter().map(|l| image_statistics(&l.framed.image)).collect();

@@ -9,7 +9,7 @@ use crate::metrics::{Z95, wilson};
 use crate::prediction::{Reason, Verdict};
 
 /// AUROC above which (and, mirrored, 1 minus it, below which) a shortcut is warned of.
-pub const SHORTCUT_AUROC: f64 = 0.8;
+pub(crate) const SHORTCUT_AUROC: f64 = 0.8;
 
 /// Everything measured in one evaluation of one model on one data set.
 ///
@@ -153,14 +153,14 @@ impl ShortcutAudit {
 }
 
 /// Whether an AUROC of brightness or contrast is so far from 0.5 that image-level results mean little.
-pub fn is_shortcut(auroc: f64) -> bool {
+pub(crate) fn is_shortcut(auroc: f64) -> bool {
     (auroc - 0.5).abs() > SHORTCUT_AUROC - 0.5
 }
 
 /// One of the model's thresholds, and what it does on the evaluated images.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ThresholdRow {
-    /// Name by which it is chosen, such as `far`.
+    /// Name by which it is chosen, such as `fpr`.
     pub name: String,
     /// Score from which an image is called defective.
     pub value: f64,

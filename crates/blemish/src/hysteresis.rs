@@ -1,10 +1,10 @@
-//! What lies beside something strange is likelier part of it than the same value anywhere else.
+//! What lies beside an anomalous pixel is likelier part of the defect than the same value anywhere else.
 
 use blemish_kernels::math::exp;
 use blemish_kernels::simd::run;
 
-/// What counts as strange: the most that is usual on good pictures. What is stranger spreads no further.
-pub const NORMAL_MAX: f32 = 1.0;
+/// The most that good images show. Larger values spread no further.
+pub(crate) const NORMAL_MAX: f32 = 1.0;
 /// The distance in which the share of a neighbour falls to 1 / e where a map is 1, pixels; below that in proportion.
 const FADING: f32 = 256.0;
 
@@ -72,7 +72,7 @@ fn step(row: &mut [f32], leaves: &[f32], before: &[f32]) {
     }
 }
 
-/// The larger one; `a` if either is no number.
+/// The larger one; `a` if either is NaN.
 fn larger(a: f32, b: f32) -> f32 {
     if b > a { b } else { a }
 }

@@ -1,5 +1,4 @@
-//! blemish learns what a good product looks like from defect-free photos, then finds and locates what is wrong in the next
-//! one.
+//! Fits a description of a good product on photos of good ones, then finds and locates what is wrong in the next photo.
 //!
 //! ```no_run
 //! use blemish::{Config, Detector, ImageView};
@@ -19,34 +18,51 @@
 //! # }
 //! ```
 //!
-//! An image is read by [`image`], framed and registered by [`view`], looked at by [`parts`], calibrated by [`calibrate`];
-//! [`Detector`] joins that. [`evaluate`] measures it with [`metrics`], [`report`] shows it.
+//! Beyond that:
+//!
+//! - [`config`]: presets and settings; [`Config::with`] lays settings over them.
+//! - [`fit::prepare`]: fitting with progress, a way to stop, and a look at the images first.
+//! - [`Detector::thresholds`], [`Detector::calibrate`]: how many good products are rejected.
+//! - [`evaluate`]: figures on labelled images ([`dataset`]), as data and as a [`report`]; [`metrics`] by themselves.
+//!
+//! Modules that only the other crates of this project use are left out here.
 
 pub mod calibrate;
 pub mod config;
 pub mod dataset;
+#[doc(hidden)]
 pub mod detector;
+#[doc(hidden)]
 pub mod engine;
 mod error;
 pub mod evaluate;
 pub mod evaluation;
 pub mod fit;
-pub mod good;
+mod good;
+#[doc(hidden)]
 pub mod history;
 mod hysteresis;
 pub mod image;
 pub mod metrics;
+#[doc(hidden)]
 pub mod model_file;
+#[doc(hidden)]
 pub mod parallel;
+#[doc(hidden)]
 pub mod parts;
+#[doc(hidden)]
 pub mod pools;
+#[doc(hidden)]
 pub mod prediction;
+#[doc(hidden)]
 pub mod pretrained;
 mod provenance;
 pub mod report;
+#[doc(hidden)]
 pub mod scoring;
 mod spill;
 mod tensors;
+#[doc(hidden)]
 pub mod view;
 mod write;
 
@@ -60,7 +76,10 @@ pub use crate::dataset::Images;
 pub use crate::detector::Detector;
 pub use crate::error::{Error, Result};
 pub use crate::image::{Image, ImageView};
+pub use crate::metrics::Region;
 pub use crate::prediction::{Prediction, Reason, Verdict};
+pub use crate::provenance::Provenance;
+#[doc(hidden)]
 pub use crate::write::write_whole;
 
 /// The good images at `path`: those of a data set in any known layout, or all in a folder.

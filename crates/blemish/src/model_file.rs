@@ -47,6 +47,14 @@ struct VersionOnly {
     version: u32,
 }
 
+/// Settings that files of this version may still hold, with the only value that is understood.
+const RETIRED: [(&str, &str, f64); 4] = [
+    ("data", "tiles", 1.0),
+    ("memory", "components", 32.0),
+    ("score", "percentile", 95.0),
+    ("score", "sigmas", 3.0),
+];
+
 impl ModelFile {
     /// The file of a detector.
     pub fn of(detector: &Detector) -> Self {
@@ -73,7 +81,7 @@ impl ModelFile {
     ///
     /// # Errors
     /// A sentence that says what does not fit.
-    pub fn into_detector(self) -> Result<Detector, String> {
+    pub(crate) fn into_detector(self) -> Result<Detector, String> {
         let Self { header: Header { config, provenance, history, .. }, mut tensors } = self;
         let size = config.view_size();
         let template = match tensors.remove(TEMPLATE).map(|array| array.values) {
@@ -140,7 +148,9 @@ impl ModelFile {
                 "is of version {version}; this program reads version {VERSION}: {what}"
             )));
         }
-        let header: Header = parse(name, &text)?;
+        let mut header: serde_json::Value = parse(name, &text)?;
+        without_retired(&mut header).map_err(bad)?;
+        let header: Header = serde_json::from_value(header).map_err(|e| not_understood(name, &e))?;
         header.config.validate().map_err(|e| bad(e.to_string()))?;
         if header.config.data.channels.is_none() {
             return Err(bad("does not say how many channels its images have".to_owned()));
@@ -189,5 +199,43 @@ impl Detector {
 }
 
 fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|e| Error::model(path, format!("its metadata is not understood: {e}")))
+    serde_json::from_str(text).map_err(|e| not_understood(path, &e))
+}
+
+fn not_understood(path: &Path, error: &serde_json::Error) -> Error {
+    Error::model(path, format!("its metadata is not understood: {error}"))
+}
+
+/// Takes settings out of a file's header that are none any more.
+fn without_retired(header: &mut serde_json::Value) -> Result<(), String> {
+    for (group, key, only) in RETIRED {
+        let group_of = header.pointer_mut(&format!("/config/{group}")).and_then(|v| v.as_object_mut());
+        match group_of.and_then(|table| table.remove(key)) {
+            Some(value) if value.as_f64() != Some(only) => {
+                return Err(format!(
+                    "was fitted with {group}.{key} = {value}, which is no setting any more: fit the model anew"
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn retired_settings_are_taken_out_or_refused() {
+        let mut header =
+            json!({"config": {"data": {"tiles": 1, "fit": "auto"}, "score": {"percentile": 95.0}}});
+        without_retired(&mut header).unwrap();
+        assert_eq!(header, json!({"config": {"data": {"fit": "auto"}, "score": {}}}));
+        let mut header = json!({"config": {"memory": {"components": 16}}});
+        assert!(without_retired(&mut header).unwrap_err().contains("memory.components = 16"));
+    }
 }

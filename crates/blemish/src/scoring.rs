@@ -50,7 +50,7 @@ pub fn ignore(map: &mut [f32], ignored: Option<&[f32]>) {
 }
 
 /// Whether maps are propagated: where values are calibrated, so that 1 is the most that is normal.
-pub fn propagates(parts: &[FittedPart]) -> bool {
+pub(crate) fn propagates(parts: &[FittedPart]) -> bool {
     parts.iter().any(|part| part.kind.name != "network")
 }
 
@@ -77,7 +77,7 @@ pub fn image_score(map: &[f32], score: &ScoreConfig) -> f32 {
 ///
 /// So regions that are too small make no score, at any threshold, and good images are scored the same way. A map of fewer
 /// than `least` pixels becomes its smallest value throughout. No value may be NaN.
-pub fn area_open(map: &[f32], width: usize, least: usize) -> Vec<f32> {
+pub(crate) fn area_open(map: &[f32], width: usize, least: usize) -> Vec<f32> {
     if least <= 1 || map.is_empty() {
         return map.to_vec();
     }

@@ -78,7 +78,7 @@ pub fn read_tensors(path: &Path) -> Result<(String, Weights)> {
 ///
 /// # Errors
 /// As [`read_tensors`], without [`Error::Io`].
-pub fn read_tensors_of(name: &Path, bytes: &[u8]) -> Result<(String, Weights)> {
+pub(crate) fn read_tensors_of(name: &Path, bytes: &[u8]) -> Result<(String, Weights)> {
     let bad = |reason: String| Error::model(name, reason);
     let not_whole = |e: &dyn Display| bad(format!("is not a whole safetensors file: {e}"));
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| not_whole(&e))?;

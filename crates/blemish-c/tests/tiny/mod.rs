@@ -38,5 +38,5 @@ pub fn detector() -> Result<Detector> {
     let images: Result<Vec<Image>> =
         (1..=12).map(|seed| ImageView::rgb8(&pixels(seed, false), SIDE, SIDE).to_image(3)).collect();
     let settings = Overlay::default().set("data.image_size=[64, 64]")?.set("memory.use=always")?;
-    Detector::fit(&Images::from(images?), &settings.apply(&Config::default())?)
+    Detector::fit(&Images::from(images?), &Config::default().with(&settings)?)
 }

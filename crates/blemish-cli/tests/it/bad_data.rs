@@ -144,9 +144,9 @@ fn configurations_that_cannot_work_name_the_field() {
     let run = folder.path().join("run");
     for (setting, field) in [
         ("model.depth=2", "model.depth"),
-        ("model.num_heads=5", "model.embed_dim"),
+        ("network.passes=4", "network.passes"),
         ("data.image_size=[30, 32]", "data.image_size"),
-        ("model.no_such_field=1", "no_such_field"),
+        ("score.no_such_field=1", "score.no_such_field"),
         ("train.batch_size=many", "invalid type"),
         ("nonsense", "key=value"),
         ("preset=diyt", "--preset"),

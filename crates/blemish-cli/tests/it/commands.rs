@@ -164,34 +164,15 @@ fn inspect_shows_models_and_data() {
     assert!(blemish(["inspect", data.to_str().unwrap()]).ok().stdout().contains("train/good"));
 }
 
-#[test]
-fn tiles_look_closer() {
-    let folder = tempfile::tempdir().unwrap();
-    let run = folder.path().join("run");
-    train(&shared().data(), &run, &["--tile", "2"]).ok();
-    let json = blemish(["inspect", run.to_str().unwrap(), "--json"]).ok().json();
-    assert_eq!(json["input"], serde_json::json!([64, 64, 1]));
-    train(&shared().data(), &run, &["--tile", "0", "--overwrite"]).fails(2, &["--tile"]);
-    train(&shared().data(), &run, &["--tile", "16", "--set", "data.image_size=[512, 512]", "--overwrite"])
-        .fails(5, &["data.image_size"]);
-}
-
 /// Every choice that the configuration offers, from training to verdict.
 #[test]
 fn every_choice_trains_and_predicts() {
     let folder = tempfile::tempdir().unwrap();
     let image = shared().data().join("test/good/000.png");
     for (i, settings) in [
-        &["model.norm=layer_norm", "mask.strategy=random", "data.align=never"][..],
-        &["data.image_size=[32, 64]", "data.tiles=2", "data.channels=3", "score.threshold=sigma"],
-        &[
-            "model.head=linear",
-            "model.defect_logit=false",
-            "model.patch_embed=linear",
-            "network.map=reconstruction",
-        ],
+        &["data.image_size=[32, 64]", "data.channels=3", "score.threshold=sigma", "data.align=never"][..],
+        &["network.map=reconstruction", "network.passes=2", "score.threshold=percentile"],
         &["memory.use=never", "texture=always", "lines=always", "score.reduce=top_mean"],
-        &["model.output=absolute", "score.threshold=percentile", "model.sinusoid=row", "network.use=always"],
     ]
     .iter()
     .enumerate()

@@ -22,7 +22,7 @@ use serde_json::Value;
 /// A detector that is fitted in well under a second.
 const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/tiny.toml");
 
-/// The same with a network that is trained.
+/// The same with a network that is trained for a few seconds.
 const NETWORK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/network.toml");
 
 /// A folder of generated data and the model trained on it, shared by all tests that only read them.

@@ -24,7 +24,7 @@ pub enum Command {
         images: usize,
     },
     /// Writes `count` PNG files of a drawn part into a folder.
-    Pictures {
+    Images {
         /// Where to.
         folder: PathBuf,
         /// How many files.

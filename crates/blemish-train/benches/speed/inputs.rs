@@ -32,7 +32,7 @@ pub fn detector(preset: Preset, channels: usize, image_size: Option<[usize; 2]>)
     config.data.channels = Some(channels);
     config.data.image_size = image_size.unwrap_or(config.data.image_size);
     let rng = &mut ChaCha8Rng::seed_from_u64(1);
-    let model = Mae::new(&config.model, config.input_size(), channels, rng, &Device::flex());
+    let model = Mae::new(&config.model, config.view_size(), channels, rng, &Device::flex());
     let model = model.update(|_, values| values.iter_mut().for_each(|v| *v += rng.random_range(-0.03..0.03)));
     network_alone(&config, model.weights())
 }
@@ -52,7 +52,7 @@ pub fn network_alone(config: &Config, weights: Weights) -> Detector {
 pub fn prepare(folder: &Path, detector: &Detector, images: usize) {
     fs::create_dir_all(folder).unwrap();
     detector.save(folder.join(MODEL)).unwrap();
-    let ([height, width], channels) = (detector.config().input_size(), detector.channels());
+    let ([height, width], channels) = (detector.config().view_size(), detector.channels());
     let rng = &mut ChaCha8Rng::seed_from_u64(2);
     let (mut input, mut target, mut defect) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..images {
@@ -76,7 +76,7 @@ pub fn prepare(folder: &Path, detector: &Detector, images: usize) {
 }
 
 /// Writes images as an ordinary encoder does: deflate level 6, adaptive filters.
-pub fn pictures(folder: &Path, count: usize, distinct: usize, size: usize, channels: usize) {
+pub fn images(folder: &Path, count: usize, distinct: usize, size: usize, channels: usize) {
     use rayon::prelude::*;
     fs::create_dir_all(folder).unwrap();
     let path = |i: usize| folder.join(format!("{i:04}.png"));

@@ -45,8 +45,8 @@ pub fn run() {
     ask(json!({ "op": "maps", "folder": at, "count": 8, "size": 32 }));
     let pro = ask(json!({ "op": "aupro", "folder": at, "count": 8, "size": 32, "repeats": 1 }));
     assert!((0.0..1.0).contains(&pro["value"].as_f64().unwrap_or(f64::NAN)), "{pro}");
-    let at = folder.join("pictures");
-    ask(json!({ "op": "pictures", "folder": at, "count": 3, "distinct": 2, "size": 64, "channels": 3 }));
+    let at = folder.join("images");
+    ask(json!({ "op": "images", "folder": at, "count": 3, "distinct": 2, "size": 64, "channels": 3 }));
     assert_eq!(fs::read_dir(&at).unwrap().count(), 3);
     ask(json!({ "op": "load", "folder": folder.join("diyt") }));
     let parts = ask(json!({ "op": "parts", "folder": at }));

@@ -52,8 +52,8 @@ impl Bench {
                 inputs::prepare(&folder, &inputs::detector(preset, channels, image_size), images);
                 json!({})
             }
-            Command::Pictures { folder, count, distinct, size, channels } => {
-                inputs::pictures(&folder, count, distinct, size, channels);
+            Command::Images { folder, count, distinct, size, channels } => {
+                inputs::images(&folder, count, distinct, size, channels);
                 json!({})
             }
             Command::Maps { folder, count, size } => {
@@ -90,7 +90,7 @@ impl Bench {
         let time = seconds(1, || loaded = Some(read_model(&model, scoring)));
         let (detector, weights) = loaded.expect("it was read");
         let config = detector.config().clone();
-        let (size, channels) = (config.input_size(), detector.channels());
+        let (size, channels) = (config.view_size(), detector.channels());
         let parameters: usize = weights.values().map(|array| array.values.len()).sum();
         let answer = json!({
             "seconds": time,
@@ -128,7 +128,7 @@ impl Loaded {
 
     /// Values of one image, over its channels too.
     fn image_len(&self) -> usize {
-        self.config().input_size().iter().product::<usize>() * self.detector.channels()
+        self.config().view_size().iter().product::<usize>() * self.detector.channels()
     }
 
     /// One unmasked pass of the first `batch` images, as scoring makes it: the reconstructions, then the logits.
@@ -143,7 +143,7 @@ impl Loaded {
 
     /// With the map that unmasked and masked passes share, the squared difference.
     fn score(&self, batch: usize, passes: usize, repeats: usize) -> Value {
-        let [height, width] = self.config().input_size();
+        let [height, width] = self.config().view_size();
         let channels = self.detector.channels();
         let image = |pixels: &[f32]| Image { height, width, channels, pixels: pixels.to_vec() };
         let images: Vec<Image> = self.input.chunks_exact(self.image_len()).take(batch).map(image).collect();
@@ -176,7 +176,7 @@ impl Loaded {
     }
 
     fn batch(&self, size: usize) -> Batch {
-        let (len, pixels) = (self.image_len(), self.config().input_size().iter().product::<usize>());
+        let (len, pixels) = (self.image_len(), self.config().view_size().iter().product::<usize>());
         let located = self.config().model.defect_logit;
         Batch {
             size,
@@ -194,7 +194,7 @@ impl Loaded {
     /// Starts training from the loaded weights.
     fn training(&self) -> (Mae, AdamW) {
         let (config, device) = (self.config(), Device::flex().autodiff());
-        let model = Mae::unset(&config.model, config.input_size(), self.detector.channels(), &device);
+        let model = Mae::unset(&config.model, config.view_size(), self.detector.channels(), &device);
         (model.with_weights(self.weights.clone()).unwrap(), AdamW::default())
     }
 

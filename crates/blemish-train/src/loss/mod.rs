@@ -8,7 +8,7 @@ mod ssim;
 pub use contrastive::{info_nce, normalised, repel};
 pub use focal::focal_with_logits;
 pub use mse::{masked_mse, mse};
-pub use ssim::{WINDOW as SSIM_WINDOW, ssim, ssim_map};
+pub use ssim::{ssim, ssim_map};
 
 use blemish::engine::Mask;
 use burn::tensor::Tensor;

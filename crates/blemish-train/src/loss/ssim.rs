@@ -6,7 +6,7 @@ use super::planes;
 use crate::ops::blur_valid;
 
 /// Side of the Gaussian window.
-pub const WINDOW: usize = 11;
+const WINDOW: usize = 11;
 const SIGMA: f64 = 1.5;
 const C1: f64 = 0.01 * 0.01;
 const C2: f64 = 0.03 * 0.03;

@@ -52,22 +52,6 @@ struct Example {
     defect: Option<PixelMask>,
 }
 
-impl Example {
-    /// A part of it, of `size` pixels (height, width), anywhere; itself where it is no larger.
-    fn part(self, size: [usize; 2], rng: &mut ChaCha8Rng) -> Self {
-        let view = [self.target.height, self.target.width];
-        if view == size {
-            return self;
-        }
-        let corner = [0, 1].map(|side| rng.random_range(0..=view[side] - size[side]));
-        Self {
-            input: self.input.part(corner, size),
-            target: self.target.part(corner, size),
-            defect: self.defect.map(|mask| mask.part(corner, size)),
-        }
-    }
-}
-
 /// The generator of one place in a run: the same place always draws the same numbers, whatever ran before.
 pub fn generator(seed: u64, stage: Stage, epoch: usize, item: usize) -> ChaCha8Rng {
     let mut key = [0u8; 32];
@@ -161,9 +145,7 @@ impl<'a> Batches<'a> {
                 return Err(Error::Interrupted);
             }
             let mut rng = generator(self.config.detector.seed, stage, epoch, first + k);
-            let whole = self.example(task(self.config, stage), index, &mut rng)?;
-            // The view, or a tile of it.
-            Ok(whole.part(self.config.detector.input_size(), &mut rng))
+            self.example(task(self.config, stage), index, &mut rng)
         });
         Ok(Batch::of(drawn.collect::<Result<_>>()?))
     }

@@ -107,10 +107,13 @@ impl Checkpoint {
         let (text, tensors) = read_tensors(&path)?;
         let progress: Progress =
             serde_json::from_str(&text).map_err(|e| Error::model(&path, format!("not a checkpoint: {e}")))?;
-        if progress.config != *config {
+        // It goes on in the precision that it began with, whichever suits this machine.
+        let mut expected = config.clone();
+        expected.train.precision = progress.config.train.precision;
+        if progress.config != expected {
             return Err(Error::model(
                 &path,
-                "was made with another configuration: it cannot be resumed with this one",
+                "was made with other settings or images: it cannot be resumed with these",
             ));
         }
         let take = |prefix: &str| -> Weights {

@@ -43,7 +43,7 @@ pub fn estimate(config: &RunConfig, batches: &Batches<'_>, device: &Device) -> R
     let channels = config.detector.data.channels.unwrap_or(3);
     let rng = &mut ChaCha8Rng::seed_from_u64(0);
     let device = device.clone().autodiff();
-    let mut model = Mae::new(&config.detector.model, config.detector.input_size(), channels, rng, &device);
+    let mut model = Mae::new(&config.detector.model, config.detector.view_size(), channels, rng, &device);
     let mut optimizer = AdamW::default();
     let stage = if config.train.finetune.epochs() > 0 { Stage::Finetune } else { Stage::Pretrain };
     let settings = StepSettings { learning_rate: 0.0, weight_decay: 0.0, clip_norm: 0.0 };
@@ -83,8 +83,8 @@ impl Estimate {
     }
 }
 
-/// The process's peak resident memory, as Linux tells it.
-fn peak_memory_mib() -> Option<f64> {
+/// The most memory that this process has held, MiB; absent where the system does not say.
+pub fn peak_memory_mib() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
     line.split_whitespace().nth(1)?.parse::<f64>().ok().map(|kib| kib / 1024.0)

@@ -105,7 +105,7 @@ fn train(
     let holdout = prepared.holdout();
     let train = holdout..prepared.views.len();
     if train.is_empty() {
-        return Err(Error::config("fit.holdout", "leaves no image to train on"));
+        return Err(Error::config("network.use", "there are too few good images to train a network on"));
     }
     let (validation, problems) = protocol.images(config, prepared, options.on_error)?;
     let divided = Event::Divided { train: train.len(), holdout, validation: validation.len(), problems };
@@ -116,7 +116,9 @@ fn train(
         Some(lock) if options.resume => Checkpoint::load(lock.folder(), config)?,
         _ => None,
     };
-    if checkpoint.is_none() {
+    if let Some(checkpoint) = &checkpoint {
+        config.train.precision = checkpoint.progress.config.train.precision;
+    } else {
         let batches = Batches::new(config, &prepared.views, train.clone(), options.stop);
         let mut estimated = estimate(config, &batches, &options.device)?;
         if let Some(minutes) = options.budget {

@@ -14,7 +14,7 @@ mod schedule;
 mod validate;
 
 pub use self::batch::Batch;
-pub use self::estimate::Estimate;
+pub use self::estimate::{Estimate, peak_memory_mib};
 pub use self::event::Event;
 pub use self::fit::{TrainOptions, fit};
 pub use self::objective::loss;

@@ -83,7 +83,7 @@ impl<'a> Run<'a> {
         checkpoint: Option<Checkpoint>,
     ) -> Result<Self> {
         let device = options.device.clone().autodiff();
-        let (detector, size) = (&config.detector, config.detector.input_size());
+        let (detector, size) = (&config.detector, config.detector.view_size());
         let channels = detector.data.channels.unwrap_or(3);
         let Some(Checkpoint { progress, weights, optimizer, best }) = checkpoint else {
             let rng = &mut generator(detector.seed, Stage::Pretrain, 0, usize::MAX - 1);

@@ -154,12 +154,12 @@ fn near(arithmetic: Arithmetic, tolerance: f32, name: &str, config: &ModelConfig
 }
 
 /// The values of every patch from the pass that judges it; `passes` is `[K, H, W, ..]`.
-fn judged(passes: &[f32], parts: &Complementary, [height, width]: [usize; 2]) -> Vec<f32> {
+fn scored(passes: &[f32], parts: &Complementary, [height, width]: [usize; 2]) -> Vec<f32> {
     let grid = parts.masks().grid();
     let image = passes.len() / parts.masks().batch();
     let pixel = |at: usize| {
         let (y, x) = (at / width, at % width);
-        let pass = parts.judged_in()[y / (height / grid[0]) * grid[1] + x / (width / grid[1])];
+        let pass = parts.scored_in()[y / (height / grid[0]) * grid[1] + x / (width / grid[1])];
         let step = image / (height * width);
         &passes[pass * image + at * step..][..step]
     };
@@ -173,16 +173,16 @@ fn judges(what: &str, model: &Mae, arithmetic: Arithmetic, parts: &Complementary
     let passes = parts.masks().batch();
     for round in 0..2 {
         let what = format!("{what}, {arithmetic:?}, round {round}");
-        let got = engine.forward_judged(&image, parts);
+        let got = engine.forward_scored(&image, parts);
         let whole = engine.forward(&image.repeat(passes), Some(parts.masks()), &[]);
-        assert_close(&what, &got.image, &judged(&whole.image, parts, size), CLOSE);
-        assert_close(&what, &got.extra, &judged(&whole.extra, parts, size), CLOSE);
+        assert_close(&what, &got.image, &scored(&whole.image, parts, size), CLOSE);
+        assert_close(&what, &got.extra, &scored(&whole.extra, parts, size), CLOSE);
         if arithmetic == Arithmetic::F32 && round == 0 {
             let data = TensorData::new(image.repeat(passes), [passes, size[0], size[1], model.channels()]);
             let whole = model.forward(Tensor::from_data(data, &model.device()), Some(parts.masks()));
-            assert_close(&what, &got.image, &judged(&values(whole.image), parts, size), CLOSE);
+            assert_close(&what, &got.image, &scored(&values(whole.image), parts, size), CLOSE);
             let logit = whole.logit.map(values).unwrap_or_default();
-            assert_close(&what, &got.extra, &judged(&logit, parts, size), CLOSE);
+            assert_close(&what, &got.extra, &scored(&logit, parts, size), CLOSE);
         }
         // What another image leaves behind.
         engine.forward(&images(model, passes, 9), None, &[]);
@@ -190,7 +190,7 @@ fn judges(what: &str, model: &Mae, arithmetic: Arithmetic, parts: &Complementary
 }
 
 #[test]
-fn judged_patches_are_those_of_whole_passes() {
+fn scored_patches_are_those_of_whole_passes() {
     for (name, config) in configurations() {
         for (seed, size) in [[48, 80], [112, 144], [176, 48], [16, 32]].into_iter().enumerate() {
             let model = random_model(&config, size, 1 + seed % 2 * 2, seed as u64);
@@ -200,9 +200,9 @@ fn judged_patches_are_those_of_whole_passes() {
             let mask = MaskConfig { mask_ratio: 0.75, ..RunConfig::preset(Preset::Light).mask };
             let strategy = if seed % 2 == 0 { MaskStrategy::Block } else { MaskStrategy::Random };
             let masks = draw_mask(&MaskConfig { strategy, ..mask }, grid, passes, rng);
-            // Patches that are judged while they are shown are no use, but the property holds for them too.
-            let judged_in = (0..grid[0] * grid[1]).map(|_| rng.random_range(0..passes)).collect();
-            for parts in [Complementary::new(masks, judged_in), Complementary::bands(grid, passes)] {
+            // Patches that are scored while they are shown are no use, but the property holds for them too.
+            let scored_in = (0..grid[0] * grid[1]).map(|_| rng.random_range(0..passes)).collect();
+            for parts in [Complementary::new(masks, scored_in), Complementary::bands(grid, passes)] {
                 for arithmetic in [Arithmetic::F32, Arithmetic::Bf16, Arithmetic::Int8] {
                     judges(&format!("{name}, {size:?}"), &model, arithmetic, &parts);
                 }
@@ -212,7 +212,7 @@ fn judged_patches_are_those_of_whole_passes() {
 }
 
 #[test]
-fn judged_patches_of_the_presets() {
+fn scored_patches_of_the_presets() {
     for preset in [Preset::Light, Preset::Diyt] {
         let config = ModelConfig { depth: 3, ..RunConfig::preset(preset).detector.model };
         let model = random_model(&config, [256, 192], 3, 1);

@@ -24,13 +24,13 @@ fn card() -> Device {
 
 /// The same random weights on any device.
 fn model(config: &RunConfig, device: &Device) -> Mae {
-    let (config, size) = (&config.detector.model, config.detector.input_size());
+    let (config, size) = (&config.detector.model, config.detector.view_size());
     let weights = random_model(config, size, 3, 1).weights();
     Mae::unset(config, size, 3, device).with_weights(weights).unwrap()
 }
 
 fn outputs(config: &RunConfig, device: &Device, mask: Option<&Mask>) -> Vec<f32> {
-    let ([h, w], batch) = (config.detector.input_size(), batch());
+    let ([h, w], batch) = (config.detector.view_size(), batch());
     let images = TensorData::new(batch.input, [batch.size, h, w, 3]);
     let output = model(config, device).forward(Tensor::from_data(images, device), mask);
     [values(output.image), output.logit.map(values).unwrap_or_default()].concat()

@@ -7,11 +7,16 @@ mod simulation_tests;
 mod tail;
 mod thresholds;
 
+#[doc(hidden)]
 pub use self::robust::suspected;
+#[doc(hidden)]
 pub use self::tail::{NORMAL_SHARE, TailCalibration};
-pub use self::thresholds::{Threshold, Thresholds};
+pub use self::thresholds::Threshold;
+#[doc(hidden)]
+pub use self::thresholds::Thresholds;
 
 /// How the values of a part's map are made comparable with those of others.
+#[doc(hidden)]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Calibration {
     /// As they are: the part stands alone, or is not calibrated yet.

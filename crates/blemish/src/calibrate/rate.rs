@@ -23,7 +23,7 @@ const EFFICIENCY: f64 = 0.82;
 ///
 /// The `doubtful` largest scores may be those of defects that nobody has seen. Without them the threshold has a higher rank
 /// among fewer scores and rejects fewer good images: the interval's lower end is that.
-pub fn interval_of_rank(rank: usize, n: usize, doubtful: usize) -> [f64; 2] {
+pub(crate) fn interval_of_rank(rank: usize, n: usize, doubtful: usize) -> [f64; 2] {
     if rank == n {
         return [0.0, largest_rate(n)];
     }
@@ -33,13 +33,13 @@ pub fn interval_of_rank(rank: usize, n: usize, doubtful: usize) -> [f64; 2] {
 }
 
 /// What 95 % of the rates of a threshold at or above the largest of `n` scores are below: Beta(1, n) in closed form.
-pub fn largest_rate(n: usize) -> f64 {
+pub(crate) fn largest_rate(n: usize) -> f64 {
     1.0 - 0.05f64.powf(1.0 / n as f64)
 }
 
 /// The 95 % interval of a rate of which `count` of `n` were seen (Clopper and Pearson, "The use of confidence or fiducial
 /// limits", 1934); one-sided where none or all were.
-pub fn clopper_pearson(count: usize, n: usize) -> [f64; 2] {
+pub(crate) fn clopper_pearson(count: usize, n: usize) -> [f64; 2] {
     let (k, n) = (count as f64, n as f64);
     match count {
         _ if n == 0.0 => [0.0, 1.0],
@@ -55,7 +55,7 @@ pub fn clopper_pearson(count: usize, n: usize) -> [f64; 2] {
 ///
 /// The variance is pooled with a prior of [`PRIOR_WEIGHT`] scores (a scaled inverse chi-squared, Gelman et al., "Bayesian
 /// Data Analysis", 3rd edition, section 2.6), so that it is defined for one score and bounded for two.
-pub fn prediction_limit(sorted: &[f64], rate: f64) -> f64 {
+pub(crate) fn prediction_limit(sorted: &[f64], rate: f64) -> f64 {
     let n = sorted.len() as f64;
     let weight = EFFICIENCY * (n - 1.0);
     let freedom = PRIOR_WEIGHT + weight;

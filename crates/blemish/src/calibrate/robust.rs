@@ -22,7 +22,7 @@ pub fn median(sorted: &[f64]) -> f64 {
 /// (Rousseeuw and Croux, "Alternatives to the median absolute deviation", 1993, with the factors for small samples of Croux
 /// and Rousseeuw 1992). Half of the values may be anything; its efficiency at normal distributions is 0.82, where that of
 /// the median absolute deviation is 0.37. 0 for fewer than 2 values.
-pub fn qn(sorted: &[f64]) -> f64 {
+pub(crate) fn qn(sorted: &[f64]) -> f64 {
     const SMALL: [f64; 8] = [0.399, 0.994, 0.512, 0.844, 0.611, 0.857, 0.669, 0.872];
     let thinned: Vec<f64> = if sorted.len() > COMPARED {
         let at = |i: usize| sorted[(2 * i + 1) * sorted.len() / (2 * COMPARED)];
@@ -55,13 +55,13 @@ pub fn qn(sorted: &[f64]) -> f64 {
 /// The standard deviation is the larger one of Qn and of what the upper quartile says, so that a distribution with a long
 /// upper tail is not cut. The addition for few values keeps what is taken for an outlier among 5 to 10 normal logarithms
 /// under 1 % (`a_clean_sample_seldom_has_outliers`).
-pub fn outlier_limit(values: &[f32]) -> f32 {
+pub(crate) fn outlier_limit(values: &[f32]) -> f32 {
     limit(values, LIMIT)
 }
 
 /// How many of these positive values are doubtful: no outliers, perhaps, but further from the others than [`DOUBTFUL`] standard
 /// deviations (more for few values).
-pub fn doubtful(values: &[f32]) -> usize {
+pub(crate) fn doubtful(values: &[f32]) -> usize {
     let limit = limit(values, DOUBTFUL) * (1.0 + 1e-5);
     values.iter().filter(|&&v| v > limit && v > f32::MIN_POSITIVE).count()
 }

@@ -1,14 +1,14 @@
 //! How rare a value is on good images: the scale on which parts that look at different things are compared.
 
-/// Knots of the scale: the values that a half, a quarter, .. of good pictures' pixels exceed.
+/// Knots of the scale: the values that a half, a quarter, .. of good images' pixels exceed.
 const HALVINGS: usize = 12;
-/// What one good picture in so many exceeds is where the usual ends: for its largest value this is 1 on the scale.
+/// What one good image in so many exceeds is the most that is normal: for its largest value this is 1 on the scale.
 pub const NORMAL_SHARE: usize = 20;
-/// How many halvings 1 stands for: one of 2^16 pixels in one of 2^4 pictures, about.
+/// How many halvings 1 stands for: one of 2^16 pixels in one of 2^4 images, about.
 const RAREST: f32 = 20.0;
 
-/// A growing scale for values of a map, on which every part's good pictures are alike: `n / 20` at what a share of `2^-n` of
-/// their pixels exceeds, 1 at what a pixel of one picture in twenty exceeds. In between, and beyond, it is straight.
+/// A growing scale for values of a map, on which every part's good images are alike: `n / 20` at what a share of `2^-n` of
+/// their pixels exceeds, 1 at what a pixel of one image in twenty exceeds. In between, and beyond, it is straight.
 ///
 /// (In units of one level alone, parts raised equally many false alarms there, and the one with more noise below it hid what
 /// the other outlined.)
@@ -20,9 +20,9 @@ pub struct TailCalibration {
 
 impl TailCalibration {
     /// How many values [`knots`](Self::knots) has.
-    pub const KNOTS: usize = HALVINGS + 2;
+    pub(crate) const KNOTS: usize = HALVINGS + 2;
 
-    /// The scale of good pictures' `pixels`, and of the most that each picture has; the order of neither counts. What is
+    /// The scale of good images' `pixels`, and of the most that each image has; the order of neither counts. What is
     /// not there is taken for 0.
     pub fn new(mut pixels: Vec<f32>, mut largest: Vec<f32>) -> Self {
         let at = |sorted: &[f32], share: f64| {
@@ -31,7 +31,7 @@ impl TailCalibration {
         pixels.sort_unstable_by(f32::total_cmp);
         largest.sort_unstable_by(f32::total_cmp);
         let mut knots: Vec<f32> = (0..=HALVINGS).map(|n| at(&pixels, 1.0 - 0.5f64.powi(n as i32))).collect();
-        // Where strange pixels crowd in a few pictures the last two may all but meet, and what lies beyond would be
+        // Where anomalous pixels crowd in a few images the last two may all but meet, and what lies beyond would be
         // endlessly rare, whatever the other parts say.
         let [before, last] = [knots[HALVINGS - 1], knots[HALVINGS]];
         knots.push(at(&largest, 1.0 - 1.0 / NORMAL_SHARE as f64).max(last + 0.5 * (last - before)));
@@ -43,13 +43,13 @@ impl TailCalibration {
     }
 
     /// From the values at its knots; `None` unless there are [`KNOTS`](Self::KNOTS) of them and they grow.
-    pub fn from_knots(knots: Vec<f32>) -> Option<Self> {
+    pub(crate) fn from_knots(knots: Vec<f32>) -> Option<Self> {
         let grows = knots.windows(2).all(|pair| pair[0] < pair[1]);
         (knots.len() == Self::KNOTS && grows).then_some(Self { knots })
     }
 
     /// The values at its knots.
-    pub fn knots(&self) -> &[f32] {
+    pub(crate) fn knots(&self) -> &[f32] {
         &self.knots
     }
 
@@ -61,7 +61,7 @@ impl TailCalibration {
         let [low, high] = [self.knots[segment], self.knots[segment + 1]];
         let part = (value - low) / (high - low);
         let halvings = height(segment) + part * (height(segment + 1) - height(segment));
-        // Unlike `max` this keeps what is no number, which must not pass for usual.
+        // Unlike `max` this keeps NaN, which must not pass for normal.
         if halvings < 0.0 { 0.0 } else { halvings / RAREST }
     }
 }
@@ -93,8 +93,8 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_in_one_picture_makes_nothing_endlessly_rare() {
-        // As above, but no picture goes beyond what one pixel in 4096 exceeds.
+    fn a_crowd_in_one_image_makes_nothing_endlessly_rare() {
+        // As above, but no image goes beyond what one pixel in 4096 exceeds.
         let tail = TailCalibration::new((0..=4096u16).map(f32::from).collect(), vec![4096.0; 21]);
         assert_eq!(tail.knots()[11..], [4094.0, 4095.0, 4096.0]);
         let crowded =

@@ -10,6 +10,10 @@ use crate::config::{ScoreConfig, ThresholdRule};
 const LISTED: [f64; 2] = [0.05, 0.01];
 /// A score that is not above 0 counts as this share of the largest one where logarithms are taken.
 const FLOOR: f32 = 1e-3;
+/// Percentile of the rule `percentile`.
+const PERCENTILE: f64 = 95.0;
+/// Standard deviations of the rule `sigma`.
+const SIGMAS: f64 = 3.0;
 
 /// A threshold: an image is defective when its score is at least this.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,7 +56,7 @@ impl Thresholds {
     }
 
     /// Decides by `value`, whatever the rule.
-    pub fn fix(&mut self, value: f32) {
+    pub(crate) fn fix(&mut self, value: f32) {
         self.fixed = Some(value);
     }
 
@@ -84,8 +88,8 @@ impl Thresholds {
         }
         Ok(match config.threshold {
             ThresholdRule::Fpr => self.at_rate(config.fpr),
-            ThresholdRule::Percentile => self.at_percentile(config.percentile),
-            ThresholdRule::Sigma => self.at_sigmas(config.sigmas),
+            ThresholdRule::Percentile => self.at_percentile(),
+            ThresholdRule::Sigma => self.at_sigmas(),
         })
     }
 
@@ -97,13 +101,13 @@ impl Thresholds {
         let mut rates = vec![config.fpr];
         rates.extend(LISTED.into_iter().filter(|rate| *rate != config.fpr));
         let mut all: Vec<Threshold> = rates.into_iter().map(|rate| self.at_rate(rate)).collect();
-        all.extend([self.at_percentile(config.percentile), self.at_sigmas(config.sigmas)]);
+        all.extend([self.at_percentile(), self.at_sigmas()]);
         all
     }
 
     /// The share of the good scores that are at least `value`, and the 95 % interval of the false-positive rate that it has on
     /// new good images (Clopper and Pearson 1934). There must be scores.
-    pub fn rate_at(&self, value: f64) -> (f64, [f64; 2]) {
+    pub(crate) fn rate_at(&self, value: f64) -> (f64, [f64; 2]) {
         let n = self.good.len();
         let rejected = n - self.good.partition_point(|&score| f64::from(score) < value);
         (rejected as f64 / n as f64, clopper_pearson(rejected, n))
@@ -156,17 +160,17 @@ impl Thresholds {
         prediction_limit(&logs, rate).exp().min(1e30)
     }
 
-    fn at_percentile(&self, percentile: f64) -> Threshold {
-        let value = above(quantile(&self.sorted(), percentile / 100.0));
-        let how = format!("percentile {percentile} of the scores of {} good images", self.good.len());
+    fn at_percentile(&self) -> Threshold {
+        let value = above(quantile(&self.sorted(), PERCENTILE / 100.0));
+        let how = format!("percentile {PERCENTILE} of the scores of {} good images", self.good.len());
         self.without_target(ThresholdRule::Percentile, value, how)
     }
 
-    fn at_sigmas(&self, sigmas: f64) -> Threshold {
+    fn at_sigmas(&self) -> Threshold {
         let (sorted, n) = (self.sorted(), self.good.len());
         let mean = sorted.iter().sum::<f64>() / n as f64;
-        let value = above(mean + sigmas * deviation(&sorted, mean));
-        let how = format!("mean + {sigmas} standard deviations of the scores of {n} good images");
+        let value = above(mean + SIGMAS * deviation(&sorted, mean));
+        let how = format!("mean + {SIGMAS} standard deviations of the scores of {n} good images");
         self.without_target(ThresholdRule::Sigma, value, how)
     }
 

@@ -12,15 +12,14 @@ use crate::image::{DecodeOptions, Image};
 pub struct DataConfig {
     /// Height and width of anomaly maps, and of what the model sees unless `view` says otherwise, pixels.
     pub image_size: [usize; 2],
-    /// How many times larger, along each side, the view is than what the network takes in at once; above 1 it looks at
-    /// overlapping tiles, and maps are joined without seams. 1 to 16.
-    pub tiles: usize,
-    /// What becomes of images that are not of that shape, and of products that lie anyhow.
+    /// What becomes of images that are not of that shape, and of products in arbitrary orientation.
     pub fit: Fit,
-    /// What the model looks at; absent: the whole image at `image_size`. With `fit = "auto"` found from the training images.
+    /// What the model looks at; absent: the whole image at `image_size`. With `fit = "auto"` found from the training images;
+    /// it cannot be set.
+    #[doc(hidden)]
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub view: Option<ViewConfig>,
-    /// Whether views are laid exactly upon the training images' mean picture.
+    /// Whether views are registered to the training images' mean image.
     pub align: Align,
     /// 1 (grey) or 3 (RGB); absent: 1 when the training images are grey, otherwise 3.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -40,18 +39,18 @@ pub struct DataConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fit {
-    /// Single products that lie anyhow are turned to lie alike; long images keep their shape; see
+    /// Single products in arbitrary orientation are rectified; long images keep their shape; see
     /// [`Survey::view`](crate::view::Survey::view).
     Auto,
     /// The whole image is stretched to `image_size`.
     Stretch,
 }
 
-/// Whether views are laid exactly upon each other.
+/// Whether views are registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Align {
-    /// Where the product was photographed lying (nearly) the same way.
+    /// Where the product's pose is (nearly) fixed.
     Auto,
     /// Always.
     Always,
@@ -63,7 +62,6 @@ impl Default for DataConfig {
     fn default() -> Self {
         Self {
             image_size: [256, 256],
-            tiles: 1,
             fit: Fit::Auto,
             view: None,
             align: Align::Auto,
@@ -76,18 +74,6 @@ impl Default for DataConfig {
 }
 
 impl DataConfig {
-    /// Looks so many times as closely: at pictures of so many times the pixels along each side, in tiles of what was the
-    /// whole before.
-    #[must_use]
-    pub fn closer(mut self, times: usize) -> Self {
-        self.image_size = self.image_size.map(|side| side.saturating_mul(times));
-        if let Some(view) = &mut self.view {
-            view.size = view.size.map(|side| side.saturating_mul(times));
-        }
-        self.tiles = self.tiles.saturating_mul(times);
-        self
-    }
-
     /// How files are decoded.
     pub fn decoding(&self) -> DecodeOptions {
         DecodeOptions { max_pixels: self.max_pixels, channels: self.channels, range: self.range }
@@ -95,7 +81,7 @@ impl DataConfig {
 
     /// The least spread of grey levels that normalisation stretches: the step between two values of the images' depth, 1 / 255
     /// where they are of 8 bits, 1 / 65535 of what the file can hold where they are of more.
-    pub fn least_spread(&self) -> f32 {
+    pub(crate) fn least_spread(&self) -> f32 {
         self.range.map_or(Normalize::FLOOR, |[low, high]| (1.0 / 65535.0 / (high - low)) as f32)
     }
 
@@ -107,11 +93,10 @@ impl DataConfig {
     pub(super) fn validate(&self, patch_size: usize) -> Result<()> {
         let p = patch_size;
         require(p > 0, "model.patch_size", "must be at least 1")?;
-        require((1..=16).contains(&self.tiles), "data.tiles", "must be 1 to 16")?;
         let view = self.view.iter().flat_map(|view| view.size).map(|side| ("data.view.size", side));
         for (field, side) in self.image_size.map(|side| ("data.image_size", side)).into_iter().chain(view) {
             let ok = side >= p && side.is_multiple_of(p) && side <= 4096;
-            require(ok, field, format!("{side} is not a multiple of patch_size {p} up to 4096"))?;
+            require(ok, field, format!("{side} is not a multiple of {p}, the side of a patch, up to 4096"))?;
         }
         let product = self.view.iter().filter_map(|view| view.product).flatten();
         let ok = product.into_iter().all(|side| side > 0.0 && side <= 4.0);

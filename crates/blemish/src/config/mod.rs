@@ -1,7 +1,7 @@
 //! The settings of a detector: presets, loading, overrides and validation.
 //!
-//! Plain serde structures with unknown fields refused. [`Config::preset`] gives a complete configuration, [`Overlay`]
-//! lays a TOML file and single `key=value` settings over it, and [`Config::validate`] is the one place that says which
+//! [`Config::preset`] gives a complete configuration, [`Config::with`] lays the settings of a TOML file or of single
+//! `key=value` texts over it ([`SETTINGS`] lists what can be set), and [`Config::validate`] is the one place that says which
 //! combinations cannot work. The effective configuration is stored in every model file.
 
 mod data;
@@ -9,21 +9,27 @@ mod model;
 mod overlay;
 mod parts;
 mod score;
+mod settings;
 #[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::data::{Align, DataConfig, Fit};
+#[doc(hidden)]
 pub use self::model::{AggregationKeys, Head, ModelConfig, Norm, Output, PatchEmbed, Sinusoid};
 pub use self::overlay::Overlay;
 pub use self::parts::{FeaturesConfig, FitConfig, MemoryConfig, NetworkConfig, NetworkMap, Use};
 pub use self::score::{Reduce, ScoreConfig, ThresholdRule};
+pub use self::settings::{SETTINGS, Setting};
 use crate::error::{Error, Result};
 pub use crate::image::Normalize;
 use crate::view::Survey;
+#[doc(hidden)]
 pub use crate::view::ViewConfig;
-pub use blemish_kernels::precision::{Arithmetic, Precision};
+pub use blemish_kernels::precision::Arithmetic;
+#[doc(hidden)]
+pub use blemish_kernels::precision::Precision;
 
 /// Everything that shapes a detector.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,9 +39,10 @@ pub struct Config {
     pub preset: Preset,
     /// Seed of every random draw.
     pub seed: u64,
-    /// How images are read and what of them is looked at.
+    /// How images are read, and their view.
     pub data: DataConfig,
-    /// The network's shape.
+    /// The network's architecture: the preset's, or that of an imported network.
+    #[doc(hidden)]
     pub model: ModelConfig,
     /// The network as a detector part.
     pub network: NetworkConfig,
@@ -128,7 +135,15 @@ impl Config {
         }
     }
 
-    /// The configuration as TOML.
+    /// The same with these settings.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a key that is no setting, or a value of the wrong type.
+    pub fn with(&self, overlay: &Overlay) -> Result<Self> {
+        overlay.apply(self, SETTINGS)
+    }
+
+    /// The configuration as TOML, what cannot be set included.
     ///
     /// # Errors
     /// None in practice; serialisation can fail in principle.
@@ -142,14 +157,14 @@ impl Config {
     /// [`Error::Config`] that names the first field at fault.
     pub fn validate(&self) -> Result<()> {
         self.data.validate(self.model.patch_size)?;
-        self.model.validate(self.input_size())?;
+        self.model.validate(self.view_size())?;
         self.network.validate(&self.model, self.grid())?;
         self.memory.validate()?;
         self.fit.validate()?;
         self.score.validate()?;
         let uses = [self.network.usage, self.features.usage, self.memory.usage, self.lines, self.texture];
         let ok = uses.iter().any(|usage| *usage != Use::Never);
-        require(ok, "network.usage", "is never, as all other parts are: nothing is left to score with")
+        require(ok, "network.use", "is never, as all other parts are: nothing is left to score with")
     }
 
     /// Settles what is left to the training images: channels, view, registration, which parts are used, how a map
@@ -177,7 +192,7 @@ impl Config {
         self.network.precision.get_or_insert_with(Arithmetic::fastest);
     }
 
-    /// What is looked at.
+    /// The part of an image that is scored.
     pub fn view(&self) -> ViewConfig {
         let whole = || ViewConfig { size: self.data.image_size, product: None };
         self.data.view.clone().unwrap_or_else(whole)
@@ -189,7 +204,7 @@ impl Config {
     }
 
     /// The least area that counts, `score.min_area`, in pixels of the view of an image of `original` height and width.
-    pub fn least_area(&self, original: [usize; 2]) -> usize {
+    pub(crate) fn least_area(&self, original: [usize; 2]) -> usize {
         let view = self.view();
         let [height, width] = original.map(|side| side as f64);
         let covered = match view.product {
@@ -200,19 +215,14 @@ impl Config {
         ((self.score.min_area as f64 * pixels).round() as usize).max(1)
     }
 
-    /// Height and width of what the network takes in at once, pixels: the view, or one of its tiles.
-    pub fn input_size(&self) -> [usize; 2] {
-        let patch = self.model.patch_size.max(1);
-        self.view_size().map(|side| side.div_ceil(self.data.tiles.max(1)).next_multiple_of(patch))
-    }
-
     /// Rows and columns of the token grid.
     pub fn grid(&self) -> [usize; 2] {
-        self.input_size().map(|side| side / self.model.patch_size.max(1))
+        self.view_size().map(|side| side / self.model.patch_size.max(1))
     }
 }
 
 /// [`Error::Config`] for `field` unless `ok`.
+#[doc(hidden)]
 pub fn require(ok: bool, field: &str, reason: impl Into<String>) -> Result<()> {
     if ok { Ok(()) } else { Err(Error::config(field, reason)) }
 }

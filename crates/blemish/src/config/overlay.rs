@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::settings::{Setting, require_known};
 use crate::error::{Error, Result};
 
 /// Settings as a TOML table; later ones replace earlier ones, table by table.
@@ -47,22 +48,26 @@ impl Overlay {
     }
 
     /// The string at the top level under `key`.
+    #[doc(hidden)]
     pub fn text(&self, key: &str) -> Option<&str> {
         self.table.get(key).and_then(toml::Value::as_str)
     }
 
     /// Takes out the top-level entries named in `keys`, for a configuration of their own.
+    #[doc(hidden)]
     #[must_use]
     pub fn take(&mut self, keys: &[&str]) -> Self {
         let taken = keys.iter().filter_map(|key| Some(((*key).to_owned(), self.table.remove(*key)?)));
         Self { table: taken.collect() }
     }
 
-    /// `base` with these settings.
+    /// `base` with these settings, which must be among `settings`.
     ///
     /// # Errors
-    /// [`Error::Config`] for a key that does not exist or a value of the wrong type.
-    pub fn apply<C: Serialize + DeserializeOwned>(&self, base: &C) -> Result<C> {
+    /// [`Error::Config`] for a key that is no setting or a value of the wrong type.
+    #[doc(hidden)]
+    pub fn apply<C: Serialize + DeserializeOwned>(&self, base: &C, settings: &[Setting]) -> Result<C> {
+        require_known(&self.table, settings)?;
         let wrong = |reason: String| Error::config("settings", reason.trim_end().replace('\n', " "));
         let mut table = toml::Table::try_from(base).map_err(|e| wrong(e.to_string()))?;
         lay_over(&mut table, self.table.clone());
@@ -92,17 +97,30 @@ mod tests {
     #[test]
     fn later_settings_replace_earlier_ones() {
         let overlay = Overlay::default().set("score.fpr=1").unwrap().set("score.fpr=0.25").unwrap();
-        let config = overlay.set("data.image_size=[128, 64]").unwrap().apply(&Config::default()).unwrap();
+        let config = Config::default().with(&overlay.set("data.image_size=[128, 64]").unwrap()).unwrap();
         assert_eq!((config.score.fpr, config.data.image_size), (0.25, [128, 64]));
     }
 
     #[test]
     fn unknown_keys_and_wrong_types_are_named() {
-        for (setting, named) in
-            [("score.fprr=1", "fprr"), ("seed=many", "invalid type"), ("nothing", "nothing")]
-        {
-            let error = Overlay::default().set(setting).and_then(|over| over.apply(&Config::default()));
-            assert!(error.unwrap_err().to_string().contains(named), "{setting}");
+        for (setting, named) in [
+            (
+                "score.fprr=1",
+                "`score.fprr`: is no setting; those of this group are score.threshold, score.fpr",
+            ),
+            ("score=1", "`score`: is no setting but a group of them: score.threshold"),
+            ("model.depth=3", "`model.depth`: is no setting; docs/settings.md"),
+            (
+                "data.view={size=[16, 16]}",
+                "`data.view.size`: is no setting; those of this group are data.image_size",
+            ),
+            ("seed.x=1", "invalid type"),
+            ("seed=many", "invalid type"),
+            ("nothing", "nothing"),
+        ] {
+            let error = Overlay::default().set(setting).and_then(|over| Config::default().with(&over));
+            let message = error.unwrap_err().to_string();
+            assert!(message.contains(named), "{setting}: {message}");
         }
     }
 

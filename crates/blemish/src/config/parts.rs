@@ -45,7 +45,8 @@ pub struct NetworkConfig {
     /// maps in 8-bit integers and all else in bf16, fastest with AVX512-VNNI. Other CPUs are slower but round alike.
     /// Absent: what the fitting machine does best.
     pub precision: Option<Arithmetic>,
-    /// Standard deviation of the Gaussian that smooths its map, pixels; 0: none.
+    /// Standard deviation of the Gaussian that smooths its map, pixels; 0: none. The preset's: it cannot be set.
+    #[doc(hidden)]
     pub smooth_sigma: f64,
 }
 
@@ -75,12 +76,12 @@ impl NetworkConfig {
         )?;
         require((0.0..=64.0).contains(&self.smooth_sigma), "network.smooth_sigma", "must be 0 to 64")?;
         let defect = self.map == NetworkMap::Defect && self.usage != Use::Never;
-        require(!defect || model.defect_logit, "network.map", "defect needs model.defect_logit = true")?;
+        require(!defect || model.defect_logit, "network.map", "defect needs the network of preset light")?;
         let ok = !(defect && self.passes > 1);
         require(
             ok,
             "network.passes",
-            "the defect probability is read from the unmasked pass: set passes to 1",
+            "must be 1 with network.map=defect, which is read from the unmasked pass",
         )
     }
 }
@@ -108,21 +109,18 @@ pub struct MemoryConfig {
     /// Whether there is one; `auto`: where the product's pose is fixed or can be rectified.
     #[serde(rename = "use")]
     pub usage: Use,
-    /// Principal components that describe a patch.
-    pub components: usize,
     /// Patches kept at each place.
     pub prototypes: usize,
 }
 
 impl Default for MemoryConfig {
     fn default() -> Self {
-        Self { usage: Use::Auto, components: 32, prototypes: 128 }
+        Self { usage: Use::Auto, prototypes: 128 }
     }
 }
 
 impl MemoryConfig {
     pub(super) fn validate(&self) -> Result<()> {
-        require((1..=64).contains(&self.components), "memory.components", "must be 1 to 64")?;
         require((1..=4096).contains(&self.prototypes), "memory.prototypes", "must be 1 to 4096")
     }
 }
@@ -134,7 +132,9 @@ pub struct FitConfig {
     /// Largest share of the good images that may not be good, 0 to 0.5: of suspected outliers no more than this are left
     /// out of what the parts are fitted on.
     pub contamination: f64,
-    /// Share of the good images that a trained network does not see, 0 to 0.5: thresholds come from them.
+    /// Share of the good images that a trained network does not see, 0 to 0.5: thresholds come from them. It cannot be set:
+    /// an imported network has seen none.
+    #[doc(hidden)]
     pub holdout: f64,
 }
 

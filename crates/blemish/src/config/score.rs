@@ -15,10 +15,6 @@ pub struct ScoreConfig {
     pub threshold: ThresholdRule,
     /// Target false-positive rate of the rule `fpr`, above 0 and below 1.
     pub fpr: f64,
-    /// Percentile of the rule `percentile`, 0 to 100.
-    pub percentile: f64,
-    /// Standard deviations of the rule `sigma`.
-    pub sigmas: f64,
     /// Target false-positive rate of a second, lower threshold, above that of the first: what lies between the two is to be
     /// reviewed by a person. Absent: there is none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -47,9 +43,9 @@ pub enum Reduce {
 pub enum ThresholdRule {
     /// The target false-positive rate `score.fpr`.
     Fpr,
-    /// The percentile `score.percentile`, as the published system has it.
+    /// The 95th percentile, as the published system has it.
     Percentile,
-    /// Mean plus `score.sigmas` standard deviations.
+    /// Mean plus 3 standard deviations.
     Sigma,
 }
 
@@ -66,22 +62,12 @@ impl ThresholdRule {
 
 impl Default for ScoreConfig {
     fn default() -> Self {
-        Self {
-            reduce: Reduce::Auto,
-            threshold: ThresholdRule::Fpr,
-            fpr: 0.05,
-            percentile: 95.0,
-            sigmas: 3.0,
-            review_fpr: None,
-            min_area: 0,
-        }
+        Self { reduce: Reduce::Auto, threshold: ThresholdRule::Fpr, fpr: 0.05, review_fpr: None, min_area: 0 }
     }
 }
 
 impl ScoreConfig {
     pub(super) fn validate(&self) -> Result<()> {
-        require((0.0..=100.0).contains(&self.percentile), "score.percentile", "must be 0 to 100")?;
-        require(self.sigmas.is_finite(), "score.sigmas", "must be a number")?;
         require(self.fpr > 0.0 && self.fpr < 1.0, "score.fpr", "must be above 0 and below 1")?;
         let ok = self.review_fpr.is_none_or(|rate| rate > 0.0 && rate < 1.0);
         require(ok, "score.review_fpr", "must be above 0 and below 1")?;

@@ -5,13 +5,20 @@ use super::*;
 
 /// The message of the error that `light` with this setting gives.
 fn fault(assignment: &str) -> String {
-    let config = Overlay::default().set(assignment).and_then(|over| over.apply(&Config::default()));
+    let config = Overlay::default().set(assignment).and_then(|over| Config::default().with(&over));
     config.and_then(|config| config.validate()).unwrap_err().to_string()
+}
+
+/// The same with this change of the architecture.
+fn fault_of(change: fn(&mut ModelConfig)) -> String {
+    let mut config = Config::default();
+    change(&mut config.model);
+    config.validate().unwrap_err().to_string()
 }
 
 fn light(settings: &[&str]) -> Config {
     let overlay = settings.iter().fold(Overlay::default(), |over, setting| over.set(setting).unwrap());
-    overlay.apply(&Config::default()).unwrap()
+    Config::default().with(&overlay).unwrap()
 }
 
 #[test]
@@ -40,25 +47,36 @@ fn combinations_that_cannot_work_name_the_field() {
         ("data.image_size=[250, 256]", "data.image_size"),
         ("data.image_size=[16, 16]", "data.image_size"),
         ("data.channels=2", "data.channels"),
-        ("data.view={size=[16, 20]}", "data.view.size"),
-        ("data.view={size=[16, 16], product=[0.0, 1.0]}", "data.view.product"),
-        ("data.tiles=17", "data.tiles"),
-        ("model.depth=2", "model.depth"),
-        ("model.num_heads=5", "model.embed_dim"),
-        ("model.decoder_num_heads=0", "model.decoder_num_heads"),
-        ("model.mlp_ratio=0.001", "model.mlp_ratio"),
-        ("model.patch_size=8", "model.patch_size"),
-        ("model.patch_size=0", "model.patch_size"),
-        ("model.stem_dims=[8, 8]", "model.stem_dims"),
-        ("model.head=linear", "model.defect_logit"),
-        ("model.dyt_alpha=0", "model.dyt_alpha"),
-        ("fit.holdout=0.9", "fit.holdout"),
+        ("fit.contamination=0.9", "fit.contamination"),
         ("network.passes=4", "network.passes"),
         ("score.fpr=0", "score.fpr"),
-        ("memory.components=0", "memory.components"),
+        ("memory.prototypes=0", "memory.prototypes"),
     ] {
         let message = fault(assignment);
         assert!(message.contains(field), "{assignment}: {message}");
+    }
+    // What no one can set, but a file may hold.
+    let faults: [(fn(&mut ModelConfig), &str); 9] = [
+        (|model| model.depth = 2, "model.depth"),
+        (|model| model.num_heads = 5, "model.embed_dim"),
+        (|model| model.decoder_num_heads = 0, "model.decoder_num_heads"),
+        (|model| model.mlp_ratio = 0.001, "model.mlp_ratio"),
+        (|model| model.patch_size = 8, "model.patch_size"),
+        (|model| model.patch_size = 0, "model.patch_size"),
+        (|model| model.stem_dims = vec![8, 8], "model.stem_dims"),
+        (|model| model.head = Head::Linear, "model.defect_logit"),
+        (|model| model.dyt_alpha = 0.0, "model.dyt_alpha"),
+    ];
+    for (change, field) in faults {
+        let message = fault_of(change);
+        assert!(message.contains(field), "{field}: {message}");
+    }
+    for (size, product, field) in
+        [([16, 20], None, "data.view.size"), ([16, 16], Some([0.0, 1.0]), "data.view.product")]
+    {
+        let mut config = Config::default();
+        config.data.view = Some(ViewConfig { size, product });
+        assert!(config.validate().unwrap_err().to_string().contains(field));
     }
     let nothing = ["network.use=never", "memory.use=never", "lines=never", "texture=never"];
     assert!(light(&nothing).validate().unwrap_err().to_string().contains("nothing is left"));
@@ -85,16 +103,16 @@ fn resolving_follows_the_images() {
         (config.data.channels, config.data.align, config.memory.usage),
         (Some(1), Align::Always, Use::Always)
     );
-    assert_eq!((config.input_size(), config.network.usage), ([256, 256], Use::Never));
+    assert_eq!((config.view_size(), config.network.usage), ([256, 256], Use::Never));
 
     let arbitrary = Survey { pose_correlation: 0.3, ..fixed };
     let config = resolved(&[], &arbitrary);
     assert_eq!((config.memory.usage, config.network.usage), (Use::Never, Use::Always));
 
-    let turned =
+    let rectified =
         Survey { rectified_correlation: Some(0.9), product_box: Some([0.25, 1.0]), ..arbitrary.clone() };
-    let config = resolved(&[], &turned);
-    assert_eq!((config.input_size(), config.memory.usage), ([128, 512], Use::Always));
+    let config = resolved(&[], &rectified);
+    assert_eq!((config.view_size(), config.memory.usage), ([128, 512], Use::Always));
 
     let surface = Survey { product_share: 1.0, ..arbitrary.clone() };
     let config = resolved(&[], &surface);
@@ -103,7 +121,7 @@ fn resolving_follows_the_images() {
     // What the user has set stays.
     let config = resolved(&["data.fit=stretch", "network.use=always", "score.reduce=max"], &surface);
     assert_eq!(
-        (config.input_size(), config.network.usage, config.score.reduce),
+        (config.view_size(), config.network.usage, config.score.reduce),
         ([256, 256], Use::Always, Reduce::Max)
     );
 }

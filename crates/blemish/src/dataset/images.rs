@@ -78,7 +78,7 @@ impl Images {
     ///
     /// # Errors
     /// Those of [`decode()`](crate::image::decode).
-    pub fn read_with_facts(&self, i: usize, options: &DecodeOptions) -> Result<(Image, ImageFacts)> {
+    pub(crate) fn read_with_facts(&self, i: usize, options: &DecodeOptions) -> Result<(Image, ImageFacts)> {
         match &self.sources[i] {
             Source::File(path) => decode_with_facts(path, options),
             Source::Memory(image) => {
@@ -96,7 +96,7 @@ impl Images {
 
     /// Which values of images like these become black and white: [`depth_range`] of up to 16 of them, evenly spread. Those that
     /// cannot be decoded are ignored, or stop the fit later.
-    pub fn detect_range(&self, max_pixels: u64) -> Option<[f64; 2]> {
+    pub(crate) fn detect_range(&self, max_pixels: u64) -> Option<[f64; 2]> {
         let options = DecodeOptions { max_pixels, ..DecodeOptions::default() };
         let step = self.len().div_ceil(PROBES).max(1);
         let probes: Vec<usize> = (0..self.len()).step_by(step).collect();

@@ -80,7 +80,7 @@ impl Masks {
     }
 
     /// Whether this folder's images, called like some kind of label, are masks of the images with these stems.
-    pub fn are_labels_of(folder: &Path, stems: &HashSet<String>) -> bool {
+    pub(crate) fn are_labels_of(folder: &Path, stems: &HashSet<String>) -> bool {
         Self::below(&[folder.to_path_buf()]).is_ok_and(|masks| masks.all_belong_to(stems))
     }
 }
@@ -181,13 +181,13 @@ impl Defective {
     }
 
     /// The stems of all of them.
-    pub fn stems(&self) -> HashSet<String> {
+    pub(crate) fn stems(&self) -> HashSet<String> {
         self.images.iter().map(|(path, ..)| stem(path)).collect()
     }
 
     /// Every image with its kind and its masks: those beside it, or those in `masks` at the image's own place, at its kind's, or
     /// under its name alone where no other image has it.
-    pub fn with_masks(self, masks: &Masks) -> Vec<(PathBuf, String, Vec<PathBuf>)> {
+    pub(crate) fn with_masks(self, masks: &Masks) -> Vec<(PathBuf, String, Vec<PathBuf>)> {
         let mut count: HashMap<String, usize> = HashMap::new();
         self.images.iter().for_each(|(path, ..)| *count.entry(stem(path)).or_default() += 1);
         let found = |path: &Path, kind: &str, relative: &Path| {

@@ -23,8 +23,12 @@ use serde::{Deserialize, Serialize, Serializer};
 pub use self::folder::open_folders;
 pub use self::images::Images;
 pub use self::join::open_all;
+#[doc(hidden)]
 pub use self::listing::{Listing, OUTPUT_MARKER, expand, images_in as image_files, list, list_from};
-pub use self::load::{LoadOptions, Loaded, LoadedImage, OnError, load, load_masks};
+pub use self::load::OnError;
+#[doc(hidden)]
+pub use self::load::{LoadOptions, Loaded, LoadedImage, load, load_masks};
+#[doc(hidden)]
 pub use self::mask::{decode_mask, decode_masks};
 use crate::error::{Error, Result};
 

@@ -79,7 +79,7 @@ impl Heads {
     }
 
     /// Floats of a packed block of `tokens`.
-    pub fn packed_len(self, tokens: usize) -> usize {
+    pub(crate) fn packed_len(self, tokens: usize) -> usize {
         self.count * self.lens(tokens).iter().sum::<usize>()
     }
 

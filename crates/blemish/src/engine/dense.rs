@@ -105,7 +105,7 @@ impl Dense {
     }
 
     /// Packs it, for rows that the precision allows.
-    pub fn pack_for(self, precision: Precision) -> Linear {
+    pub(crate) fn pack_for(self, precision: Precision) -> Linear {
         Linear::new(&self.w, self.bias, precision)
     }
 }

@@ -78,7 +78,7 @@ impl Encoder {
     }
 
     /// Taps.
-    pub fn tap_count(&self) -> usize {
+    pub(crate) fn tap_count(&self) -> usize {
         self.tap_count
     }
 

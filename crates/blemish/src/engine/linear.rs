@@ -69,7 +69,7 @@ impl Linear {
 
     /// [`apply`](Self::apply) to what is kept in `precision`, which is that of the matrix: with [`Precision::Bf16`] the data,
     /// steps and runs of the left side are words.
-    pub fn apply_to(&self, precision: Precision, left: Left<'_>, out: &mut [f32]) {
+    pub(crate) fn apply_to(&self, precision: Precision, left: Left<'_>, out: &mut [f32]) {
         assert_eq!(precision, self.precision);
         let product = self.product(left, Init::Bias(&self.bias), out);
         match precision {
@@ -85,7 +85,7 @@ impl Linear {
     }
 
     /// `out += x W + b` for contiguous rows.
-    pub fn add_rows(&self, x: &[f32], out: &mut [f32]) {
+    pub(crate) fn add_rows(&self, x: &[f32], out: &mut [f32]) {
         let segments = &[Segment { x: 0, k0: 0, k: self.inputs }];
         self.product(self.contiguous(x, segments), Init::Accumulate, out).run_in(self.precision);
         simd::run(
@@ -140,7 +140,7 @@ impl TokenLinear {
     }
 
     /// `out += x W + b` for contiguous rows.
-    pub fn add_rows(&self, x: &[f32], out: &mut [f32]) {
+    pub(crate) fn add_rows(&self, x: &[f32], out: &mut [f32]) {
         match self {
             Self::Float(linear) => linear.add_rows(x, out),
             Self::Int8(linear) => linear.rows(x, Write::Add, out),

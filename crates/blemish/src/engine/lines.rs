@@ -83,7 +83,7 @@ impl Lines {
     }
 
     /// The lines of a map of half the height that hold one of these.
-    pub fn halved(&self) -> Self {
+    pub(crate) fn halved(&self) -> Self {
         self.map(self.height / 2, |y| [2 * y, 2 * y + 2])
     }
 

@@ -71,7 +71,7 @@ impl MapShape {
     }
 
     /// Every row of `width / 2` times `4 C` values as two lines of blocks of 2 x 2 pixels, into their first channels.
-    pub fn store_shuffled(self, from: &[f32], channels: usize, to: &mut [f32]) {
+    pub(crate) fn store_shuffled(self, from: &[f32], channels: usize, to: &mut [f32]) {
         let channels = self.precision.depth(channels);
         self.kept(from, |from| {
             for (y, values) in from.chunks_exact(self.width * 2 * channels).enumerate() {

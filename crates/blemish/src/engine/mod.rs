@@ -23,7 +23,6 @@ mod features;
 mod flops;
 mod grid;
 mod head;
-mod judged;
 mod linear;
 mod lines;
 mod map;
@@ -31,6 +30,7 @@ mod mask;
 mod plan;
 mod positions;
 mod rows;
+mod scored;
 mod task;
 mod weights;
 

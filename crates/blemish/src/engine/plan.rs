@@ -1,4 +1,4 @@
-//! What a pass computes: everything, or what the judged patches ask for.
+//! What a pass computes: everything, or what the scored patches ask for.
 
 use super::lines::Lines;
 use super::map::{MapShape, Maps};
@@ -51,7 +51,7 @@ impl<'a> Plan<'a> {
     }
 
     /// What it takes to know each patch as the pass knows it that judges it; `blank` are the stem's maps of a blank image.
-    pub fn judged(config: &ModelConfig, maps: &[MapShape], parts: &Complementary, blank: &'a [Maps]) -> Self {
+    pub fn scored(config: &ModelConfig, maps: &[MapShape], parts: &Complementary, blank: &'a [Maps]) -> Self {
         let (masks, p) = (parts.masks(), config.patch_size);
         let [rows, columns] = masks.grid();
         let batch = masks.batch();
@@ -60,11 +60,11 @@ impl<'a> Plan<'a> {
             Lines::new(rows, (0..batch * rows).map(row).collect())
         };
         let shown = any(&|pass, patch| !masks.hidden(pass)[patch]);
-        let judged = any(&|pass, patch| parts.judged_in()[patch] == pass);
+        let scored = any(&|pass, patch| parts.scored_in()[patch] == pass);
 
         let mut fused = Vec::new();
         let head = pyramid(config, maps);
-        let mut decoded = judged.finer(1 << head.len());
+        let mut decoded = scored.finer(1 << head.len());
         for _ in head {
             let coarser = decoded.beside().halved();
             fused.push(std::mem::replace(&mut decoded, coarser));
@@ -85,7 +85,7 @@ impl<'a> Plan<'a> {
         }
         levels.reverse();
         if config.output == Output::Residual {
-            image = image.or(&judged.finer(p));
+            image = image.or(&scored.finer(p));
         }
         Self { batch, image, levels, blank, embedded: shown, decoded, fused }
     }
@@ -111,7 +111,7 @@ mod tests {
         let map =
             |i: usize| MapShape { height: 256 >> i, width: 256 >> i, channels: 1, ..MapShape::default() };
         let maps: Vec<_> = (0..4).map(map).collect();
-        let plan = Plan::judged(&config, &maps, &Complementary::bands([16, 16], 4), &[]);
+        let plan = Plan::scored(&config, &maps, &Complementary::bands([16, 16], 4), &[]);
         let count = |lines: &Lines| lines.runs(1).len();
         // 8 bands; what lies beyond the image is nobody's.
         assert_eq!(count(&plan.embedded), 16);

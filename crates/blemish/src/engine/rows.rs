@@ -57,7 +57,7 @@ impl Norm {
 }
 
 /// GELU in place.
-pub fn gelu_rows(x: &mut [f32]) {
+pub(crate) fn gelu_rows(x: &mut [f32]) {
     simd::run(
         #[inline(always)]
         || x.iter_mut().for_each(|x| *x = gelu(*x)),

@@ -68,7 +68,7 @@ impl Blocks {
     }
 
     /// Blocks of an image.
-    pub fn per_image(self) -> usize {
+    pub(crate) fn per_image(self) -> usize {
         self.tokens.div_ceil(self.block)
     }
 

@@ -36,7 +36,7 @@ pub struct CrossFit {
 }
 
 /// Whether so many images can score each other.
-pub fn is_enough(images: usize) -> bool {
+pub(crate) fn is_enough(images: usize) -> bool {
     images >= 2
 }
 
@@ -47,7 +47,7 @@ pub fn is_enough(images: usize) -> bool {
 ///
 /// # Errors
 /// Those of the parts; maps that are not finite.
-pub fn cross_fit(
+pub(crate) fn cross_fit(
     prepared: &Prepared,
     images: &[usize],
     trained: Option<&Weights>,
@@ -245,7 +245,7 @@ fn unit(peaks: &[f32]) -> Calibration {
 ///
 /// # Errors
 /// [`Error::Training`] for a value that is not finite.
-pub fn finite_score(map: Vec<f32>, config: &Config, original: [usize; 2]) -> Result<f32> {
+pub(crate) fn finite_score(map: Vec<f32>, config: &Config, original: [usize; 2]) -> Result<f32> {
     if !map.iter().all(|v| v.is_finite()) {
         return Err(Error::Training("a good image's anomaly map is not finite".to_owned()));
     }

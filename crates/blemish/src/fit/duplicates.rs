@@ -29,7 +29,7 @@ const NEIGHBOURS: usize = 50;
 ///
 /// Compared are details: registered views shrunk to about 64 pixels, without their means over 5 x 5 of these (light), less the
 /// mean of all views, in units of how much each pixel varies over the views (an edge must not outweigh a surface). Those of two
-/// products have nothing in common but chance; those of one have its grain. Two views are near-duplicates where their
+/// products have nothing in common but chance; those of one have its texture. Two views are near-duplicates where their
 /// correlation lies [`LIMIT`] robust standard deviations above what pairs have, and between [`LEAST`] and [`CERTAIN`]: where
 /// all good images look alike, it is their differences that are compared. Groups are what such pairs connect.
 ///
@@ -155,9 +155,9 @@ mod tests {
     use super::*;
     use crate::image::Normalize;
 
-    /// A product: an edge that all have, a grain of its own, and frames with more or less noise and light.
+    /// A product: an edge that all have, a texture of its own, and frames with more or less noise and light.
     fn frame(product: u64, frame: u64, noise: f32) -> Image {
-        let mut grain = ChaCha8Rng::seed_from_u64(product);
+        let mut texture = ChaCha8Rng::seed_from_u64(product);
         let mut light = ChaCha8Rng::seed_from_u64(1000 * product + frame);
         let slope = light.random_range(-0.1..0.1);
         let mut image = Image::filled(64, 64, 1, 0.0);
@@ -166,7 +166,7 @@ mod tests {
             *v = 0.3
                 + edge
                 + slope * (i / 64) as f32 / 64.0
-                + grain.random_range(-0.02..0.02)
+                + texture.random_range(-0.02..0.02)
                 + light.random_range(-noise..=noise);
         }
         image
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn kinds_of_a_product_are_no_bursts() {
-        // Two prints, of a tenth of the pixels, and a grain of its own on every product.
+        // Two prints, of a tenth of the pixels, and a texture of its own on every product.
         let images: Vec<Image> = (0..30)
             .map(|i| {
                 let mut image = frame(i, i, 0.005);

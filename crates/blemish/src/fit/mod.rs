@@ -25,9 +25,11 @@ use crate::dataset::{Images, OnError, Problem};
 use crate::detector::Detector;
 use crate::engine::Weights;
 use crate::error::{Error, Result};
+pub use crate::good::FitEvent;
 use crate::good::Progress;
-pub use crate::good::{FitEvent, Views};
-use crate::image::{DecodeOptions, Image, PixelMask, image_statistics};
+#[doc(hidden)]
+pub use crate::good::Views;
+use crate::image::{DecodeOptions, Image, PixelMask, image_statistics, median};
 use crate::parts::used;
 use crate::provenance::Provenance;
 pub use crate::provenance::SuspectedOutlier;
@@ -78,6 +80,7 @@ pub struct Prepared {
 }
 
 /// Medians over the good images of their grey levels' median and standard deviation, in [0, 1].
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Brightness {
     /// Of their medians.
@@ -173,12 +176,8 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         Align::Always => views.register(&progress, None)?,
         _ => None,
     };
-    let median = |k: usize| {
-        let mut values: Vec<f32> = light.iter().map(|own| own[k]).collect();
-        let middle = values.len() / 2;
-        *values.select_nth_unstable_by(middle, f32::total_cmp).1
-    };
-    let brightness = Brightness { median: median(0), spread: median(1) };
+    let [middle, spread] = [0, 1].map(|k| median(&mut light.iter().map(|own| own[k]).collect::<Vec<f32>>()));
+    let brightness = Brightness { median: middle, spread };
     progress.tell(FitEvent::Prepared {
         images: views.len(),
         problems: problems.clone(),
@@ -207,6 +206,7 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
 ///
 /// # Errors
 /// None of them can be decoded: the first one's error.
+#[doc(hidden)]
 pub fn survey(images: &Images, options: &DecodeOptions) -> Result<Survey> {
     let step = images.len().div_ceil(Survey::IMAGES).max(1);
     let looked: Vec<usize> = (0..images.len()).step_by(step).collect();
@@ -249,7 +249,7 @@ impl Prepared {
     }
 
     /// Ignores what `mask` marks (1), in scores, thresholds and regions. It covers the view: the whole image, or the product
-    /// where that is turned to lie always the same way; where views are registered it moves with them.
+    /// where that is rectified; where views are registered it moves with them.
     ///
     /// # Errors
     /// A mask that leaves nothing, or has no pixels.

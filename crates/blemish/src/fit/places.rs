@@ -1,6 +1,8 @@
 //! Places that vary far more than the rest on good images, such as a serial number: they must not set the scale of all.
 
 use crate::calibrate::robust::{median, qn};
+use crate::image::median as upper_median;
+use crate::metrics::regions;
 
 /// Robust standard deviations, of the logarithms over all places, above their median: beyond, a place varies far more.
 const LIMIT: f64 = 4.0;
@@ -36,12 +38,11 @@ pub fn place_scale(maps: &[Vec<f32>], [height, width]: [usize; 2]) -> Option<Pla
     if maps.len() < FEWEST {
         return None;
     }
-    let middle = maps.len() / 2;
     let mut here = vec![0.0; maps.len()];
     let usual: Vec<f64> = (0..height * width)
         .map(|at| {
             here.iter_mut().zip(maps).for_each(|(v, map)| *v = map[at]);
-            f64::from(*here.select_nth_unstable_by(middle, f32::total_cmp).1)
+            f64::from(upper_median(&mut here))
         })
         .collect();
     let mut sorted: Vec<f64> = usual.iter().filter(|v| **v > 0.0).map(|v| v.ln()).collect();
@@ -97,21 +98,11 @@ fn grow(
         }
         front = next;
     }
-    let (mut seen, mut boxes) = (vec![false; usual.len()], Vec::new());
-    for start in (0..usual.len()).filter(|&at| inside[at]) {
-        if std::mem::replace(&mut seen[start], true) {
-            continue;
-        }
-        let (mut open, mut ends) = (vec![start], [height, width, 0, 0]);
-        while let Some(at) = open.pop() {
-            let (y, x) = (at / width, at % width);
-            ends = [ends[0].min(y), ends[1].min(x), ends[2].max(y + 1), ends[3].max(x + 1)];
-            open.extend(
-                neighbours(at).filter(|&near| inside[near] && !std::mem::replace(&mut seen[near], true)),
-            );
-        }
-        boxes.push([ends[0], ends[1], ends[2] - ends[0], ends[3] - ends[1]]);
-    }
+    let set: Vec<f32> = inside.iter().map(|&v| f32::from(u8::from(v))).collect();
+    // A map of 0 and 1 has regions.
+    let found = regions(&set, height, width, 0.5).unwrap_or_default();
+    let mut boxes: Vec<_> = found.iter().map(|r| [r.y, r.x, r.height, r.width]).collect();
+    boxes.sort_unstable();
     (inside, boxes)
 }
 

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 const SIDE: usize = 64;
 
-/// A ring that lies still, with a hole and a little noise; a notch where `notch`.
+/// A ring in a fixed pose, with a hole and a little noise; a notch where `notch`.
 fn part(seed: u64, notch: bool) -> Vec<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let level = |i: usize| {

@@ -35,7 +35,7 @@ impl Views {
 
     /// The same, for images whose depth allows a smaller spread than that of 8 bits.
     #[must_use]
-    pub fn stretched_from(self, least_spread: f32) -> Self {
+    pub(crate) fn stretched_from(self, least_spread: f32) -> Self {
         Self { least_spread, ..self }
     }
 
@@ -91,13 +91,13 @@ impl Views {
         progress: &Progress<'_>,
         recut: Option<&Recut<'_>>,
     ) -> Result<Option<Template>> {
-        let all: Vec<Image> = (0..self.len()).into_par_iter().map(|i| self.get(i)).collect::<Result<_>>()?;
         progress.step("registering good images", 0, self.len())?;
-        let Some((template, poses)) = Template::fit(&all) else { return Ok(None) };
+        let read = |i: usize| progress.check().and_then(|()| self.get(i));
+        let Some((template, poses)) = Template::fit(self.len(), &read)? else { return Ok(None) };
         let moved = |(i, pose): (usize, Pose)| match recut {
             _ if pose == Pose::default() => Ok(()),
             Some(recut) => self.pixels.set(i, &recut(i, pose)?.pixels),
-            None => self.pixels.set(i, &pose.apply(&all[i]).pixels),
+            None => self.pixels.set(i, &pose.apply(&self.get(i)?).pixels),
         };
         poses.into_par_iter().enumerate().try_for_each(moved)?;
         progress.step("registering good images", self.len(), self.len())?;

@@ -1,8 +1,8 @@
-//! Frames without an image: what a dead camera, a closed shutter, a lamp that is off or far too bright send.
+//! Frames without an image: what a dead camera, a closed shutter, a lamp that is off or much too bright send.
 
 use serde::{Deserialize, Serialize};
 
-use super::Image;
+use super::{Image, median};
 
 /// One step of 8 bits.
 const STEP: f32 = 1.0 / 255.0;
@@ -97,17 +97,13 @@ fn noise(grey: &[f32], width: usize) -> f32 {
     if differences.is_empty() {
         return 0.0;
     }
-    let middle = differences.len() / 2;
-    let median = *differences.select_nth_unstable_by(middle, f32::total_cmp).1;
     // Half of all differences of two normal values are below 0.6745 times the root of 2 standard deviations.
-    median / (0.6745 * std::f32::consts::SQRT_2)
+    median(&mut differences) / (0.6745 * std::f32::consts::SQRT_2)
 }
 
 /// Whether more pixels lie far from the median than noise, and a few hot pixels, can explain.
 fn has_outliers(grey: &[f32], noise: f32) -> bool {
-    let mut values = grey.to_vec();
-    let middle = values.len() / 2;
-    let median = *values.select_nth_unstable_by(middle, f32::total_cmp).1;
+    let median = median(&mut grey.to_vec());
     let limit = (BEYOND * noise).max(FLAT);
     let beyond = grey.iter().filter(|&&v| (v - median).abs() > limit).count();
     beyond as f64 > (BEYOND_SHARE * grey.len() as f64).max(2.0)

@@ -12,15 +12,22 @@ mod tiff;
 
 use crate::error::{Error, Result};
 
+#[doc(hidden)]
 pub use self::blank::{BlankReason, is_blank};
 pub use self::buffer::{ImageView, Order};
-pub use self::decode::{
-    DecodeOptions, decode, decode_bytes, decode_dynamic, decode_with_facts, dimensions, is_readable, read,
-};
+pub use self::decode::{DecodeOptions, decode, decode_bytes};
+#[doc(hidden)]
+pub use self::decode::{decode_dynamic, decode_with_facts, dimensions, is_readable, read};
+#[doc(hidden)]
 pub use self::depth::depth_range;
+#[doc(hidden)]
 pub use self::facts::ImageFacts;
-pub use self::normalize::{Affine, Normalize, Statistics, equalising, image_statistics, median};
+pub use self::normalize::Normalize;
+#[doc(hidden)]
+pub use self::normalize::{Affine, Statistics, equalising, image_statistics, median};
+#[doc(hidden)]
 pub use self::resize::resize;
+#[doc(hidden)]
 pub use self::sampling::{Border, sample};
 
 /// An 8-bit image, `[H, W, C]` interleaved, 1 (grey) or 3 (RGB) channels: how images are shown.

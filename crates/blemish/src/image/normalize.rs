@@ -41,7 +41,7 @@ impl Normalize {
     const TARGET: f32 = 0.4;
     /// Spreads below this are not stretched any further: one step of 8 bits, so that the last bit of a flat image does not
     /// become a pattern. Images of more bits have a lower one; see `DataConfig::normalised`.
-    pub const FLOOR: f32 = 1.0 / 255.0;
+    pub(crate) const FLOOR: f32 = 1.0 / 255.0;
 
     /// What this normalisation does to `image`. A synthetic defect's target gets the map of the *defective* image,
     /// since that is all there is at test time.
@@ -50,7 +50,7 @@ impl Normalize {
     }
 
     /// As [`affine`](Self::affine), with the least spread that is stretched: the step between two values of the image's depth.
-    pub fn affine_from(self, image: &Image, floor: f32) -> Affine {
+    pub(crate) fn affine_from(self, image: &Image, floor: f32) -> Affine {
         if self == Self::None {
             return Affine { gain: 1.0, offset: 0.0 };
         }
@@ -67,7 +67,7 @@ impl Normalize {
     }
 
     /// As [`apply`](Self::apply), with the least spread that is stretched.
-    pub fn apply_from(self, image: &Image, floor: f32) -> Image {
+    pub(crate) fn apply_from(self, image: &Image, floor: f32) -> Image {
         let mut out = image.clone();
         self.affine_from(image, floor).apply(&mut out);
         out

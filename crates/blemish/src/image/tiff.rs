@@ -21,7 +21,7 @@ const DERIVED: u64 = 0b101;
 const MAX_PAGES: usize = 10_000;
 
 /// Whether a file begins like a classic TIFF or a BigTIFF of either byte order.
-pub fn is_tiff(bytes: &[u8]) -> bool {
+pub(crate) fn is_tiff(bytes: &[u8]) -> bool {
     [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"].iter().any(|magic| bytes.starts_with(*magic))
 }
 
@@ -118,7 +118,7 @@ impl Header {
 ///
 /// # Errors
 /// [`Error::Image`] for a file that is damaged or cut short.
-pub fn decode_float(name: &Path, bytes: &[u8], header: &Header) -> Result<DynamicImage> {
+pub(crate) fn decode_float(name: &Path, bytes: &[u8], header: &Header) -> Result<DynamicImage> {
     let wrong = |error| undecodable(name, error);
     // The size has been checked; the decoder's own limit is lower.
     let mut decoder = Decoder::new(Cursor::new(bytes)).map_err(wrong)?.with_limits(Limits::unlimited());

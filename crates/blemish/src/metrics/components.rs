@@ -32,7 +32,7 @@ pub struct Region {
 }
 
 impl Region {
-    /// The same region in a picture that is `[y, x]` times as large: the box rounded outwards, the area to the nearest
+    /// The same region in an image that is `[y, x]` times as large: the box rounded outwards, the area to the nearest
     /// number of pixels, at least 1.
     pub fn scaled(self, [y, x]: [f32; 2]) -> Self {
         // A factor such as 500 / 224 is not exact: a thousandth of a pixel must not cost a whole one.
@@ -140,7 +140,7 @@ mod tests {
         let scaled = Region { x: 2, y: 1, width: 8, height: 1, area: 4, peak: 0.5 };
         assert_eq!(region.clone().scaled([0.5, 2.5]), scaled);
         assert_eq!(region.clone().scaled([1.0, 1.0]), region);
-        // The right and the lower edge stay within the picture.
+        // The right and the lower edge stay within the image.
         for side in 1..5000 {
             let edge = Region { x: 200, y: 0, width: 24, height: 224, area: 1, peak: 0.5 };
             let factor = side as f32 / 224.0;

@@ -17,9 +17,15 @@ mod ranking;
 mod roc;
 mod streamed;
 
-pub use components::{Components, Region, connected_components, regions};
-pub use f1::{Confusion, F1Max, f1_all_positive, f1_at, f1_max};
+#[doc(hidden)]
+pub use components::{Components, connected_components};
+pub use components::{Region, regions};
+#[doc(hidden)]
+pub use f1::{Confusion, f1_all_positive, f1_at};
+pub use f1::{F1Max, f1_max};
+#[doc(hidden)]
 pub use interval::{Z95, wilson};
 pub use pro::{aupro, pro_curve};
 pub use roc::{RocPoint, auroc, pixel_auroc, roc_curve};
+#[doc(hidden)]
 pub use streamed::{MapSource, PixelMetrics, pixel_metrics};

@@ -4,11 +4,15 @@
 //! the part was not fitted on ([`Calibration`]), so that 1 is about the most that good images show, and a pixel is as
 //! anomalous as the part that finds it most anomalous says.
 
+#[cfg(test)]
+mod adding_a_part;
 pub mod comparison;
 pub mod features;
 pub mod line_filter;
 pub mod memory;
 pub mod network;
+#[cfg(test)]
+mod saturation;
 #[cfg(test)]
 pub mod testing;
 pub mod texture;
@@ -182,7 +186,7 @@ impl FittedPart {
     }
 
     /// Divides its map, place by place, where places differ.
-    pub fn scale_places(&self, map: &mut [f32]) {
+    pub(crate) fn scale_places(&self, map: &mut [f32]) {
         map.iter_mut().zip(self.place_scale.iter().flatten()).for_each(|(v, divisor)| *v /= divisor);
     }
 

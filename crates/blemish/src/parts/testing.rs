@@ -23,6 +23,12 @@ pub fn fitted<P: DetectorPart>(images: &[Image]) -> P {
 /// As [`fitted`], with a configuration.
 #[expect(clippy::expect_used, reason = "tests")]
 pub fn fitted_as<P: DetectorPart>(images: &[Image], config: &Config) -> P {
+    with_input(images, config, P::fit).expect("fits")
+}
+
+/// What `fit` makes of `images`, as they are.
+#[expect(clippy::expect_used, reason = "tests")]
+pub fn with_input<R>(images: &[Image], config: &Config, fit: impl Fn(&FitInput<'_>) -> R) -> R {
     let [height, width] = [images[0].height, images[0].width];
     let mut views =
         Views::new([height, width], images[0].channels, Normalize::None).expect("a temporary file");
@@ -30,5 +36,5 @@ pub fn fitted_as<P: DetectorPart>(images: &[Image], config: &Config) -> P {
     let stop = AtomicBool::new(false);
     let progress = Progress::new(&|_| {}, &stop);
     let good = GoodImages::new(&views, (0..images.len()).collect());
-    P::fit(&FitInput { images: &good, config, builtin: None, trained: None, progress: &progress }).expect("fits")
+    fit(&FitInput { images: &good, config, builtin: None, trained: None, progress: &progress })
 }

@@ -10,11 +10,19 @@ mod plots;
 mod raw;
 mod tables;
 
-pub use heatmap::{FOUND_COLOUR, TRUTH_COLOUR, colour_map, encode_png, heat, overlay, save_png};
+#[doc(hidden)]
+pub use heatmap::{FOUND_COLOUR, TRUTH_COLOUR, colour_map};
+pub use heatmap::{encode_png, heat, overlay, save_png};
+#[doc(hidden)]
 pub use html::data_uri;
+#[doc(hidden)]
 pub use number::significant;
+#[doc(hidden)]
 pub use overlay::{Caption, annotated};
-pub use raw::{THRESHOLD_LEVEL, encode_map_npy, encode_map_tiff, encode_mask};
+#[doc(hidden)]
+pub use raw::THRESHOLD_LEVEL;
+pub use raw::{encode_map_npy, encode_map_tiff, encode_mask};
+#[doc(hidden)]
 pub use tables::{BenchmarkRow, markdown_table, text_table, verdict};
 
 use crate::evaluation::Evaluation;
@@ -58,6 +66,7 @@ pub struct Curves {
 }
 
 /// Why an image is shown; the groups appear in this order.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum GalleryGroup {
     /// Defective, below the threshold: the lowest scores first.
@@ -71,6 +80,7 @@ pub enum GalleryGroup {
 }
 
 /// One image of the gallery, at the resolution of its map.
+#[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct GalleryItem {
     /// Why it is shown.
@@ -92,6 +102,7 @@ pub struct GalleryItem {
 }
 
 /// An image that is named and not shown.
+#[doc(hidden)]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listed {
     /// Why it is named.
@@ -105,9 +116,10 @@ pub struct Listed {
 }
 
 /// Images of missed defects, and of false alarms, that are shown; more are named only, so that the page can be opened.
-pub const SHOWN_ERRORS: usize = 20;
+pub(crate) const SHOWN_ERRORS: usize = 20;
 
 /// Of what [`select_gallery`] chose: what is shown, and what is named only.
+#[doc(hidden)]
 pub fn shown_and_listed(chosen: Vec<(GalleryGroup, usize)>) -> [Vec<(GalleryGroup, usize)>; 2] {
     let (mut shown, mut listed): (Vec<_>, Vec<_>) = Default::default();
     for (group, i) in chosen {
@@ -122,6 +134,7 @@ pub fn shown_and_listed(chosen: Vec<(GalleryGroup, usize)>) -> [Vec<(GalleryGrou
 /// at most `limit` of each other group. Of the first two, no more than [`SHOWN_ERRORS`] each are meant to be shown.
 ///
 /// `defective` says for each score whether its image is defective. Scores that are not finite are not shown.
+#[doc(hidden)]
 pub fn select_gallery(
     scores: &[f64],
     defective: &[bool],

@@ -245,10 +245,10 @@ mod tests {
             metrics,
             fpr_limit: 0.3,
             threshold: 0.0123,
-            threshold_rule: "far".into(),
+            threshold_rule: "fpr".into(),
             shortcut_audit: ShortcutAudit::new(Some(1.0), None, None),
             thresholds: [true, false]
-                .map(|used| ThresholdRow { name: "far".into(), value: f64::NAN, used, ..Default::default() })
+                .map(|used| ThresholdRow { name: "fpr".into(), value: f64::NAN, used, ..Default::default() })
                 .to_vec(),
             per_kind: vec![KindRow { kind: "scratch".into(), ..Default::default() }],
             problems: vec![Problem { path: "a.png".into(), reason: "empty file".into() }],
@@ -259,7 +259,7 @@ mod tests {
             "threshold 0.01230 the model rejects 2 of 41 good images (4.9 %, 95 % interval 1.3 to 16.1 %)",
             "Warning: good and defective",
             "0.988",
-            "far (used)",
+            "fpr (used)",
             "scratch",
             "Problem: a.png: empty file",
         ] {

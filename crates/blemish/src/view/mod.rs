@@ -1,11 +1,10 @@
-//! What the model looks at of an image: the whole at its own shape, or the product, turned to lie always the same way.
+//! The view of an image: the whole at its own shape, or the product, rectified.
 
 mod foreground;
 mod framed;
 mod placement;
 mod product;
 mod registration;
-mod solve;
 mod survey;
 mod training;
 
@@ -88,7 +87,7 @@ impl View {
             original.clone()
         };
         let placement =
-            Placement::Turned { centre: product.centre, axis: product.axis, extent, image: whole };
+            Placement::Rectified { centre: product.centre, axis: product.axis, extent, image: whole };
         let image = cut(&source, config.size, &placement, &Pose::default());
         let product_found = Some(found.is_some());
         Ok(Self { image, source: Some(Arc::new(source)), placement, pose: Pose::default(), product_found })
@@ -106,7 +105,7 @@ impl View {
     }
 
     /// The same view in this pose, sampled once from what the view was cut from.
-    pub fn in_pose(self, pose: Pose) -> Self {
+    pub(crate) fn in_pose(self, pose: Pose) -> Self {
         if pose == self.pose {
             return self;
         }
@@ -121,12 +120,12 @@ impl View {
     }
 
     /// Whether it was sampled from an image that is not the view itself, so that registering it means to cut it anew.
-    pub fn is_cut(&self) -> bool {
+    pub(crate) fn is_cut(&self) -> bool {
         self.source.is_some()
     }
 
     /// Whether a product was found, where the view is one of the product; else it shows the image's middle.
-    pub fn product_found(&self) -> Option<bool> {
+    pub(crate) fn product_found(&self) -> Option<bool> {
         self.product_found
     }
 

@@ -5,8 +5,8 @@
 pub enum Placement {
     /// The view is the whole image, at its own size.
     Whole,
-    /// The view is a turned rectangle.
-    Turned {
+    /// The view is a rectified rectangle.
+    Rectified {
         /// Its centre `[y, x]`, in units of the image's longer side.
         centre: [f64; 2],
         /// The unit vector `[y, x]` that its width runs along.
@@ -23,7 +23,7 @@ impl Placement {
     pub fn of(&self, [y, x]: [f64; 2]) -> [f64; 2] {
         match self {
             Self::Whole => [y, x],
-            Self::Turned { centre, axis, extent, image } => {
+            Self::Rectified { centre, axis, extent, image } => {
                 let (dy, dx) = (y * image[0] - centre[0], x * image[1] - centre[1]);
                 let (u, v) = (dy * axis[0] + dx * axis[1], dy * axis[1] - dx * axis[0]);
                 [v / extent[0] + 0.5, u / extent[1] + 0.5]
@@ -35,7 +35,7 @@ impl Placement {
     pub fn back(&self, [y, x]: [f64; 2]) -> [f64; 2] {
         match self {
             Self::Whole => [y, x],
-            Self::Turned { centre, axis, extent, image } => {
+            Self::Rectified { centre, axis, extent, image } => {
                 let (v, u) = ((y - 0.5) * extent[0], (x - 0.5) * extent[1]);
                 let (dy, dx) = (u * axis[0] + v * axis[1], u * axis[1] - v * axis[0]);
                 [(centre[0] + dy) / image[0], (centre[1] + dx) / image[1]]
@@ -51,13 +51,13 @@ mod tests {
     #[test]
     fn back_undoes_of() {
         let (sin, cos) = 0.7f64.sin_cos();
-        let turned = Placement::Turned {
+        let rectified = Placement::Rectified {
             centre: [0.3, 0.6],
             axis: [sin, cos],
             extent: [0.2, 0.5],
             image: [0.75, 1.0],
         };
-        for placement in [Placement::Whole, turned] {
+        for placement in [Placement::Whole, rectified] {
             let [y, x] = placement.back(placement.of([0.31, 0.82]));
             assert!((y - 0.31).abs() < 1e-12 && (x - 0.82).abs() < 1e-12);
         }

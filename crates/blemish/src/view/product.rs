@@ -1,7 +1,11 @@
 //! Where a single product lies on a plain ground, and which way it points.
 
-use super::solve::solve;
-use crate::image::{Image, resize};
+use std::cmp::Reverse;
+
+use nalgebra::{SMatrix, SVector};
+
+use crate::image::{Image, PixelMask, resize};
+use crate::metrics::connected_components;
 
 /// Longer side of the thumbnail that is searched.
 const SIDE: usize = 128;
@@ -76,15 +80,13 @@ fn differences(levels: &[f64], [height, width]: [usize; 2]) -> Option<Vec<f64>> 
     let mut residuals = Vec::new();
     let mut noise = 0.0;
     for _ in 0..ROUNDS {
-        let (mut normal, mut right) = ([[0.0; TERMS]; TERMS], [0.0; TERMS]);
+        let (mut normal, mut right) = (SMatrix::<f64, TERMS, TERMS>::zeros(), SVector::<f64, TERMS>::zeros());
         for i in (0..levels.len()).filter(|&i| is_ground[i]) {
-            let t = terms(i);
-            for ((row, right), &a) in normal.iter_mut().zip(&mut right).zip(&t) {
-                row.iter_mut().zip(&t).for_each(|(cell, &b)| *cell += a * b);
-                *right += a * levels[i];
-            }
+            let t = SVector::from(terms(i));
+            normal += t * t.transpose();
+            right += t * levels[i];
         }
-        let surface = solve(normal, right)?;
+        let surface = normal.cholesky()?.solve(&right);
         let fit = |i: usize| terms(i).iter().zip(&surface).map(|(t, c)| t * c).sum::<f64>();
         residuals = (0..levels.len()).map(|i| (levels[i] - fit(i)).abs()).collect();
         let mut of_ground: Vec<f64> =
@@ -103,35 +105,14 @@ fn differences(levels: &[f64], [height, width]: [usize; 2]) -> Option<Vec<f64>> 
 
 /// The largest 8-connected set of true pixels.
 fn largest_component(set: &[bool], [height, width]: [usize; 2]) -> Vec<bool> {
-    let mut seen = vec![false; set.len()];
-    let mut largest: Vec<usize> = Vec::new();
-    for start in 0..set.len() {
-        if !set[start] || seen[start] {
-            continue;
-        }
-        seen[start] = true;
-        let mut members = vec![start];
-        let mut next = 0;
-        while let Some(&i) = members.get(next) {
-            next += 1;
-            let (y, x) = (i / width, i % width);
-            for ny in y.saturating_sub(1)..(y + 2).min(height) {
-                for nx in x.saturating_sub(1)..(x + 2).min(width) {
-                    let n = ny * width + nx;
-                    if set[n] && !seen[n] {
-                        seen[n] = true;
-                        members.push(n);
-                    }
-                }
-            }
-        }
-        if members.len() > largest.len() {
-            largest = members;
-        }
-    }
-    let mut component = vec![false; set.len()];
-    largest.into_iter().for_each(|i| component[i] = true);
-    component
+    let pixels = set.iter().map(|&v| u8::from(v)).collect();
+    let Ok(components) = connected_components(&PixelMask { height, width, pixels }) else {
+        return vec![false; set.len()];
+    };
+    let mut sizes = vec![0usize; components.count + 1];
+    components.labels.iter().filter(|label| **label != 0).for_each(|&label| sizes[label as usize] += 1);
+    let largest = (1..sizes.len()).max_by_key(|&label| (sizes[label], Reverse(label)));
+    components.labels.iter().map(|&label| Some(label as usize) == largest).collect()
 }
 
 /// Axis and box of a set of pixels, `unit` long each.

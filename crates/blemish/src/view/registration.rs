@@ -3,10 +3,11 @@
 //! Gauss and Newton on brightness differences, coarse to fine, with weights that ignore what does not fit (Lucas and
 //! Kanade 1981; Baker and Matthews 2004). Brightness and contrast of the image do not matter.
 
+use nalgebra::{Matrix4, Vector4};
 use rayon::prelude::*;
 
-use super::solve::solve;
-use crate::image::{Border, Image, sample};
+use crate::error::Result;
+use crate::image::{Border, Image, median, sample};
 
 /// Pixels averaged along each side, coarse to fine.
 const LEVELS: [usize; 2] = [4, 2];
@@ -20,6 +21,9 @@ const RIDGE: f64 = 0.01;
 const BELIEVED: [f32; 4] = [0.12, 0.12, 0.2, 0.12];
 /// Shift down and right, turn, logarithm of the size.
 const PARAMETERS: usize = 4;
+
+/// Gives an image by its number.
+type Read<'a> = dyn Fn(usize) -> Result<Image> + Sync + 'a;
 
 /// How an image lies beside the mean image.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -87,27 +91,27 @@ impl Pose {
 }
 
 impl Template {
-    /// The mean image of `images`, all of one size, and how each of them lies; `None` without images.
-    pub fn fit(images: &[Image]) -> Option<(Self, Vec<Pose>)> {
-        let first = images.first()?;
-        let size = [first.height, first.width];
-        let all: Vec<&Image> = images.iter().collect();
-        let poses_of = |template: &Self, images: &[&Image]| -> Vec<Pose> {
-            images.par_iter().map(|image| template.pose(image)).collect()
-        };
-        let mut template = Self::mean(&all, &vec![Pose::default(); all.len()], size);
+    /// The mean image of `count` images of one size, and the pose of each; `None` without images. `read` gives an image by its
+    /// number, each several times: they need not all be in memory.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn fit(count: usize, read: &Read<'_>) -> Result<Option<(Self, Vec<Pose>)>> {
+        let all: Vec<usize> = (0..count).collect();
+        let Some(mut template) = Self::mean(&all, read, |_| Pose::default())? else { return Ok(None) };
         // An image that goes against the mean of all is none of this product: a single one must not move the others.
-        let alike: Vec<&Image> =
-            all.iter().copied().filter(|image| template.correlation(image) > 0.0).collect();
-        let used = if 2 * alike.len() > all.len() { alike } else { all.clone() };
-        if used.len() < all.len() {
-            template = Self::mean(&used, &vec![Pose::default(); used.len()], size);
+        let is_alike = |&i: &usize| Ok(template.correlation(&read(i)?) > 0.0);
+        let is_alike: Vec<bool> = all.par_iter().map(is_alike).collect::<Result<_>>()?;
+        let alike: Vec<usize> = all.iter().copied().filter(|&i| is_alike[i]).collect();
+        let used = if 2 * alike.len() > count { &alike } else { &all };
+        if used.len() < count {
+            template = Self::mean(used, read, |_| Pose::default())?.unwrap_or(template);
         }
         for _ in 0..ROUNDS {
-            template = Self::mean(&used, &poses_of(&template, &used), size);
+            template = Self::mean(used, read, |image| template.pose(image))?.unwrap_or(template);
         }
-        let poses = poses_of(&template, &all);
-        Some((template, poses))
+        let poses = all.par_iter().map(|&i| Ok(template.pose(&read(i)?))).collect::<Result<_>>()?;
+        Ok(Some((template, poses)))
     }
 
     /// Correlation of an image's grey levels with the template's, -1 to 1; 0 where either is constant.
@@ -121,14 +125,23 @@ impl Template {
         dot(&own, &other) / (dot(&own, &own) * dot(&other, &other)).sqrt().max(f64::MIN_POSITIVE)
     }
 
-    fn mean(images: &[&Image], poses: &[Pose], [height, width]: [usize; 2]) -> Self {
-        let turned: Vec<Vec<f32>> =
-            images.par_iter().zip(poses).map(|(image, pose)| warp(image, pose).grey()).collect();
-        let mut sums = vec![0.0f64; height * width];
-        for grey in &turned {
-            sums.iter_mut().zip(grey).for_each(|(sum, v)| *sum += f64::from(*v));
+    /// The mean of these images, each moved out of its pose; `None` without any.
+    fn mean(which: &[usize], read: &Read<'_>, pose: impl Fn(&Image) -> Pose + Sync) -> Result<Option<Self>> {
+        let (mut size, mut sums) = ([0; 2], Vec::<f64>::new());
+        let moved = |&i: &usize| -> Result<Image> {
+            let image = read(i)?;
+            Ok(warp(&image, &pose(&image)))
+        };
+        for some in which.chunks(8) {
+            // Added in the order of the images, whatever the number of threads.
+            for image in some.par_iter().map(moved).collect::<Result<Vec<_>>>()? {
+                size = [image.height, image.width];
+                sums.resize(image.height * image.width, 0.0);
+                sums.iter_mut().zip(image.grey()).for_each(|(sum, v)| *sum += f64::from(v));
+            }
         }
-        Self::new(height, width, sums.into_iter().map(|sum| (sum / images.len() as f64) as f32).collect())
+        let pixels = sums.into_iter().map(|sum| (sum / which.len() as f64) as f32).collect();
+        Ok((!which.is_empty()).then(|| Self::new(size[0], size[1], pixels)))
     }
 
     /// A template of these grey levels, `[height, width]`.
@@ -200,8 +213,7 @@ impl Level {
         let gain = dot(&now, &self.pixels) / dot(&now, &now).max(1e-12);
         let differences: Vec<f32> = now.iter().zip(&self.pixels).map(|(v, t)| gain * v - t).collect();
         let mut sizes: Vec<f32> = differences.iter().map(|d| d.abs()).collect();
-        let at = sizes.len() / 2;
-        let spread = 3.0 * *sizes.select_nth_unstable_by(at, f32::total_cmp).1 + 1e-6;
+        let spread = 3.0 * median(&mut sizes) + 1e-6;
         let mut normal = [[0.0f64; PARAMETERS]; PARAMETERS];
         let mut right = [0.0f64; PARAMETERS];
         let mut total = 0.0;
@@ -217,8 +229,9 @@ impl Level {
         }
         let strongest = (0..PARAMETERS).map(|k| normal[k][k]).fold(0.0, f64::max);
         (0..PARAMETERS).for_each(|k| normal[k][k] += RIDGE * strongest + 1e-6);
-        let step = solve(normal, right).unwrap_or_default();
-        (step.map(|v| v as f32), total / count)
+        // The ridge makes it positive definite.
+        let step = Matrix4::from(normal).cholesky().map(|cholesky| cholesky.solve(&Vector4::from(right)));
+        (step.map_or([0.0; PARAMETERS], |step| step.map(|v| v as f32).into()), total / count)
     }
 
     /// `pose` after a step.
@@ -298,14 +311,20 @@ mod tests {
             })
             .collect();
         let images: Vec<Image> = poses.iter().map(|pose| part(pose, 1.0, false)).collect();
-        let (_, found) = Template::fit(&images).unwrap();
-        let laid: Vec<Image> = images.iter().zip(&found).map(|(image, pose)| pose.apply(image)).collect();
+        let (_, found) = Template::fit(images.len(), &|i| Ok(images[i].clone())).unwrap().unwrap();
+        let registered: Vec<Image> =
+            images.iter().zip(&found).map(|(image, pose)| pose.apply(image)).collect();
         let different = |images: &[Image]| -> f64 {
             let pairs = images[1..].iter().flat_map(|image| image.pixels.iter().zip(&images[0].pixels));
             pairs.map(|(a, b)| f64::from((a - b).abs())).sum()
         };
-        assert!(different(&laid) < 0.15 * different(&images), "{} {}", different(&laid), different(&images));
-        assert!(Template::fit(&[]).is_none());
+        assert!(
+            different(&registered) < 0.15 * different(&images),
+            "{} {}",
+            different(&registered),
+            different(&images)
+        );
+        assert!(Template::fit(0, &|i| Ok(images[i].clone())).unwrap().is_none());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::image::{Image, resize};
 
 /// Side of the thumbnails that are compared.
 const SIDE: usize = 32;
-/// Images looked at.
+/// Images that were looked at.
 const LOOKS: usize = 64;
 /// Their longer side, at most.
 const LARGEST: usize = 1280;
@@ -21,11 +21,11 @@ const FIXED: f64 = 0.6;
 const DETAILED: f64 = 0.35;
 /// Degree of the polynomials, along each side, that smooth light is taken for.
 const LIGHT: usize = 3;
-/// As [`FIXED`] for turned products, which must agree better to be worth turning.
-const TURNED: f64 = 0.8;
+/// As [`FIXED`] for rectified products, which must agree better to be worth it.
+const RECTIFIED: f64 = 0.8;
 /// By how much turning must raise the correlation.
 const GAIN: f64 = 0.2;
-/// Share of the images in which a product must be found for all of them to be turned.
+/// Share of the images in which a product must be found for all of them to be rectified.
 const FOUND: f64 = 0.95;
 /// What a view shows around the largest product, in units of the image's longer side.
 const MARGIN: f64 = 0.015;
@@ -39,13 +39,13 @@ const STRETCHED: f64 = 2.0;
 /// Facts about a set of good images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Survey {
-    /// Images looked at.
+    /// Images that were looked at.
     pub images: usize,
     /// Mean correlation of each image's thumbnail with the mean of all the others, -1 to 1.
     pub pose_correlation: f64,
     /// The same of what is left of them once smooth light is taken out.
     pub detail_correlation: f64,
-    /// As `pose_correlation` after every product was turned to lie the same way, where one was found.
+    /// As `pose_correlation` after every product was rectified, where one was found.
     pub rectified_correlation: Option<f64>,
     /// Height and width of a box that holds every product found, in units of the image's longer side.
     pub product_box: Option<[f64; 2]>,
@@ -71,12 +71,12 @@ impl Survey {
         let mut aspects: Vec<f64> = images.iter().map(|i| i.height as f64 / i.width as f64).collect();
         aspects.sort_by(f64::total_cmp);
         let product_box = product_box(images);
-        let turned = product_box.map(|product| {
+        let rectified = product_box.map(|product| {
             let config = ViewConfig { size: [SIDE; 2], product: Some(product) };
-            let turned = |image: &Image| {
+            let rectified = |image: &Image| {
                 View::new(image, &config).map_or_else(|_| thumbnail(image), |v| thumbnail(&v.image))
             };
-            images.par_iter().map(turned).collect::<Vec<_>>()
+            images.par_iter().map(rectified).collect::<Vec<_>>()
         });
         let light = smooth_light();
         Self {
@@ -85,7 +85,7 @@ impl Survey {
             detail_correlation: mean_correlation(
                 &thumbnails.into_iter().map(|t| detail(t, &light)).collect::<Vec<_>>(),
             ),
-            rectified_correlation: turned.map(|thumbnails| mean_correlation(&thumbnails)),
+            rectified_correlation: rectified.map(|thumbnails| mean_correlation(&thumbnails)),
             product_box,
             product_share: shares.iter().sum::<f64>() / shares.len().max(1) as f64,
             aspect: aspects.get(aspects.len() / 2).copied().unwrap_or(1.0),
@@ -97,9 +97,9 @@ impl Survey {
         self.pose_correlation >= FIXED && self.detail_correlation >= DETAILED && !self.can_rectify()
     }
 
-    /// Whether products lie at any angle, but can be turned to lie all the same way.
-    pub fn can_rectify(&self) -> bool {
-        self.rectified_correlation.is_some_and(|c| c >= TURNED && c >= self.pose_correlation + GAIN)
+    /// Whether products in arbitrary orientation can be rectified.
+    pub(crate) fn can_rectify(&self) -> bool {
+        self.rectified_correlation.is_some_and(|c| c >= RECTIFIED && c >= self.pose_correlation + GAIN)
     }
 
     /// Whether the images show one surface without a background.
@@ -107,7 +107,7 @@ impl Survey {
         !self.has_fixed_pose() && !self.can_rectify() && self.product_share > 0.95
     }
 
-    /// What the model should look at, in about as many pixels as `frame` has, in multiples of `multiple`: the turned
+    /// The view, in about as many pixels as `frame` has, in multiples of `multiple`: the rectified
     /// product, else the whole image in its own shape where that differs from the frame's, else (`None`) the frame.
     pub fn view(&self, frame: [usize; 2], multiple: usize) -> Option<ViewConfig> {
         let product = self.product_box.filter(|_| self.can_rectify());
@@ -129,7 +129,7 @@ impl Survey {
     ///
     /// # Errors
     /// [`Error::Config`] for `data.image_size`.
-    pub fn require_shape(&self, frame: [usize; 2], multiple: usize) -> Result<()> {
+    pub(crate) fn require_shape(&self, frame: [usize; 2], multiple: usize) -> Result<()> {
         let Some(view) = self.view(frame, multiple) else { return Ok(()) };
         let wanted = view.product.map_or(self.aspect, |[height, width]| height / width);
         let stretch = wanted * view.size[1] as f64 / view.size[0] as f64;
@@ -153,11 +153,9 @@ impl Survey {
              {FIXED} and {DETAILED})",
             self.pose_correlation, self.detail_correlation
         )];
-        if let (false, Some(turned)) = (self.has_fixed_pose(), self.rectified_correlation) {
-            let verdict = if self.can_rectify() { "can be turned" } else { "turning does not help" };
-            facts.push(format!(
-                "turned to lie alike they correlate by {turned:.2} (from {TURNED}): {verdict}"
-            ));
+        if let (false, Some(rectified)) = (self.has_fixed_pose(), self.rectified_correlation) {
+            let verdict = if self.can_rectify() { "can be rectified" } else { "rectifying does not help" };
+            facts.push(format!("rectified they correlate by {rectified:.2} (from {RECTIFIED}): {verdict}"));
         }
         let kind = if self.is_surface() { "a texture" } else { "an object" };
         facts.push(format!("{kind}: the product covers {:.0} % of the image", 100.0 * self.product_share));
@@ -275,7 +273,7 @@ mod tests {
         assert!(!Survey::new(&turning).has_fixed_pose());
     }
 
-    /// Grain that no two images share under light that falls off to one side.
+    /// Texture that no two images share under light that falls off to one side.
     fn lit_grain(seed: u64) -> Image {
         let rng = &mut ChaCha8Rng::seed_from_u64(seed);
         let level = |i: usize| 100.0 + (i % 64) as f64 * 1.5 - ((i / 64) as f64 / 8.0).powi(2) * 0.4;
@@ -333,9 +331,9 @@ mod tests {
     }
 
     #[test]
-    fn products_that_lie_anyhow_are_turned() {
-        let anyhow: Vec<Image> = (0..12).map(|i| wedge(f64::from(i) * 0.55)).collect();
-        let profile = Survey::new(&anyhow);
+    fn products_in_arbitrary_orientation_are_rectified() {
+        let arbitrary: Vec<Image> = (0..12).map(|i| wedge(f64::from(i) * 0.55)).collect();
+        let profile = Survey::new(&arbitrary);
         assert!(profile.can_rectify(), "{profile:?}");
         let view = profile.view([256, 256], 16).expect("a view");
         assert!(view.size[1] > 2 * view.size[0] && view.size[0] * view.size[1] <= 256 * 280, "{view:?}");

@@ -62,10 +62,10 @@ fn surface(seed: u64, defect: bool) -> Image {
     let (row, column) = (rng.random_range(20..60), rng.random_range(20..50));
     let level = |i: usize| {
         let (y, x) = (i / SIDE, i % SIDE);
-        let grain = 0.5 * (noise[i] + noise[(y * SIDE + (x + 1) % SIDE) % (SIDE * SIDE)]);
+        let texture = 0.5 * (noise[i] + noise[(y * SIDE + (x + 1) % SIDE) % (SIDE * SIDE)]);
         let scratch = defect && (column..column + 40).contains(&x) && y == row + (x - column) / 4;
         let stain = defect && (y.abs_diff(row + 20)).pow(2) + (x.abs_diff(column)).pow(2) < 60;
-        0.5 + grain - if scratch { 0.3 } else { 0.0 } - if stain { 0.12 } else { 0.0 }
+        0.5 + texture - if scratch { 0.3 } else { 0.0 } - if stain { 0.12 } else { 0.0 }
     };
     Image { height: SIDE, width: SIDE, channels: 1, pixels: (0..SIDE * SIDE).map(level).collect() }
 }

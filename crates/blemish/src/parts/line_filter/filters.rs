@@ -1,7 +1,7 @@
-//! Lines and spots that stand out of a surface's grain: what scratches and cracks are.
+//! Lines and spots that stand out of a surface's texture: what scratches and cracks are.
 //!
 //! Second derivatives of elongated Gaussians at sixteen angles, in two lengths (Freeman and Adelson 1991; Lindeberg 1998),
-//! signed: the grain averages out along a line, a scratch adds up. Each filter is measured in units of its own spread on the
+//! signed: texture averages out along a line, a scratch adds up. Each filter is divided by its own standard deviation on the
 //! image at hand, so a coarser or more contrasty surface is no defect. The long filters are made of the short ones' responses, some pixels apart
 //! (the algorithme a trous, Holschneider et al. 1989).
 
@@ -23,7 +23,7 @@ const ACROSS: f32 = 1.5;
 const ALONG: [(usize, f32); 3] = [(1, 3.0), (3, 8.0), (8, 16.0)];
 /// The first of them whose response counts: what is short or bent shows there, what is long and faint after the last.
 const SHORTEST: usize = 1;
-/// Every such pixel counts for the spread of an response.
+/// Every such pixel counts for the standard deviation of a response.
 const SAMPLED: usize = 5;
 
 /// The strongest line through each pixel, `[H, W]`. A line is dark or bright at every level alike, so each sign is averaged
@@ -43,8 +43,8 @@ pub fn responses(image: &Image) -> Vec<f32> {
     dark.into_iter().zip(bright).map(|(dark, bright)| dark.max(bright)).collect()
 }
 
-/// The largest response at each pixel over the filters of every angle and length, in units of the spread of that filter's responses
-/// on this picture: of dark lines, and of bright ones.
+/// The largest response at each pixel over the filters of every angle and length, in units of the standard deviation of that
+/// filter's responses on this image: of dark lines, and of bright ones.
 fn strongest(image: &Image) -> [Vec<f32>; 2] {
     let size @ [height, width] = [image.height, image.width];
     let pixels = height * width;
@@ -99,7 +99,7 @@ fn spread(response: &[f32]) -> f32 {
     f32::from_bits(*sizes.select_nth_unstable(middle).1).max(1e-6) / 0.6745
 }
 
-/// Second derivatives of a picture smoothed across the lines that are looked for.
+/// Second derivatives of an image smoothed across the lines that are looked for.
 struct Curvature {
     yy: Vec<f32>,
     xx: Vec<f32>,
@@ -151,7 +151,7 @@ fn direction(angle: usize) -> (f32, f32) {
 }
 
 /// A map continued by `reach` pixels on every side as its own mirror image, from what it is itself and what its values are in
-/// a mirror. (Were the edge repeated, one pixel of grain would count as a line.)
+/// a mirror. (Were the edge repeated, one pixel of texture would count as a line.)
 fn extended([height, width]: [usize; 2], reach: usize, sides: [&[f32]; 2], out: &mut [f32]) {
     let places =
         |length: usize| (0..length + 2 * reach).map(move |i| mirrored(i as isize - reach as isize, length));

@@ -1,7 +1,7 @@
 //! Greedy k-centre selection (Sener and Savarese 2018).
 
 /// Greedy k-centre selection: the point nearest the mean, then ever again the one that is furthest from all chosen ones.
-pub fn k_centres(points: &[f32], dims: usize, keep: usize) -> Vec<usize> {
+pub(crate) fn k_centres(points: &[f32], dims: usize, keep: usize) -> Vec<usize> {
     let n = points.len() / dims;
     let point = |i: usize| &points[i * dims..][..dims];
     let distance = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();

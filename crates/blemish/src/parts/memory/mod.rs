@@ -22,6 +22,10 @@ use blemish_kernels::panels::{Matrix, Panels, pack};
 use blemish_kernels::product::{Init, Product, Segment};
 use blemish_kernels::scratch;
 
+/// Principal components that describe a patch.
+const COMPONENTS: usize = 32;
+/// Bytes of all images' patches that are held at once while it is fitted: those of 256 images of 256 x 256 pixels.
+const BUDGET: usize = 64 << 20;
 /// Patches that the principal components are computed from, at most.
 const SAMPLE: usize = 40_000;
 /// Neighbouring places that a patch may have come from, either way.
@@ -44,42 +48,7 @@ pub struct Memory {
 
 impl DetectorPart for Memory {
     fn fit(input: &FitInput<'_>) -> Result<Self> {
-        let (images, config) = (input.images, &input.config.memory);
-        let grid = grid_of(images.size(), images.channels());
-        let (values, places) = (grid.values(), grid.places());
-        let step = (images.len() * places).div_ceil(SAMPLE);
-        // A step that does not divide the number of places: else every image would be sampled at the same ones.
-        let step = (step..).find(|step| *step == 1 || !places.is_multiple_of(*step)).unwrap_or(1);
-        // All patches of all images at once would be the most memory that a fit needs: they are taken twice.
-        let sampled = |i: usize| -> Result<Vec<f32>> {
-            input.progress.check()?;
-            let first = (i * places).next_multiple_of(step) - i * places;
-            let patches = grid.patches(&images.get(i)?);
-            Ok(patches.chunks_exact(values).skip(first).step_by(step).flatten().copied().collect())
-        };
-        let sample: Vec<Vec<f32>> = (0..images.len()).into_par_iter().map(sampled).collect::<Result<_>>()?;
-        let components = Components::new(&sample.concat(), values, config.components);
-        // As bf16 numbers, which make half the memory, and half the file.
-        let short = |v: f32| (bf16::rounded(v).to_bits() >> 16) as u16;
-        let projected = |i: usize| -> Result<Vec<u16>> {
-            input.progress.check()?;
-            Ok(components.project(&grid.patches(&images.get(i)?)).into_iter().map(short).collect())
-        };
-        let projected: Vec<Vec<u16>> =
-            (0..images.len()).into_par_iter().map(projected).collect::<Result<_>>()?;
-        let count = components.count();
-        let keep = config.prototypes.min(images.len());
-        let mut prototypes = vec![0.0; places * keep * count];
-        prototypes.par_chunks_exact_mut(keep * count).enumerate().try_for_each(|(place, out)| {
-            input.progress.check()?;
-            let here = projected.iter().flat_map(|p| &p[place * count..][..count]);
-            let here: Vec<f32> = here.map(|&bits| f32::from_bits(u32::from(bits) << 16)).collect();
-            for (out, i) in out.chunks_exact_mut(count).zip(k_centres(&here, count, keep)) {
-                out.copy_from_slice(&here[i * count..][..count]);
-            }
-            Ok(())
-        })?;
-        Ok(Self::new(images.size(), grid, components, prototypes))
+        Self::fit_within(BUDGET, input)
     }
 
     /// The distance of each pixel's patch to the nearest one that is kept of about that place.
@@ -107,7 +76,7 @@ impl DetectorPart for Memory {
         let prototypes = take(tensors, "memory.prototypes")?;
         let components = Components::from_parts(mean, basis).ok_or("its components contradict each other")?;
         let fits = components.mean.len() == grid.values()
-            && components.count() == config.memory.components.min(grid.values())
+            && components.count() == COMPONENTS.min(grid.values())
             && !prototypes.is_empty()
             && prototypes.len().is_multiple_of(grid.places() * components.count());
         if !fits {
@@ -126,6 +95,53 @@ fn grid_of(size: [usize; 2], channels: usize) -> Grid {
 }
 
 impl Memory {
+    /// Fits with patches of all images held at once in about `budget` bytes, however many images there are: band by band of
+    /// places, for each of which every image is read again. The result does not depend on it.
+    fn fit_within(budget: usize, input: &FitInput<'_>) -> Result<Self> {
+        let (images, config) = (input.images, &input.config.memory);
+        let grid = grid_of(images.size(), images.channels());
+        let (values, places) = (grid.values(), grid.places());
+        let step = (images.len() * places).div_ceil(SAMPLE);
+        // A step that does not divide the number of places: else every image would be sampled at the same ones.
+        let step = (step..).find(|step| *step == 1 || !places.is_multiple_of(*step)).unwrap_or(1);
+        let sampled = |i: usize| -> Result<Vec<f32>> {
+            input.progress.check()?;
+            let first = (i * places).next_multiple_of(step) - i * places;
+            let patches = grid.patches(&images.get(i)?);
+            Ok(patches.chunks_exact(values).skip(first).step_by(step).flatten().copied().collect())
+        };
+        let sample: Vec<Vec<f32>> = (0..images.len()).into_par_iter().map(sampled).collect::<Result<_>>()?;
+        let components = Components::new(&sample.concat(), values, COMPONENTS);
+        drop(sample);
+        let count = components.count();
+        let keep = config.prototypes.min(images.len());
+        let mut prototypes = vec![0.0; places * keep * count];
+        let row = grid.columns * count;
+        let band = (budget / (images.len() * row * size_of::<u16>()).max(1)).clamp(1, grid.rows);
+        // As bf16 numbers, which make half the memory, and half the file.
+        let short = |v: f32| (bf16::rounded(v).to_bits() >> 16) as u16;
+        for (k, out) in prototypes.chunks_mut(band * grid.columns * keep * count).enumerate() {
+            let rows = k * band..grid.rows.min((k + 1) * band);
+            let projected = |i: usize| -> Result<Vec<u16>> {
+                input.progress.check()?;
+                let patches = grid.patches_of(rows.clone(), &images.get(i)?);
+                Ok(components.project(&patches).into_iter().map(short).collect())
+            };
+            let projected: Vec<Vec<u16>> =
+                (0..images.len()).into_par_iter().map(projected).collect::<Result<_>>()?;
+            out.par_chunks_exact_mut(keep * count).enumerate().try_for_each(|(place, out)| {
+                input.progress.check()?;
+                let here = projected.iter().flat_map(|p| &p[place * count..][..count]);
+                let here: Vec<f32> = here.map(|&bits| f32::from_bits(u32::from(bits) << 16)).collect();
+                for (out, i) in out.chunks_exact_mut(count).zip(k_centres(&here, count, keep)) {
+                    out.copy_from_slice(&here[i * count..][..count]);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(Self::new(images.size(), grid, components, prototypes))
+    }
+
     fn new(size: [usize; 2], grid: Grid, components: Components, prototypes: Vec<f32>) -> Self {
         let count = components.count();
         let each = prototypes.len() / grid.places();
@@ -205,7 +221,7 @@ impl Memory {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::parts::testing::{config_of, fitted, fitted_as};
+    use crate::parts::testing::{self, config_of, fitted, fitted_as};
 
     fn image(seed: usize) -> Image {
         let pixels = (0..32 * 48)
@@ -241,14 +257,27 @@ mod tests {
     }
 
     #[test]
+    fn images_in_bands_give_the_same_memory() {
+        let images: Vec<Image> = (0..7).map(image).collect();
+        let config = config_of(&images[0]);
+        let within = |budget: usize| {
+            testing::with_input(&images, &config, |input| Memory::fit_within(budget, input)).unwrap()
+        };
+        let whole = within(BUDGET);
+        // A row of places at a time, and three.
+        let row = 7 * whole.grid.columns * whole.components.count() * 2;
+        assert!(within(1) == whole && within(3 * row) == whole);
+    }
+
+    #[test]
     fn what_was_seen_is_near_and_a_spot_is_far_where_it_is() {
         let images: Vec<Image> = (0..8).map(image).collect();
         let memory: Memory = fitted(&images);
         let good = memory.peak(&image(30));
         assert!(memory.map(&images[3]).iter().all(|&d| d < 0.05 * good));
-        let mut spoilt = images[3].clone();
-        (0..64).for_each(|i| spoilt.pixels[(12 + i / 8) * 48 + 30 + i % 8] = 5.0);
-        let map = memory.map(&spoilt);
+        let mut corrupted = images[3].clone();
+        (0..64).for_each(|i| corrupted.pixels[(12 + i / 8) * 48 + 30 + i % 8] = 5.0);
+        let map = memory.map(&corrupted);
         let peak = (0..map.len()).max_by(|&a, &b| map[a].total_cmp(&map[b])).unwrap();
         assert!((8..24).contains(&(peak / 48)) && (26..42).contains(&(peak % 48)), "{peak}");
         assert!(map[peak] > good);

@@ -1,10 +1,5 @@
 //! The masked autoencoder as a detector part: its map is what it reconstructs otherwise than it is, or its defect logit.
 
-mod tiles;
-
-use rayon::prelude::*;
-
-use self::tiles::Tiles;
 use super::{DetectorPart, FitInput};
 use crate::config::{Config, NetworkConfig, NetworkMap};
 use crate::engine::{Complementary, Engine, Output, Weights};
@@ -21,9 +16,7 @@ pub struct Network {
     engine: Engine,
     weights: Weights,
     config: NetworkConfig,
-    view: [usize; 2],
-    input: [usize; 2],
-    patch_size: usize,
+    grid: [usize; 2],
     trained_here: bool,
 }
 
@@ -39,16 +32,18 @@ impl DetectorPart for Network {
     }
 
     fn map(&self, image: &Image) -> Vec<f32> {
-        let mut map = if [image.height, image.width] == self.input {
-            self.map_of_input(image)
-        } else {
-            let tiles = Tiles::new(self.view, self.input);
-            tiles.join(&tiles.cut(image).par_iter().map(|tile| self.map_of_input(tile)).collect::<Vec<_>>())
+        let output = match self.config.passes {
+            1 => self.engine.forward(&image.pixels, None, &[]),
+            passes => self.engine.forward_scored(&image.pixels, &Complementary::bands(self.grid, passes)),
         };
-        if self.config.smooth_sigma > 0.0 {
-            map = blur_same_reflect(&map, image.height, image.width, self.config.smooth_sigma as f32);
+        let map: Vec<f32> = match self.config.map {
+            NetworkMap::Defect => output.extra.iter().map(|z| 1.0 / (1.0 + (-z).exp())).collect(),
+            NetworkMap::Reconstruction => squared_error(&output, image),
+        };
+        match self.config.smooth_sigma {
+            0.0 => map,
+            sigma => blur_same_reflect(&map, image.height, image.width, sigma as f32),
         }
-        map
     }
 
     fn has_seen_all(&self) -> bool {
@@ -76,31 +71,14 @@ impl Network {
     /// A sentence that names the parameter that does not fit.
     pub fn new(weights: Weights, config: &Config) -> Result<Self, String> {
         let channels = config.data.channels.ok_or("data.channels is not set")?;
-        let (input, arithmetic) = (config.input_size(), config.network.precision.unwrap_or_default());
+        let (size, arithmetic) = (config.view_size(), config.network.precision.unwrap_or_default());
         Ok(Self {
-            engine: Engine::new(&config.model, input, channels, &weights, arithmetic)?,
+            engine: Engine::new(&config.model, size, channels, &weights, arithmetic)?,
             weights,
             config: config.network.clone(),
-            view: config.view_size(),
-            input,
-            patch_size: config.model.patch_size,
+            grid: config.grid(),
             trained_here: false,
         })
-    }
-
-    /// The map of an image, or of a tile, of the size that the network takes in at once.
-    fn map_of_input(&self, image: &Image) -> Vec<f32> {
-        let output = match self.config.passes {
-            1 => self.engine.forward(&image.pixels, None, &[]),
-            passes => {
-                let grid = self.input.map(|side| side / self.patch_size);
-                self.engine.forward_judged(&image.pixels, &Complementary::bands(grid, passes))
-            }
-        };
-        match self.config.map {
-            NetworkMap::Defect => output.extra.iter().map(|z| 1.0 / (1.0 + (-z).exp())).collect(),
-            NetworkMap::Reconstruction => squared_error(&output, image),
-        }
     }
 }
 

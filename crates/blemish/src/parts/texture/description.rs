@@ -8,16 +8,16 @@ use blemish_kernels::blur::blur_same_reflect;
 
 /// Standard deviations of the neighbourhoods whose means count, pixels.
 const MEANS: [f32; 2] = [4.0, 8.0];
-/// Standard deviations between which bands lie, pixels; 0: the picture itself.
+/// Standard deviations between which bands lie, pixels; 0: the image itself.
 const BANDS: [f32; 5] = [0.0, 1.0, 2.0, 4.0, 8.0];
 /// Standard deviations of the neighbourhoods in which the energy of each band is taken.
 const ENERGIES: [f32; 4] = [4.0, 4.0, 6.0, 8.0];
 /// The same for the energies of vertical and horizontal differences.
 const SLOPES: f32 = 4.0;
-/// Added to energies: a normalised picture's spread is 0.4, so that this is a fortieth of it.
+/// Added to energies: a normalised image's spread is 0.4, so that this is a fortieth of it.
 const FLOOR: f32 = 1e-3;
 
-/// Values of a description of a picture with so many channels.
+/// Values of a description of an image with so many channels.
 pub fn features(channels: usize) -> usize {
     MEANS.len() * channels + ENERGIES.len() + 2
 }

@@ -14,7 +14,7 @@ use crate::calibrate::NORMAL_SHARE;
 use crate::config::Config;
 use crate::engine::Weights;
 use crate::error::Result;
-use crate::image::Image;
+use crate::image::{Image, median};
 use blemish_kernels::blur::blur_same_reflect;
 use blemish_kernels::simd::run;
 
@@ -83,7 +83,7 @@ impl DetectorPart for TextureModel {
             |image| model.map(image),
             |map| {
                 distance.iter_mut().zip(&map).for_each(|(sum, &v)| *sum += f64::from(v));
-                medians.push(median(&map));
+                medians.push(median_of(&map));
             },
         )?;
         medians.sort_unstable_by(f32::total_cmp);
@@ -122,7 +122,7 @@ impl DetectorPart for TextureModel {
             );
         });
         let [middle, most] = self.medians;
-        let throughout = median(&squares).clamp(middle, most) / middle;
+        let throughout = median_of(&squares).clamp(middle, most) / middle;
         squares.iter_mut().zip(&self.mean_distance).for_each(|(v, mean)| *v /= mean * throughout);
         squares
     }
@@ -189,10 +189,8 @@ fn centred(mut products: Vec<f64>, means: &[Vec<f32>], smooth: &[Vec<f32>], samp
 }
 
 /// The median of a map, of one pixel of [`STEP`].
-fn median(map: &[f32]) -> f32 {
-    let mut some: Vec<f32> = map.iter().step_by(STEP).copied().collect();
-    let middle = some.len() / 2;
-    *some.select_nth_unstable_by(middle, f32::total_cmp).1
+fn median_of(map: &[f32]) -> f32 {
+    median(&mut map.iter().step_by(STEP).copied().collect::<Vec<_>>())
 }
 
 /// The inverse of the lower triangle `L` of `covariance = L L^T` (Cholesky), row by row.
@@ -267,33 +265,33 @@ mod tests {
         // The mean squared Mahalanobis distance of what the statistics were taken of is their dimension.
         let usual = mean(&model.mean_distance) / features(1) as f64;
         assert!((usual - 1.0).abs() < 0.02, "{usual}");
-        // Of these pictures the map is in units of it, unless they are measured by their own medians.
+        // Of these images the map is in units of it, unless they are measured by their own medians.
         let model = TextureModel { medians: [1.0; 2], ..model };
         let mapped = mean(&good.iter().flat_map(|image| model.map(image)).collect::<Vec<_>>());
         assert!((mapped - 1.0).abs() < 0.02, "{mapped}");
     }
 
     #[test]
-    fn a_picture_is_measured_by_its_own_median_as_far_as_good_ones_go() {
+    fn an_image_is_measured_by_its_own_median_as_far_as_good_ones_go() {
         let good: Vec<Image> = (1..25).map(|seed| surface(seed, 0.7, 1)).collect();
         let model = fitted::<TextureModel>(&good);
         let plain = TextureModel { medians: [1.0; 2], mean_distance: vec![1.0; 96 * 128], ..model.clone() };
-        let mut medians: Vec<f32> = good.iter().map(|image| median(&plain.map(image))).collect();
+        let mut medians: Vec<f32> = good.iter().map(|image| median_of(&plain.map(image))).collect();
         medians.sort_unstable_by(f32::total_cmp);
-        // Of 24 pictures one lies above what one in twenty exceeds.
+        // Of 24 images one lies above what one in twenty exceeds.
         assert_eq!(model.medians, [medians[11], medians[22]]);
         let image = surface(30, 0.7, 1);
         let map = plain.map(&image);
-        let own = median(&map);
+        let own = median_of(&map);
         for (middle, most, by) in
             [(0.5 * own, 2.0 * own, 2.0), (0.5 * own, 0.75 * own, 1.5), (2.0 * own, 3.0 * own, 1.0)]
         {
             let measured = TextureModel { medians: [middle, most], ..plain.clone() }.map(&image);
             assert!(measured.iter().zip(&map).all(|(v, raw)| (v * by - raw).abs() < 1e-4 * raw), "{by}");
         }
-        // What covers a whole picture is a defect still.
+        // What covers a whole image is a defect still.
         let [usual, covered] =
-            [surface(31, 0.7, 1), surface(32, 1.0, 1)].map(|image| median(&model.map(&image)));
+            [surface(31, 0.7, 1), surface(32, 1.0, 1)].map(|image| median_of(&model.map(&image)));
         assert!(covered > 2.0 * usual, "{covered} {usual}");
     }
 

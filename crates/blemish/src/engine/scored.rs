@@ -14,11 +14,11 @@ impl Engine {
     ///
     /// # Panics
     /// If the image or the grid of the masks is of another size.
-    pub fn forward_judged(&self, image: &[f32], parts: &Complementary) -> Output {
+    pub fn forward_scored(&self, image: &[f32], parts: &Complementary) -> Output {
         let (MapShape { height, width, channels, .. }, p) = (self.maps[0], self.config.patch_size);
         assert_eq!(image.len(), height * width * channels, "one image");
         assert_eq!(parts.masks().grid(), [height / p, width / p], "a flag per patch");
-        let plan = Plan::judged(&self.config, &self.maps, parts, self.blank());
+        let plan = Plan::scored(&self.config, &self.maps, parts, self.blank());
         let passes = self.pass(image, &plan, Some(parts.masks()), &[]);
         let join = |passes: &[f32]| join(passes, parts, [height, p]);
         Output { image: join(&passes.image), extra: join(&passes.extra), features: Vec::new() }
@@ -48,8 +48,8 @@ fn join(passes: &[f32], parts: &Complementary, [height, patch_size]: [usize; 2])
     let piece = image / (height * columns);
     let mut joined = Vec::with_capacity(image);
     for line in 0..height {
-        let judged_in = &parts.judged_in()[line / patch_size * columns..][..columns];
-        for (column, pass) in judged_in.iter().enumerate() {
+        let scored_in = &parts.scored_in()[line / patch_size * columns..][..columns];
+        for (column, pass) in scored_in.iter().enumerate() {
             let at = pass * image + (line * columns + column) * piece;
             joined.extend_from_slice(&passes[at..at + piece]);
         }
