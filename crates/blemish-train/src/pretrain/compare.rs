@@ -1,11 +1,11 @@
 //! The comparison of queries with good references, with gradients: the nearest reference is looked for without, its residual
 //! has one.
 
+use blemish::engine::Feature;
 use blemish::parts::comparison::levels::{
     FLOOR, GROUPS, LEVELS, LOGIT_SCALE, Level, STRIDE, average, coarse, residual, scales,
 };
 use blemish::parts::comparison::nearest::{Searched, nearest_near};
-use blemish::engine::Feature;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::episode::Episodes;
@@ -94,11 +94,8 @@ fn of_level(episodes: &Episodes, level: &Level, map: Tensor<4>) -> [Tensor<4>; 2
         let scale = std::mem::take(&mut scale[way]);
         let scale = Tensor::<2>::from_data(TensorData::new(scale, [n * places, GROUPS]), &device);
         // Worth 1, but with a gradient: features that merely shrink change nothing, as where the scale is taken from them.
-        let usual = (squares.clone() * usual_weights(episodes, [rows, columns], level.stride, &device)).reshape([
-            episodes.count,
-            q * places,
-            GROUPS,
-        ]);
+        let usual = (squares.clone() * usual_weights(episodes, [rows, columns], level.stride, &device))
+            .reshape([episodes.count, q * places, GROUPS]);
         let usual = usual.sum_dim(1) + 1e-12;
         let unit = (usual.clone() / usual.detach()).expand([episodes.count, q * places, GROUPS]);
         let squares = squares / unit.reshape([n * places, GROUPS]);
@@ -108,7 +105,12 @@ fn of_level(episodes: &Episodes, level: &Level, map: Tensor<4>) -> [Tensor<4>; 2
 }
 
 /// For every place of the queries, whether it shows no defect, over their number in the episode, `[count queries places, 1]`.
-fn usual_weights(episodes: &Episodes, [rows, columns]: [usize; 2], stride: usize, device: &Device) -> Tensor<2> {
+fn usual_weights(
+    episodes: &Episodes,
+    [rows, columns]: [usize; 2],
+    stride: usize,
+    device: &Device,
+) -> Tensor<2> {
     let [h, w] = episodes.size;
     let (k, q) = (episodes.references, episodes.queries);
     let mut weights = Vec::with_capacity(episodes.count * q * rows * columns);
@@ -162,7 +164,8 @@ fn of_logit(episodes: &Episodes, logit: &Tensor<4>) -> Vec<Tensor<4>> {
         }
     }
     let n = episodes.count * q;
-    let asked: Vec<i64> = (0..(episodes.count * (k + q)) as i64).filter(|i| *i as usize % (k + q) >= k).collect();
+    let asked: Vec<i64> =
+        (0..(episodes.count * (k + q)) as i64).filter(|i| *i as usize % (k + q) >= k).collect();
     let asked = Tensor::<1, Int>::from_data(TensorData::from(asked.as_slice()), &device);
     let asked = logit.clone().select(0, asked).reshape([n * rows, STRIDE, columns, STRIDE]);
     let asked = asked.mean_dim(3).mean_dim(1).reshape([n, rows, columns, 1]);
@@ -193,7 +196,8 @@ pub fn losses(episodes: &Episodes, map: Tensor<4>, gamma: f64) -> [Tensor<1>; 2]
     let score = (((doubled - largest.clone()).exp().sum_dim(1) / COUNTED).log() + largest) * 0.5;
     let defective = Tensor::<2>::from_data(TensorData::new(defective, [n, 1]), &device);
     // log(1 + exp(-|z|)) + max(z, 0) - z y
-    let judged = (score.clone().abs().neg().exp() + 1.0).log() + score.clone().clamp_min(0.0) - score * defective;
+    let judged =
+        (score.clone().abs().neg().exp() + 1.0).log() + score.clone().clamp_min(0.0) - score * defective;
     [compared, judged.mean()]
 }
 

@@ -156,11 +156,7 @@ impl PretrainConfig {
         require(within(self.episodes, 0.0, 1.0), "episodes", "must be 0 to 1")?;
         require((2..=16).contains(&self.references), "references", "must be 2 to 16")?;
         require((1..=16).contains(&self.queries), "queries", "must be 1 to 16")?;
-        require(
-            self.model.comparison || self.episodes == 0.0,
-            "episodes",
-            "need model.comparison",
-        )?;
+        require(self.model.comparison || self.episodes == 0.0, "episodes", "need model.comparison")?;
         require(within(self.learning_rate, 1e-9, 1.0), "learning_rate", "must be above 0 and at most 1")?;
         require(within(self.weight_decay, 0.0, 10.0), "weight_decay", "must be 0 to 10")?;
         require(within(self.clip_norm, 0.0, 1e9), "clip_norm", "must not be negative")?;

@@ -71,4 +71,3 @@ fn episode(config: &PretrainConfig, size: [usize; 2], step: usize, item: usize) 
     }
     (!scene.is_surface(), drawn)
 }
-

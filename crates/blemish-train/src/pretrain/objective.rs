@@ -86,7 +86,11 @@ fn of_episodes(config: &PretrainConfig, model: &Mae, episodes: &Episodes, precis
             parts.push((name, part));
         }
     };
-    add("masked", settings.masked, masked(config, model, (episodes.step, [h, w]), &episodes.clean, precision));
+    add(
+        "masked",
+        settings.masked,
+        masked(config, model, (episodes.step, [h, w]), &episodes.clean, precision),
+    );
     let images = tensor(episodes.images.clone(), [all, h, w, CHANNELS], &device);
     let (output, features) = model.forward_features_in(precision, images, None);
     let clean = || tensor(episodes.clean.clone(), [all, h, w, CHANNELS], &device);

@@ -31,7 +31,8 @@ fn config() -> PretrainConfig {
     let model = ModelConfig { comparison: true, ..tiny(Preset::Light).detector.model };
     let sides = vec![(32, 0.5), (48, 0.5)];
     let (references, queries) = (2, 1);
-    let mut config = PretrainConfig { model, image_size: [64, 64], batch_size: 1, sides, warmup: 2, ..Default::default() };
+    let mut config =
+        PretrainConfig { model, image_size: [64, 64], batch_size: 1, sides, warmup: 2, ..Default::default() };
     (config.episodes, config.references, config.queries) = (0.5, references, queries);
     config.objective.alone = 2;
     config
@@ -54,7 +55,8 @@ fn options(folder: &Path, length: Option<Length>) -> PretrainOptions {
 
 fn pretrained(image_size: [usize; 2]) -> Pretrained {
     let model = ModelConfig { comparison: true, ..tiny(Preset::Light).detector.model };
-    let weights = Mae::new(&model, image_size, CHANNELS, &mut ChaCha8Rng::seed_from_u64(1), &device()).weights();
+    let weights =
+        Mae::new(&model, image_size, CHANNELS, &mut ChaCha8Rng::seed_from_u64(1), &device()).weights();
     Pretrained { model, image_size, channels: CHANNELS, weights, origin: PretrainedOrigin::default() }
 }
 
@@ -99,7 +101,8 @@ fn a_run_that_was_stopped_goes_on_to_the_same_bytes() {
 #[test]
 fn one_set_of_weights_serves_every_size() {
     let from = pretrained([64, 64]);
-    let model = Mae::unset(&from.model, [64, 64], CHANNELS, &device()).with_weights(from.weights.clone()).unwrap();
+    let model =
+        Mae::unset(&from.model, [64, 64], CHANNELS, &device()).with_weights(from.weights.clone()).unwrap();
     for size in [[64, 64], [32, 48], [96, 64]] {
         let grid = size.map(|side| side / 16);
         let weights = weights_for_grid(from.weights.clone(), [4, 4], grid).unwrap();
@@ -195,14 +198,16 @@ fn an_episode_is_a_function_of_seed_and_step() {
 #[test]
 fn the_product_compares_as_pre_training_does() {
     let from = pretrained([64, 64]);
-    let model = Mae::unset(&from.model, [64, 64], CHANNELS, &device()).with_weights(from.weights.clone()).unwrap();
+    let model =
+        Mae::unset(&from.model, [64, 64], CHANNELS, &device()).with_weights(from.weights.clone()).unwrap();
     let stop = AtomicBool::new(false);
     let progress = Progress::new(&|_| {}, &stop);
     let mut kinds = [false; 2];
     for seed in 0..8 {
         let drawn = two_references(seed);
         let n = drawn.count * 3;
-        let images = Tensor::<4>::from_data(TensorData::new(drawn.images.clone(), [n, 64, 64, CHANNELS]), &device());
+        let images =
+            Tensor::<4>::from_data(TensorData::new(drawn.images.clone(), [n, 64, 64, CHANNELS]), &device());
         let (output, features) = model.forward_features(images, None);
         let planes = comparison_planes(&drawn, &features, &output.logit.unwrap());
         let expected = values(model.comparison().unwrap().forward(planes));

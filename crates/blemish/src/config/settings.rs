@@ -76,9 +76,18 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "features.use",
         "always, never",
-        "`always` adds a memory of a pre-trained network's features.",
+        "`always` adds a memory of the pre-trained network's features.",
     ),
-    Setting::new("features.weights", "a file of `blemish pretrain`", "Needed with `features.use=always`."),
+    Setting::new(
+        "features.weights",
+        "a file of `blemish pretrain`",
+        "To use pre-trained weights of your own instead of the built-in ones.",
+    ),
+    Setting::new(
+        "features.compare",
+        "true, false",
+        "An experiment: features are compared by layers that pre-training has made for it, not by distance.",
+    ),
     Setting::new(
         "network.use",
         "auto, always, never",

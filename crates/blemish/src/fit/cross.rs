@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::{LIGHT, Prepared};
 use super::places::{PlaceScale, place_scale};
+use super::{LIGHT, Prepared};
 use crate::calibrate::robust;
 use crate::calibrate::{Calibration, TailCalibration};
 use crate::config::Config;

@@ -123,7 +123,9 @@ impl Layers {
                 let name = format!("comparison.convs.{i}.{what}");
                 match weights.get(&name) {
                     Some(array) if array.shape == shape => Ok(array.values.clone()),
-                    Some(array) => Err(format!("parameter {name} has shape {:?}, not {shape:?}", array.shape)),
+                    Some(array) => {
+                        Err(format!("parameter {name} has shape {:?}, not {shape:?}", array.shape))
+                    }
                     None => Err(format!("parameter {name} is missing")),
                 }
             };

@@ -77,7 +77,11 @@ impl DetectorPart for Comparison {
     }
 }
 
-fn network(size: [usize; 2], pretrained: Arc<Pretrained>, config: &Config) -> Result<(Reader, Layers), String> {
+fn network(
+    size: [usize; 2],
+    pretrained: Arc<Pretrained>,
+    config: &Config,
+) -> Result<(Reader, Layers), String> {
     let layers = Layers::new(&pretrained.weights)?;
     Ok((Reader::new(size, pretrained, config)?, layers))
 }

@@ -91,7 +91,8 @@ pub fn nearest_near(
     reach: usize,
     skipped: &(dyn Fn(usize) -> bool + Sync),
 ) -> Vec<usize> {
-    let around = |at: usize, end: usize| -> Range<usize> { at.saturating_sub(reach)..(at + reach + 1).min(end) };
+    let around =
+        |at: usize, end: usize| -> Range<usize> { at.saturating_sub(reach)..(at + reach + 1).min(end) };
     let at = |place: usize| {
         let query = &queries[place * channels..][..channels];
         let (mut least, mut nearest) = (f32::INFINITY, place * each);

@@ -6,10 +6,10 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::super::memory::k_centres;
+use super::super::{put, take};
 use super::levels::{GROUPS, INPUTS, LEVELS, LOGIT_SCALE, Level, STRIDE, average, residual, scales};
 use super::nearest::{Searched, nearest_near, squared_distance};
 use super::reader::Reading;
-use super::super::{put, take};
 use crate::engine::{FeatureMap, Weights};
 use crate::error::Result;
 use crate::good::Progress;
@@ -135,7 +135,9 @@ impl References {
                 if fits { Ok(vectors) } else { Err(format!("{} does not fit the view", name(what))) }
             };
             let anywhere = whole(take(tensors, &name("anywhere"))?, "anywhere", channels)?;
-            let near = has_places.then(|| whole(take(tensors, &name("near"))?, "near", places * channels)).transpose()?;
+            let near = has_places
+                .then(|| whole(take(tensors, &name("near"))?, "near", places * channels))
+                .transpose()?;
             let mut scale = |what: &str| {
                 let scale = take(tensors, &name(what))?;
                 let fits = scale.len() == places * GROUPS && scale.iter().all(|&v| v > 0.0);
@@ -166,7 +168,8 @@ impl LevelReferences {
         let (grid, c) = ([maps[0].height, maps[0].width], maps[0].channels);
         let places = grid[0] * grid[1];
         // What is kept, and of which image it is.
-        let mut all: Vec<(usize, usize)> = (0..maps.len()).flat_map(|i| (0..places).map(move |p| (i, p))).collect();
+        let mut all: Vec<(usize, usize)> =
+            (0..maps.len()).flat_map(|i| (0..places).map(move |p| (i, p))).collect();
         let (some, _) = all.partial_shuffle(&mut ChaCha8Rng::seed_from_u64(1), CHOSEN_FROM);
         let vector = |&(i, p): &(usize, usize)| &maps[i].values[p * c..][..c];
         let candidates: Vec<f32> = some.iter().flat_map(|at| vector(at)).copied().collect();
@@ -179,7 +182,8 @@ impl LevelReferences {
         let each = KEPT_AT_PLACE.min(maps.len());
         let near: Vec<(Vec<f32>, Vec<usize>)> = if has_places {
             let at_place = |place: usize| {
-                let here: Vec<f32> = maps.iter().flat_map(|map| &map.values[place * c..][..c]).copied().collect();
+                let here: Vec<f32> =
+                    maps.iter().flat_map(|map| &map.values[place * c..][..c]).copied().collect();
                 let chosen = k_centres(&here, c, each);
                 (chosen.iter().flat_map(|&i| &here[i * c..][..c]).copied().collect(), chosen)
             };
@@ -202,8 +206,7 @@ impl LevelReferences {
             let moved = alone.then(|| moved(maps[probe]));
             let map = moved.as_ref().unwrap_or(maps[probe]);
             let own = |i: usize, origin: &[usize]| !alone && origin[i] == probe;
-            let residuals =
-                fitted.residuals(level, map, &|i| own(i, &origin), &|i| own(i, &near_origin));
+            let residuals = fitted.residuals(level, map, &|i| own(i, &origin), &|i| own(i, &near_origin));
             for (means, residuals) in means.iter_mut().zip(residuals) {
                 means.iter_mut().zip(residuals).for_each(|(mean, v)| *mean += v / probes.len() as f32);
             }
@@ -250,7 +253,9 @@ impl LevelReferences {
 /// A map moved by one place down and to the right.
 fn moved(map: &FeatureMap) -> FeatureMap {
     let FeatureMap { height, width, channels, values } = map;
-    let at = |y: usize, x: usize| &values[(y.saturating_sub(1) * width + x.saturating_sub(1)) * channels..][..*channels];
+    let at = |y: usize, x: usize| {
+        &values[(y.saturating_sub(1) * width + x.saturating_sub(1)) * channels..][..*channels]
+    };
     let values = (0..height * width).flat_map(|place| at(place / width, place % width)).copied().collect();
     FeatureMap { values, ..*map }
 }
