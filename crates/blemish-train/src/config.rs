@@ -7,8 +7,8 @@ use blemish::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::augment::{DefectConfig, Fill, GeometricConfig, PhotometricConfig};
+use crate::keys::{SETTINGS, settable};
 use crate::masking::{MaskConfig, MaskStrategy};
-use crate::settings::{SETTINGS, settable};
 
 /// Epochs of the two stages where nothing is said: a little masked pre-training, then mostly repair.
 const EPOCHS: [usize; 2] = [2, 28];

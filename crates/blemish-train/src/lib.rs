@@ -21,6 +21,7 @@
 
 mod augment;
 mod config;
+mod keys;
 mod lock;
 #[doc(hidden)]
 pub mod loss;
@@ -50,8 +51,6 @@ pub use crate::masking::draw_mask;
 #[doc(hidden)]
 pub use crate::masking::{MaskConfig, MaskStrategy};
 pub use crate::pytorch::{ImportOptions, Imported, import_pytorch};
-#[doc(hidden)]
-pub use crate::settings::SETTINGS;
 pub use crate::settings::settings_table;
 #[doc(hidden)]
 pub use crate::train::peak_memory_mib;

@@ -1,49 +1,10 @@
-//! The settings of training beside those of the detector, and the table of all in the documentation.
+//! The table of settings in the documentation, made from the code.
 
 use blemish::Result;
-use blemish::config::{Preset, SETTINGS as OF_DETECTOR, Setting};
+use blemish::config::{Preset, Setting};
 
 use crate::config::RunConfig;
-
-/// The settings of training.
-pub const SETTINGS: &[Setting] = &[
-    Setting::new(
-        "train.pretrain.epochs",
-        "0 to 100000; absent",
-        "Epochs of masked reconstruction where a network is trained.",
-    ),
-    Setting::new(
-        "train.finetune.epochs",
-        "0 to 100000; absent",
-        "Epochs of repair where a network is trained; `--finetune MINUTES`.",
-    ),
-    Setting::new(
-        "train.epoch_images",
-        "0 to 10000000; 0: every image once",
-        "Images of an epoch, small sets repeated: less where the model is to be validated more often.",
-    ),
-    Setting::new("train.batch_size", "1 to 4096", "Less where memory is short."),
-];
-
-fn all() -> impl Iterator<Item = &'static Setting> {
-    OF_DETECTOR.iter().chain(SETTINGS)
-}
-
-/// What of a complete configuration can be set, the preset with it.
-pub(crate) fn settable(table: &toml::Table) -> toml::Table {
-    fn kept(prefix: &str, table: &toml::Table) -> toml::Table {
-        let keep = |(key, value): (&String, &toml::Value)| {
-            let path = format!("{prefix}{key}");
-            if path == "preset" || all().any(|setting| setting.key == path) {
-                return Some((key.clone(), value.clone()));
-            }
-            let inner = kept(&format!("{path}."), value.as_table()?);
-            (!inner.is_empty()).then_some((key.clone(), inner.into()))
-        };
-        table.iter().filter_map(keep).collect()
-    }
-    kept("", table)
-}
+use crate::keys::all;
 
 /// The table as Markdown.
 ///
@@ -52,7 +13,7 @@ pub(crate) fn settable(table: &toml::Table) -> toml::Table {
 pub fn settings_table() -> Result<String> {
     let defaults = RunConfig::preset(Preset::Light).to_table()?;
     let mut table = String::from(
-        "# Settings\n\nMade from the code (`crates/blemish/src/config/settings.rs`, `crates/blemish-train/src/settings.rs`, held by a \
+        "# Settings\n\nMade from the code (`crates/blemish/src/config/settings.rs`, `crates/blemish-train/src/keys.rs`, held by a \
          test). A setting is given as `--set key=value`, or in a TOML file with `--config`, such as the `run.toml` of a run. There \
          are no others: the network's architecture and how it is trained belong to the preset (`--preset light`, `--preset diyt`). \
          Defaults are those of `light`.\n\n\
