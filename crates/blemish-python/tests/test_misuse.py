@@ -51,7 +51,8 @@ def test_more_pixels_than_are_meant(detector: Detector, good: list[npt.NDArray[n
     floats: Any = np.zeros((64, 64), np.float32)
     small = Detector.fit(good, data__max_pixels=64 * 64, **SETTINGS)
     small.predict(floats)
-    for image in [np.zeros((64, 65), np.float32), np.zeros((65, 64, 3), np.uint8)]:
+    images = [np.zeros((64, 65), np.float32), np.zeros((65, 64, 3), np.uint8)]
+    for image in images:
         with pytest.raises(blemish.ImageError, match="max_pixels"):
             small.predict(image)
     with pytest.raises(blemish.ImageError, match="max_pixels"):
