@@ -5,7 +5,8 @@
 
 Overhead: three processes with one thread each, pinned to the same core, score the same buffer with the same model. They take
 turns of a few predictions, in changing order, and each round gives a ratio to Rust: what else the machine does hits all
-alike, and the median of rounds does not see a turn that was interrupted. Threads: one and two Python threads take turns, on
+alike, and the median of rounds does not see a turn that was interrupted. Ratios are of the processor's time that a process had
+(Linux's schedstat), which does not count what other processes take from it, and of the clock. Threads: one and two Python threads take turns, on
 all cores, with a thread of its own for each call. --python names an interpreter that has the package; else the wheel
 is built and installed in a fresh environment.
 """
@@ -70,6 +71,12 @@ class Worker:
             [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env, preexec_fn=pin
         )
         assert self.answer() == "ready"
+
+    def processor_seconds(self) -> float:
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        if not tasks.is_dir():
+            return float("nan")
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
 
     def answer(self) -> str:
         assert self.process.stdout is not None
@@ -139,16 +146,22 @@ def main() -> None:
             "python": Worker(python, "-c", WORKER, *model, core=arguments.core),
         }
         seconds: dict[str, list[float]] = {name: [] for name in workers}
+        busy: dict[str, list[float]] = {name: [] for name in workers}
         load_before = os.getloadavg()
         for i in range(rounds):
             # Every worker is first, second and so on equally often, forwards and backwards.
             names = list(workers)[i % 4 :] + list(workers)[: i % 4]
             for name in names if i // 4 % 2 else names[::-1]:
+                before = workers[name].processor_seconds()
                 seconds[name].append(workers[name].ask())
+                busy[name].append(workers[name].processor_seconds() - before)
         for worker in workers.values():
             worker.end()
         ratios = {
-            f"{name}_over_rust": quartiles([a / b for a, b in zip(seconds[name], seconds["rust"])])
+            f"{name}_over_rust": {
+                what: quartiles([a / b for a, b in zip(of[name], of["rust"])])
+                for what, of in {"processor": busy, "clock": seconds}.items()
+            }
             for name in list(workers)[1:]
         }
         threads, both = [], Worker(python, "-c", WORKER, *model)
@@ -158,7 +171,10 @@ def main() -> None:
             threads.append(took["1"] / took["2"])
         both.end()
         found = {
-            "milliseconds_rust": round(1000 * statistics.median(seconds["rust"]), 3),
+            "milliseconds_rust": {
+                "processor": round(1000 * statistics.median(busy["rust"]) / times, 3),
+                "clock": round(1000 * statistics.median(seconds["rust"]), 3),
+            },
             **ratios,
             "two_python_threads_over_one": {**quartiles(threads), "best": round(max(threads), 4)},
             "rounds": rounds,
