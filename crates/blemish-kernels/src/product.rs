@@ -244,7 +244,7 @@ mod tests {
         let mut state = 1u32;
         let mut next = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            f32::from_bits(0x3000_0000 + (state >> 8) % 0x1800_0000 + (state & 0x8000_0000))
+            f32::from_bits(0x3000_0000 + (state >> 1) % 0x1800_0000 + (state & 0x8000_0000))
         };
         for _ in 0..100_000 {
             let (a, b, c) = (next(), next(), next());
