@@ -32,8 +32,11 @@ bench *arguments:
     python3 benches/run.py {{arguments}}
 
 # The modules with `unsafe` under Miri (`rustup toolchain install nightly --component miri --component rust-src`): the
-# portable halves of both, the C boundary, then the 8-bit instructions. It does not know those of bf16.
+# portable halves of the kernels, the C boundary from a model's bytes to its prediction, then the 8-bit instructions. It does not
+# know those of bf16.
 miri:
     MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test -p blemish-kernels --lib -- bf16 int8
-    cargo +nightly miri test -p blemish-c --lib
+    cargo run -q --release -p blemish-c --example fixture -- target/miri-model
+    MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-tree-borrows -Zmiri-permissive-provenance -Zmiri-ignore-leaks" RAYON_NUM_THREADS=1 \
+        BLEMISH_TINY_MODEL="$PWD/target/miri-model/part.blemish.safetensors" cargo +nightly miri test -p blemish-c --lib --test misuse
     MIRIFLAGS=-Zmiri-disable-isolation RUSTFLAGS="-C target-cpu=icelake-server" cargo +nightly miri test -p blemish-kernels --lib -- int8

@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
 # Builds the C library and installs it, headers, pkg-config file and CMake package: install.sh PREFIX
+# BLEMISH_BUILT: a folder that holds the libraries already; then nothing is built.
 set -euo pipefail
 prefix=${1:?usage: install.sh PREFIX}
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
 profile=${BLEMISH_PROFILE:-release}
-cargo build --profile "$profile" -p blemish-c
-[ "$profile" = dev ] && folder=debug || folder=$profile
-built=${CARGO_TARGET_DIR:-target}/$folder
+built=${BLEMISH_BUILT:-}
+if [ -z "$built" ]; then
+    cargo build --profile "$profile" -p blemish-c
+    [ "$profile" = dev ] && folder=debug || folder=$profile
+    built=${CARGO_TARGET_DIR:-target}/$folder
+fi
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 
 mkdir -p "$prefix"/include "$prefix"/lib/pkgconfig "$prefix"/lib/cmake/blemish

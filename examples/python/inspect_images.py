@@ -1,4 +1,4 @@
-"""Fits a detector on a folder of good images, then scores others: inspect.py GOOD IMAGE..."""
+"""Fits a detector on a folder of good images, then scores others: inspect_images.py GOOD IMAGE..."""
 
 import sys
 

@@ -1,5 +1,5 @@
 //! The Rust side of `benches/embed.py`: `bench write MODEL RAW` fits a model on generated images of 256 x 256 pixels; `bench MODEL
-//! RAW TIMES` answers each line of standard input with the seconds of one prediction.
+//! RAW TIMES` answers each line of standard input with the seconds of one prediction, by the clock.
 
 use std::error::Error;
 use std::io::BufRead;

@@ -165,7 +165,7 @@ blemish_status blemish_predict(const blemish_model *model,
                                const blemish_image *image,
                                blemish_prediction **prediction);
 
-// Reads the image file at `path` (PNG, JPEG, BMP, TIFF), then as `blemish_predict`.
+// Reads the image file at `path` (PNG, JPEG, BMP, TIFF, WebP, PNM), then as `blemish_predict`.
 //
 // # Safety
 // `path` must end with a zero byte; `prediction` must be writable.

@@ -132,7 +132,7 @@ class Model {
     check(blemish_predict(handle_, &image, &prediction));
     return Prediction(prediction);
   }
-  // Reads a PNG, JPEG, BMP or TIFF file.
+  // Reads an image file: PNG, JPEG, BMP, TIFF, WebP, PNM.
   Prediction predict_file(const std::string& path) const {
     blemish_prediction* prediction = nullptr;
     check(blemish_predict_file(handle_, path.c_str(), &prediction));

@@ -7,6 +7,7 @@ use std::ptr;
 use std::sync::Arc;
 
 use blemish::config::ThresholdRule;
+use blemish::pools::shared;
 use blemish::{Detector, ImageView, Prediction};
 
 use crate::buffer::{BlemishImage, with_view};
@@ -115,7 +116,8 @@ pub unsafe extern "C" fn blemish_load(path: *const c_char, model: *mut *mut Blem
         // SAFETY: not null and aligned; writable (contract).
         unsafe { model.write(ptr::null_mut()) };
         // SAFETY: null, or ends with a zero byte (contract).
-        let detector = Detector::load(unsafe { path_of(path)? })?;
+        let path = unsafe { path_of(path)? };
+        let detector = shared(|| Detector::load(path))?;
         // SAFETY: as above.
         unsafe { give_model(model, detector) }
     })
@@ -144,7 +146,7 @@ pub unsafe extern "C" fn blemish_load_memory(
         }
         // SAFETY: not null, no more than an object can have; readable (contract).
         let bytes = unsafe { std::slice::from_raw_parts(bytes, size) };
-        let detector = Detector::from_bytes(bytes)?;
+        let detector = shared(|| Detector::from_bytes(bytes))?;
         // SAFETY: as above.
         unsafe { give_model(model, detector) }
     })
@@ -192,7 +194,7 @@ pub unsafe extern "C" fn blemish_predict(
     })
 }
 
-/// Reads the image file at `path` (PNG, JPEG, BMP, TIFF), then as `blemish_predict`.
+/// Reads the image file at `path` (PNG, JPEG, BMP, TIFF, WebP, PNM), then as `blemish_predict`.
 ///
 /// # Safety
 /// `path` must end with a zero byte; `prediction` must be writable.

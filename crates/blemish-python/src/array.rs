@@ -104,12 +104,16 @@ pub fn sources<'py>(value: &Bound<'py, PyAny>, order: Order) -> PyResult<(Vec<So
     if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
         let mut all = Vec::new();
         for item in value.try_iter()? {
-            let (some, many) = sources(&item?, order)?;
+            let item = item?;
+            let nested =
+                || image(item.py(), "a list of images holds a list or a batch: give one list of images");
+            // Not read: a list may hold itself.
+            if item.is_instance_of::<PyList>() || item.is_instance_of::<PyTuple>() {
+                return Err(nested());
+            }
+            let (some, many) = sources(&item, order)?;
             if many {
-                return Err(image(
-                    value.py(),
-                    "a list of images holds a list or a batch: give one list of images",
-                ));
+                return Err(nested());
             }
             all.extend(some);
         }
@@ -147,6 +151,9 @@ fn array_of<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntypedArra
             format!("{kind} is no image: a path, an array [H, W] or [H, W, C], or a list of these"),
         ));
     };
+    if array.hasattr("mask")? && array.hasattr("filled")? {
+        return Err(image(py, "a masked array hides pixels: fill them, image.filled(0)"));
+    }
     let flags = array.getattr("flags")?;
     if flags.getattr("c_contiguous")?.is_truthy()? && flags.getattr("aligned")?.is_truthy()? {
         return Ok(array);

@@ -9,7 +9,7 @@ use blemish::evaluate::{EvaluateOptions, evaluate};
 use blemish::evaluation::Rate;
 use blemish::image::ImageFacts;
 use blemish::metrics::{Confusion, auroc, f1_at, f1_max};
-use blemish::pools::Pools;
+use blemish::pools::{Pools, shared};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use rayon::prelude::*;
@@ -114,19 +114,23 @@ impl Detector {
     /// Loads a model file.
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        py.detach(|| blemish::Detector::load(path)).map(Self::new).map_err(|error| raise(py, error))
+        py.detach(|| shared(|| blemish::Detector::load(path)))
+            .map(Self::new)
+            .map_err(|error| raise(py, error))
     }
 
     /// Loads the bytes of a model file.
     #[staticmethod]
     fn from_bytes(model: &Bound<'_, PyBytes>) -> PyResult<Self> {
         let (py, bytes) = (model.py(), model.as_bytes());
-        py.detach(|| blemish::Detector::from_bytes(bytes)).map(Self::new).map_err(|error| raise(py, error))
+        py.detach(|| shared(|| blemish::Detector::from_bytes(bytes)))
+            .map(Self::new)
+            .map_err(|error| raise(py, error))
     }
 
     /// Writes the model file, whole or not at all.
     fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
-        self.with(py, |detector| detector.save(path)).map_err(|error| raise(py, error))
+        self.with(py, |detector| shared(|| detector.save(path))).map_err(|error| raise(py, error))
     }
 
     /// Scores one image or several, and locates defects.
@@ -189,11 +193,11 @@ impl Detector {
                 let path: PathBuf = path.extract()?;
                 self.with(py, |detector| {
                     let set = open(&path, category)?;
-                    evaluated(detector, &set, &set.test)
+                    shared(|| evaluated(detector, &set, &set.test))
                 })
             }
             (None, None, Some(good), Some(defective)) => {
-                self.with(py, |detector| folders(detector, &good, &defective, masks.as_deref()))
+                self.with(py, |detector| shared(|| folders(detector, &good, &defective, masks.as_deref())))
             }
             _ => {
                 return Err(named(

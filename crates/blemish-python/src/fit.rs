@@ -8,6 +8,7 @@ use std::time::Duration;
 use blemish::config::Config;
 use blemish::dataset::OnError;
 use blemish::fit::{FitEvent, FitOptions, prepare};
+use blemish::pools::shared;
 use blemish::{Detector, Images};
 use pyo3::prelude::*;
 
@@ -33,7 +34,7 @@ pub fn fit(
             }
         };
         let options = FitOptions { on_error: OnError::Stop, listener: &listener, stop };
-        prepare(images, config, &options)?.fit(None, &options)
+        shared(|| prepare(images, config, &options)?.fit(None, &options))
     };
     thread::scope(|scope| {
         let worker = scope.spawn(work);

@@ -72,9 +72,11 @@ impl Detector {
     /// Scores and locates.
     ///
     /// # Errors
-    /// An image without pixels, and what [`predict_framed`](Self::predict_framed) says.
+    /// An image without pixels, or with more than `data.max_pixels`; a buffer that does not hold it; and what
+    /// [`predict_framed`](Self::predict_framed) says.
     pub fn predict(&self, image: ImageView<'_>) -> Result<Prediction> {
         let bits = image.bits();
+        self.require_size(image.size())?;
         let mut image = image.to_image(self.channels())?;
         if let (Some(range), true) = (self.config.data.range, bits > 8) {
             image = image.in_range(range);
@@ -104,11 +106,25 @@ impl Detector {
     /// An image as the detector takes it.
     ///
     /// # Errors
-    /// An image without pixels.
+    /// An image without pixels, or with more than `data.max_pixels`.
     #[doc(hidden)]
     pub fn frame(&self, image: &Image) -> Result<Framed> {
+        self.require_size([image.height, image.width])?;
         let image = image.clone().with_channels(self.channels())?;
         Framed::new(&image, self.config.data.image_size, &self.config.view())
+    }
+
+    /// Memory for an image in `f32` is not asked for before its size is known to be meant.
+    fn require_size(&self, [height, width]: [usize; 2]) -> Result<()> {
+        let most = self.config.data.max_pixels;
+        if (height as u64).saturating_mul(width as u64) <= most {
+            return Ok(());
+        }
+        let reason = format!(
+            "{width} x {height} are more pixels than the {most} that the model takes (the setting `data.max_pixels` when it is \
+             fitted)"
+        );
+        Err(Error::config("image", reason))
     }
 
     /// Registers a view to the good images' mean, where views are.

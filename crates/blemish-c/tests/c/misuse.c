@@ -42,12 +42,41 @@ static void loading(const char *path) {
   static uint8_t bytes[1 << 24];
   size_t size = fread(bytes, 1, sizeof bytes, file);
   fclose(file);
-  for (size_t cut = 0; cut < size; cut += size / 37 + 1) {
-    uint8_t *copy = malloc(cut + 1);
+  for (size_t cut = 0; cut < size; cut += 1000) {
+    // Of exactly that size, so that AddressSanitizer sees a byte read beyond it.
+    uint8_t *copy = malloc(cut ? cut : 1);
     memcpy(copy, bytes, cut);
     REFUSED(MODEL, blemish_load_memory(copy, cut, &model), "");
     free(copy);
   }
+  // Bytes changed by chance, mostly in the header, where sizes are: refused, or a model that answers or refuses to.
+  uint64_t header = 0, state = 88172645463325252u;
+  memcpy(&header, bytes, sizeof header);
+  uint8_t *copy = malloc(size);
+  for (int round = 0; round < 1000; round++) {
+    memcpy(copy, bytes, size);
+    for (int change = 0; change < 1 + round % 3; change++) {
+      state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+      size_t range = round % 4 ? 8 + (size_t)header : size;
+      size_t at = (size_t)(state % range);
+      uint8_t value = (uint8_t)(state >> 40);
+      // Numbers stay numbers, so that the change is not only seen by the parser.
+      copy[at] = copy[at] >= '0' && copy[at] <= '9' ? (uint8_t)('0' + value % 10) : value;
+    }
+    blemish_status status = blemish_load_memory(copy, size, &model);
+    if (status == BLEMISH_STATUS_OK) {
+      static uint8_t pixels[64 * 64];
+      blemish_image image = {pixels, sizeof pixels, 0, 64, 64, BLEMISH_FORMAT_GREY8};
+      blemish_prediction *prediction;
+      status = blemish_predict(model, &image, &prediction);
+      TRUE(status != BLEMISH_STATUS_INTERNAL);
+      blemish_prediction_free(prediction);
+      WORKS(blemish_free(model));
+    } else {
+      TRUE(status == BLEMISH_STATUS_MODEL);
+    }
+  }
+  free(copy);
   WORKS(blemish_load_memory(bytes, size, &model));
   WORKS(blemish_free(model));
 }
@@ -141,6 +170,13 @@ static void images(const char *path) {
   IMAGE(image.format = 0, "format 0");
   IMAGE(image.format = 99, "format 99");
   IMAGE(image.format = BLEMISH_FORMAT_RGB8, "too few");
+
+  // 100 million pixels are the limit: memory for more is not asked for. The buffer is there, but nothing of it is in memory yet.
+  const size_t side = 10001;
+  uint8_t *huge = mmap(NULL, side * side, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  TRUE(huge != MAP_FAILED);
+  IMAGE((image.data = huge, image.size = side * side, image.width = image.height = (uint32_t)side), "max_pixels");
+  munmap(huge, side * side);
 
   // Not a byte beyond the buffer is read, and none is written: it ends at a page that may not be touched.
   size_t page = (size_t)sysconf(_SC_PAGESIZE), room = 16 * page;

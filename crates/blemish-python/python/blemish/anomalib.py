@@ -24,7 +24,7 @@ from . import Detector, Prediction
 __all__ = ["Blemish", "Engine", "Folder", "Inferencer", "MVTecAD", "PredictDataset"]
 
 _Path = Union[str, "PathLike[str]"]
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
+_SUFFIXES = {f".{name}" for name in "png jpg jpeg jpe jfif bmp dib tif tiff webp pgm ppm pbm pnm".split()}
 
 
 def _images(folder: Path) -> list[Path]:

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::{DataSet, Sample, image_files, open};
 use crate::error::{Error, Result};
-use crate::image::{DecodeOptions, Image, ImageFacts, decode_with_facts, depth_range};
+use crate::image::{DecodeOptions, Image, ImageFacts, decode_with_facts, depth_range, require_size};
 
 /// How many images decide whether a data set is grey, and how deep.
 const PROBES: usize = 16;
@@ -77,11 +77,12 @@ impl Images {
     /// Image `i`, and what its file is like.
     ///
     /// # Errors
-    /// Those of [`decode()`](crate::image::decode).
+    /// Those of [`decode()`](crate::image::decode); an image in memory without pixels, or with more than the limit.
     pub(crate) fn read_with_facts(&self, i: usize, options: &DecodeOptions) -> Result<(Image, ImageFacts)> {
         match &self.sources[i] {
             Source::File(path) => decode_with_facts(path, options),
             Source::Memory(image) => {
+                require_size(Path::new(&self.name(i)), [image.height, image.width], options.max_pixels)?;
                 let deep = image.is_deep();
                 let image = match options.range {
                     Some(range) if deep => image.clone().in_range(range),

@@ -86,6 +86,11 @@ impl<'a> ImageView<'a> {
         if matches!(self.samples, Samples::Bytes(_)) { 8 } else { 16 }
     }
 
+    /// Rows and columns.
+    pub fn size(&self) -> [usize; 2] {
+        [self.height, self.width]
+    }
+
     /// A copy in `f32`, 0 to 1, with `channels` 1 or 3.
     ///
     /// # Errors

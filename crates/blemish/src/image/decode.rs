@@ -232,7 +232,8 @@ fn upright(name: &Path, mut decoder: impl ImageDecoder, max_pixels: u64) -> Resu
     Ok(image)
 }
 
-fn require_size(name: &Path, [height, width]: [usize; 2], max_pixels: u64) -> Result<()> {
+/// Refuses an image without pixels, or with more than `max_pixels`.
+pub(crate) fn require_size(name: &Path, [height, width]: [usize; 2], max_pixels: u64) -> Result<()> {
     let pixels = (width as u64).saturating_mul(height as u64);
     if pixels == 0 {
         return Err(Error::image(name, "the image has no pixels"));

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 #[doc(hidden)]
 pub use self::blank::{BlankReason, is_blank};
 pub use self::buffer::{ImageView, Order};
+pub(crate) use self::decode::require_size;
 pub use self::decode::{DecodeOptions, decode, decode_bytes};
 #[doc(hidden)]
 pub use self::decode::{decode_dynamic, decode_with_facts, dimensions, is_readable, read};
