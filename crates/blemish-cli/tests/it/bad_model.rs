@@ -32,7 +32,7 @@ fn damaged_newer_and_hostile_models_are_refused() {
     let version = format!(r#"\"version\":{},"#, blemish::model_file::VERSION);
     let newer = replaced(&whole, version.as_bytes(), br#"\"version\":9,"#);
     predict_with(&newer, &["version 9", "update blemish"]);
-    predict_with(&replaced(&whole, br#"\"components\":32"#, br#"\"components\":31"#), &[]);
+    predict_with(&replaced(&whole, br#"\"image_size\":[32,32]"#, br#"\"image_size\":[32,48]"#), &[]);
 }
 
 #[test]
