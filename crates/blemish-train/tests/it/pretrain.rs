@@ -10,7 +10,6 @@ use std::time::Duration;
 use blemish::Error;
 use blemish::config::{ModelConfig, Precision, Preset};
 use blemish::engine::{Array, weights_for_grid};
-use blemish::good::Progress;
 use blemish::model_file::read_tensors;
 use blemish::parts::comparison::compare;
 use blemish::pretrained::{Pretrained, PretrainedOrigin};
@@ -200,8 +199,6 @@ fn the_product_compares_as_pre_training_does() {
     let from = pretrained([64, 64]);
     let model =
         Mae::unset(&from.model, [64, 64], CHANNELS, &device()).with_weights(from.weights.clone()).unwrap();
-    let stop = AtomicBool::new(false);
-    let progress = Progress::new(&|_| {}, &stop);
     let mut kinds = [false; 2];
     for seed in 0..8 {
         let drawn = two_references(seed);
@@ -219,7 +216,7 @@ fn the_product_compares_as_pre_training_does() {
         for (episode, &has_places) in drawn.has_places.iter().enumerate() {
             let first = 3 * episode;
             let good = [image(first), image(first + 1)];
-            let maps = compare(&from, &good, &[image(first + 2)], has_places, &progress).unwrap();
+            let maps = compare(&from, &good, &[image(first + 2)], has_places).unwrap();
             let expected = &expected[episode * 256..][..256];
             assert_close("map", &maps[0].pixels, expected, 2e-2);
             kinds[usize::from(has_places)] = true;

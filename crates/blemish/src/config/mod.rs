@@ -181,7 +181,8 @@ impl Config {
         self.memory.usage.settle(survey.has_fixed_pose() || rectified);
         self.lines.settle(survey.is_surface());
         self.texture.settle(survey.is_surface());
-        self.features.usage.settle(false);
+        let sees = [self.memory.usage, self.lines, self.texture].contains(&Use::Always);
+        self.features.usage.settle(!sees);
         let others =
             [self.features.usage, self.memory.usage, self.lines, self.texture].contains(&Use::Always);
         self.network.usage.settle(!others);

@@ -87,11 +87,11 @@ impl NetworkConfig {
 }
 
 /// The memory of a pre-trained network's features.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FeaturesConfig {
-    /// Whether there is one; `never` by default: the pre-trained features do not win on every kind of product yet
-    /// (`docs/experiments/pretraining.md`).
+    /// Whether there is one; `auto`: where neither patches at known places nor the filters for surfaces can be used. Beside those
+    /// it does not win on every kind of product yet (`docs/experiments/pretraining.md`).
     #[serde(rename = "use")]
     pub usage: Use,
     /// A file of pre-trained weights, as `blemish pretrain` writes it, instead of those that come with the program.
@@ -101,12 +101,6 @@ pub struct FeaturesConfig {
     /// (`docs/experiments/pretraining.md`).
     #[serde(default)]
     pub compare: bool,
-}
-
-impl Default for FeaturesConfig {
-    fn default() -> Self {
-        Self { usage: Use::Never, weights: None, compare: false }
-    }
 }
 
 /// The memory of good patches.

@@ -75,8 +75,8 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "features.use",
-        "always, never",
-        "`always` adds a memory of the pre-trained network's features.",
+        "auto, always, never",
+        "The memory of the pre-trained network's features; `auto`: where the pose varies and it is no surface.",
     ),
     Setting::new(
         "features.weights",

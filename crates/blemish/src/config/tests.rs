@@ -78,7 +78,8 @@ fn combinations_that_cannot_work_name_the_field() {
         config.data.view = Some(ViewConfig { size, product });
         assert!(config.validate().unwrap_err().to_string().contains(field));
     }
-    let nothing = ["network.use=never", "memory.use=never", "lines=never", "texture=never"];
+    let nothing =
+        ["network.use=never", "features.use=never", "memory.use=never", "lines=never", "texture=never"];
     assert!(light(&nothing).validate().unwrap_err().to_string().contains("nothing is left"));
 }
 
@@ -107,7 +108,8 @@ fn resolving_follows_the_images() {
 
     let arbitrary = Survey { pose_correlation: 0.3, ..fixed };
     let config = resolved(&[], &arbitrary);
-    assert_eq!((config.memory.usage, config.network.usage), (Use::Never, Use::Always));
+    assert_eq!((config.memory.usage, config.network.usage), (Use::Never, Use::Never));
+    assert_eq!(config.features.usage, Use::Always);
 
     let rectified =
         Survey { rectified_correlation: Some(0.9), product_box: Some([0.25, 1.0]), ..arbitrary.clone() };

@@ -14,7 +14,6 @@ use serde::Serialize;
 use self::readings::{Maps, Network};
 use super::scenes::ValidationScene;
 use blemish::Result;
-use blemish::good::Progress;
 use blemish::image::Normalize;
 use blemish::image::{Image, PixelMask};
 use blemish::metrics::{auroc, pixel_auroc};
@@ -125,9 +124,7 @@ fn judge(
     }
     let mut readings = network.readings("", &references, &tests);
     if pretrained.model.comparison {
-        let stop = std::sync::atomic::AtomicBool::new(false);
-        let progress = Progress::new(&|_| {}, &stop);
-        let maps = compare(pretrained, &references, &tests, !drawn.is_surface(), &progress)?;
+        let maps = compare(pretrained, &references, &tests, !drawn.is_surface())?;
         let values: Vec<f32> = maps.iter().flat_map(|map| &map.pixels).copied().collect();
         let (height, width) = (maps[0].height, maps[0].width);
         let kind = if drawn.is_surface() { "surfaces" } else { "products" };

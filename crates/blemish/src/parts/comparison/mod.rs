@@ -11,6 +11,7 @@ mod reader;
 mod references;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use self::levels::{LEVELS, Layers};
 use self::reader::{Reader, Reading};
@@ -94,19 +95,20 @@ fn has_places(config: &Config) -> bool {
 /// The maps of `tests` by the references of `good`, normalised views of one size; for measurements.
 ///
 /// # Errors
-/// Weights that do not fit; [`Error::Interrupted`].
+/// Weights that do not fit.
 pub fn compare(
     pretrained: &Pretrained,
     good: &[Image],
     tests: &[Image],
     has_places: bool,
-    progress: &Progress<'_>,
 ) -> Result<Vec<Image>> {
+    let stop = AtomicBool::new(false);
+    let progress = Progress::new(&|_| {}, &stop);
     let size = [good[0].height, good[0].width];
     let (reader, layers) =
         network(size, Arc::new(pretrained.clone()), &Config::default()).map_err(Error::Training)?;
     let readings: Vec<Reading> = good.iter().map(|image| reader.read(image)).collect();
-    let references = References::fit(&readings, has_places, progress)?;
+    let references = References::fit(&readings, has_places, &progress)?;
     let [height, width] = references.grid();
     let map = |image: &Image| {
         let pixels = layers.forward(references.planes(&reader.read(image)), [height, width]);
