@@ -31,6 +31,7 @@ mod error;
 pub mod evaluate;
 pub mod evaluation;
 pub mod fit;
+pub mod found;
 pub mod good;
 pub mod history;
 mod hysteresis;
