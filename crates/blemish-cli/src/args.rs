@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{EXIT_CODES, Failure, Result};
 use crate::output::OutputArgs;
 use crate::{
-    benchmark, calibrate, completions, demo, evaluate, import_pytorch, inspect, predict, pretrain, roi, train,
+    benchmark, calibrate, completions, demo, evaluate, extend, import_pytorch, inspect, predict, pretrain,
+    roi, train,
 };
 
 /// Fits a detector on images of good products, then finds and locates defects in new images.
@@ -39,6 +40,7 @@ pub enum Command {
     Demo(demo::DemoArgs),
     ImportPytorch(import_pytorch::ImportArgs),
     Calibrate(calibrate::CalibrateArgs),
+    Extend(extend::ExtendArgs),
     Roi(roi::RoiArgs),
     Pretrain(pretrain::PretrainArgs),
     Completions(completions::CompletionsArgs),

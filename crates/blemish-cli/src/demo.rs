@@ -102,6 +102,7 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<()> {
         source,
         config: config(args.seed),
         budget: None,
+        estimate: None,
         folder: RunFolder::open(folder.path(), Start::Overwrite)?,
         device: DeviceName::Cpu.open()?,
         stop: stop.clone(),

@@ -14,7 +14,7 @@ use blemish::{Detector, Error};
 use serde::Serialize;
 
 use crate::failure::Result;
-use crate::output::{Output, colours, outlier, thousands};
+use crate::output::{Output, colours, found, outlier, thousands};
 use crate::progress::duration;
 
 /// Images that are timed; the median counts.
@@ -136,6 +136,9 @@ fn text(summary: &Summary) -> String {
     }
     if summary.epochs > 0 {
         text += &format!("network      {} epochs; all in {}\n", summary.epochs, duration(provenance.seconds));
+    }
+    if let Some(estimate) = &provenance.estimate {
+        text += &found(estimate, "             ");
     }
     provenance.profile.iter().for_each(|fact| text += &format!("images       {fact}\n"));
     for (i, image) in provenance.suspected_outliers.iter().enumerate() {

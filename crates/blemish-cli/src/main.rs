@@ -10,6 +10,7 @@ mod date;
 mod demo;
 mod device;
 mod evaluate;
+mod extend;
 mod failure;
 mod import_pytorch;
 mod inputs;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args, &output),
         Command::ImportPytorch(args) => import_pytorch::run(args, &output),
         Command::Calibrate(args) => calibrate::run(args, &output),
+        Command::Extend(args) => extend::run(args, &output),
         Command::Roi(args) => roi::run(args, &output),
         Command::Pretrain(args) => pretrain::run(args, &output),
         Command::Completions(args) => completions::run(args, &output),

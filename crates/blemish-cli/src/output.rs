@@ -6,7 +6,9 @@ use std::path::Path;
 
 use blemish::dataset::Problem;
 use blemish::fit::SuspectedOutlier;
+use blemish::found::DetectionEstimate;
 use blemish::report::significant;
+use blemish_synthetic::PhotoDefects;
 use clap::Args;
 use serde::Serialize;
 use tracing::Level;
@@ -108,6 +110,20 @@ pub fn visible(text: &str) -> String {
 pub fn outlier(image: &SuspectedOutlier) -> String {
     let left_out = if image.left_out { " (left out)" } else { "" };
     format!("{}  {}{left_out}", significant(Some(f64::from(image.score))), image.path)
+}
+
+/// What will be found, a line for each kind of defect; all but the first begin with `indent`.
+pub fn found(estimate: &DetectionEstimate, indent: &str) -> String {
+    let mut text = String::new();
+    for (i, sentence) in estimate.in_words().into_iter().enumerate() {
+        let start = if i == 0 { format!("{:<1$}", "finds:", indent.len()) } else { indent.to_owned() };
+        text += &format!("{start}{sentence}\n");
+    }
+    let images = counted(estimate.images, "good image", "good images");
+    text + &format!(
+        "{indent}(estimated: {} on {images} that were not fitted on; real defects may be fainter)\n",
+        PhotoDefects::describe()
+    )
 }
 
 /// One channel or three, in a word.

@@ -9,6 +9,7 @@ use blemish::dataset::{DataSet, Problem};
 use blemish::fit::FitEvent;
 use blemish::model_file::Provenance;
 use blemish::{Detector, Images};
+use blemish_synthetic::PhotoDefects;
 use blemish_train::{Device, Event, Protocol, RunConfig, TrainOptions, fit};
 
 use crate::args::Split;
@@ -30,6 +31,8 @@ pub struct Session {
     pub config: RunConfig,
     /// Minutes to scale a network's training to.
     pub budget: Option<f64>,
+    /// Whether what will be found is estimated, and millimetres a pixel where they are known.
+    pub estimate: Option<Option<f64>>,
     /// Where everything is written.
     pub folder: RunFolder,
     /// Where to compute.
@@ -69,7 +72,8 @@ impl Session {
     ) -> Result<Self> {
         if !folder.is_resumed() {
             let config = settings.config(&set.category)?;
-            return Ok(Self { set, source, config, budget: settings.finetune, folder, device, stop });
+            let (budget, estimate) = (settings.finetune, None);
+            return Ok(Self { set, source, config, budget, estimate, folder, device, stop });
         }
         let (config, source) = folder.load()?;
         let shown = folder.path().display();
@@ -82,7 +86,7 @@ impl Session {
         if settings.seed.is_some_and(|seed| seed != config.detector.seed) {
             return Err(Failure::Usage(format!("the run in {shown} has seed {}", config.detector.seed)));
         }
-        Ok(Self { set, source, config, budget: None, folder, device, stop })
+        Ok(Self { set, source, config, budget: None, estimate: None, folder, device, stop })
     }
 
     /// Fits, and writes the model file.
@@ -131,6 +135,7 @@ impl Session {
             device: self.device.clone(),
             on_error: self.source.on_error.into(),
             budget: self.budget,
+            defects: self.estimate.map(|mm_per_pixel| (&PhotoDefects as _, mm_per_pixel)),
             ignore: mask.as_ref(),
             stop: self.stop.flag(),
         };

@@ -5,16 +5,17 @@ use std::path::PathBuf;
 use blemish::calibrate::Threshold;
 use blemish::dataset::{DataSet, Problem};
 use blemish::fit::SuspectedOutlier;
+use blemish::found::DetectionEstimate;
 use blemish::history::EpochRecord;
 use blemish::report::significant;
 use clap::Args;
 use serde::Serialize;
 
-use crate::args::{ErrorArgs, MaskArgs, Split};
+use crate::args::{ErrorArgs, MaskArgs, Split, positive};
 use crate::device::DeviceArgs;
 use crate::failure::Result;
 use crate::inputs::open_data;
-use crate::output::{Output, counted, outlier, quoted};
+use crate::output::{Output, counted, found, outlier, quoted};
 use crate::progress::duration;
 use crate::run_folder::{RunFolder, Source, Start};
 use crate::session::{Session, Trained};
@@ -34,7 +35,10 @@ where a network is trained, checkpoint.safetensors (for --resume; may be deleted
 epoch). With --overwrite the model that is there stays in use until the new one is done.
 
 The good images that are least like the others are named at the end: look at them, and take out what is defective or lies
-wrong. 'blemish inspect MODEL' names 20.";
+wrong. 'blemish inspect MODEL' names 20.
+
+What will be found is estimated with generated defects on good images that the parts were not fitted on: it holds for defects like
+these, real ones may be fainter or of other kinds. 'blemish calibrate --defects' shows it for your own.";
 
 /// Images unlike the others that are named when all is done.
 const NAMED_OUTLIERS: usize = 5;
@@ -63,6 +67,12 @@ pub struct TrainArgs {
     masks: MaskArgs,
     #[command(flatten)]
     errors: ErrorArgs,
+    /// Length of a pixel of the images, millimetres: the estimate of what will be found is then given in millimetres
+    #[arg(long, value_name = "MM", value_parser = positive)]
+    mm_per_pixel: Option<f64>,
+    /// Do not estimate what will be found (it takes up to a quarter of the fit's time, 20 s at the most)
+    #[arg(long)]
+    no_estimate: bool,
     /// Go on where a run was interrupted, with its own settings
     #[arg(long, conflicts_with_all = ["settings", "split", "on_error", "ignore", "roi"])]
     resume: bool,
@@ -84,6 +94,7 @@ struct Summary<'a> {
     threshold: f64,
     threshold_rule: &'a str,
     thresholds: &'a [Threshold],
+    estimate: Option<&'a DetectionEstimate>,
     suspected_outliers: &'a [SuspectedOutlier],
     problems: &'a [Problem],
 }
@@ -104,7 +115,8 @@ pub fn run(args: &TrainArgs, output: &Output) -> Result<()> {
     let folder = RunFolder::open(&args.out, start)?;
     let stop = Stop::on_ctrl_c(next(args));
     let source = source(args, &set);
-    let session = Session::new(set, source, &args.settings, folder, device, stop.clone())?;
+    let mut session = Session::new(set, source, &args.settings, folder, device, stop.clone())?;
+    session.estimate = (!args.no_estimate).then_some(args.mm_per_pixel);
     let trained = session.run(output).map_err(|failure| failure.with_next(|| stop.next()))?;
     summarise(&trained, args, output)
 }
@@ -148,6 +160,7 @@ fn summarise(trained: &Trained, args: &TrainArgs, output: &Output) -> Result<()>
         threshold: threshold.value,
         threshold_rule: threshold.rule.name(),
         thresholds: &thresholds,
+        estimate: origin.estimate.as_ref(),
         suspected_outliers: &origin.suspected_outliers,
         problems: &trained.problems,
     };
@@ -161,6 +174,9 @@ fn summarise(trained: &Trained, args: &TrainArgs, output: &Output) -> Result<()>
         text += &format!("threshold:  {value}: {}\n", threshold.how);
         if let Some(warning) = &threshold.warning {
             text += &format!("            {warning}\n");
+        }
+        if let Some(estimate) = summary.estimate {
+            text += &found(estimate, "            ");
         }
         text += &format!("model:      {}\n", summary.model);
         let unlike = summary.suspected_outliers.iter().take(NAMED_OUTLIERS);

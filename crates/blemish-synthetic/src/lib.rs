@@ -19,6 +19,7 @@ mod canvas;
 mod defect;
 pub mod flange;
 mod noise;
+mod on_photo;
 mod photo;
 mod product;
 mod random;
@@ -29,6 +30,7 @@ mod texture;
 
 pub use blemish::Image;
 pub use defect::{DefectKind, VISIBLE};
+pub use on_photo::PhotoDefects;
 pub use scene::{Defective, Scene};
 
 /// Which texture programs, arrangements of parts and kinds of defects a scene may use.

@@ -117,7 +117,6 @@ pub fn evaluate(
     let mut notes = scored.notes();
     notes.extend(set.note.clone());
     notes.extend(threshold.warning.clone());
-    notes.extend(origin.profile.iter().map(|fact| format!("training images: {fact}")));
     let (metrics, pro_curve) = scored.metrics(threshold.value)?;
     let evaluation = Evaluation {
         model: ModelSummary {
@@ -233,7 +232,13 @@ impl Evaluated {
         let [shown, listed] = shown_and_listed(select_gallery(&doubles, defective, threshold, GALLERY));
         let listed = listed.into_iter().map(|(group, i)| {
             let row = &self.evaluation.images[i];
-            Listed { group, file: row.path.clone(), kind: row.kind.clone(), score: doubles[i] }
+            Listed {
+                group,
+                file: row.path.clone(),
+                kind: row.kind.clone(),
+                score: doubles[i],
+                remark: row.remark(),
+            }
         });
         let gallery = shown
             .into_iter()
@@ -244,6 +249,7 @@ impl Evaluated {
                     file: row.path.clone(),
                     kind: row.kind.clone(),
                     score: doubles[i],
+                    remark: row.remark(),
                     image: detector.read(row.path.as_ref())?.image.to_bytes(),
                     outlined_from: detector.outlined_from(scores[i], &map)?,
                     map,
@@ -254,6 +260,15 @@ impl Evaluated {
         let map_threshold = detector.map_threshold()?;
         let origin = detector.provenance();
         let mut provenance = Vec::new();
+        provenance.extend(origin.profile.iter().map(|fact| ("Training images".to_owned(), fact.clone())));
+        if let Some(estimate) = &origin.estimate {
+            let found = estimate.in_words().join("; ");
+            let images = estimate.images;
+            let text = format!(
+                "{found} (generated defects on {images} good images that were not fitted on; real ones may be fainter)"
+            );
+            provenance.push(("Estimated at training".to_owned(), text));
+        }
         if !origin.data.is_empty() {
             provenance.push(("Fitted on".to_owned(), format!("{} ({})", origin.data, origin.category)));
         }

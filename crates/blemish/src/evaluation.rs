@@ -198,6 +198,21 @@ pub struct ImageRow {
     pub inspected: f32,
 }
 
+impl ImageRow {
+    /// What a reader should know beside the score: why the verdict is what it is where that is not the score, and what share of
+    /// the image was inspected where it is not all of it.
+    pub fn remark(&self) -> String {
+        let why = match self.reason {
+            Reason::Blank => Some("blank: the frame shows nothing".to_owned()),
+            Reason::NoProduct => Some("no product was found".to_owned()),
+            Reason::Normal | Reason::Anomaly => None,
+        };
+        let percent = 100.0 * self.inspected;
+        let part = (self.inspected < 0.995).then(|| format!("{percent:.0} % of the image inspected"));
+        why.into_iter().chain(part).collect::<Vec<_>>().join("; ")
+    }
+}
+
 impl Evaluation {
     /// [`images`](Self::images) as a table: comma-separated, one line each after a heading, text in quotes (RFC 4180).
     pub fn images_csv(&self) -> String {
@@ -299,6 +314,7 @@ mod tests {
             reason: Reason::NoProduct,
             inspected: 0.25,
         };
+        assert_eq!(row.remark(), "no product was found; 25 % of the image inspected");
         let csv = Evaluation { images: vec![row], ..Evaluation::default() }.images_csv();
         let (head, line) = csv.split_once('\n').unwrap();
         assert_eq!(head, "path,kind,defective,score,predicted,reason,inspected");

@@ -38,6 +38,7 @@ mod error;
 pub mod evaluate;
 pub mod evaluation;
 pub mod fit;
+pub mod found;
 mod good;
 #[doc(hidden)]
 pub mod history;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Config;
+use crate::found::DetectionEstimate;
 use crate::view::TrainingFacts;
 
 /// Where a model came from.
@@ -36,6 +38,28 @@ pub struct Provenance {
     /// Whether every good image showed a product, where the detector looks for one: then an image that shows none is defective.
     #[serde(default)]
     pub always_found: bool,
+    /// How many good images were fitted on.
+    #[serde(default)]
+    pub images: usize,
+    /// Their files, as far as they are files: what `extend` reads once more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<GoodFile>,
+    /// The settings of the fit before the images settled them: what `extend` fits with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Box<Config>>,
+    /// What will be found, from generated defects on good images that were not fitted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<DetectionEstimate>,
+}
+
+/// A good image that was fitted on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GoodFile {
+    /// Where it was.
+    pub path: String,
+    /// [`Images::fingerprint`](crate::Images::fingerprint), in hexadecimal digits.
+    pub fingerprint: String,
 }
 
 /// A good image that is unlike the others.

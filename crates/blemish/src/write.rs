@@ -20,7 +20,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// What is about to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+pub(crate) enum Step {
     Create,
     Write,
     SyncFile,
@@ -29,7 +29,7 @@ enum Step {
 }
 
 /// As [`write_whole`]; `before` is asked before every step and can make it fail.
-fn write_in_steps(
+pub(crate) fn write_in_steps(
     path: &Path,
     bytes: &[u8],
     block: usize,

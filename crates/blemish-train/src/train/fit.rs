@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 
 use blemish::dataset::OnError;
-use blemish::fit::{FitEvent, FitOptions, Prepared, prepare};
+use blemish::fit::{DefectSource, FitEvent, FitOptions, Prepared, prepare};
 use blemish::image::PixelMask;
 use blemish::model_file::Provenance;
 use blemish::{Detector, Error, Images, Result};
@@ -33,6 +33,8 @@ pub struct TrainOptions<'a> {
     pub budget: Option<f64>,
     /// What is not inspected (1), at any size; see [`Prepared::ignore`].
     pub ignore: Option<&'a PixelMask>,
+    /// What draws defects for an estimate of what will be found, and millimetres a pixel where they are known.
+    pub defects: Option<(&'a dyn DefectSource, Option<f64>)>,
     /// Set from elsewhere (Ctrl-C) to stop: after the current step of a training, within a second elsewhere.
     pub stop: &'a AtomicBool,
 }
@@ -48,6 +50,7 @@ impl<'a> TrainOptions<'a> {
             on_error,
             budget: None,
             ignore: None,
+            defects: None,
             stop,
         }
     }
@@ -80,7 +83,8 @@ pub fn fit(
     config.validate()?;
     if config.epochs() == 0 {
         listener(Event::Settled(Box::new(config)));
-        return prepared.fit(None, &fitting);
+        let detector = prepared.fit(None, &fitting)?;
+        return estimated(detector, &prepared, options, &fitting);
     }
     let trained = train(&mut config, &prepared, protocol, options, listener)?;
     let detector = prepared.fit(Some(&trained.weights), &fitting)?;
@@ -91,7 +95,21 @@ pub fn fit(
         seconds: origin.seconds + trained.seconds_before,
         ..origin
     };
-    Ok(detector.with_origin(origin, trained.history))
+    estimated(detector.with_origin(origin, trained.history), &prepared, options, &fitting)
+}
+
+/// The same detector with an estimate of what it will find, where one is wanted.
+fn estimated(
+    detector: Detector,
+    prepared: &Prepared,
+    options: &TrainOptions<'_>,
+    fitting: &FitOptions<'_>,
+) -> Result<Detector> {
+    let Some((source, mm_per_pixel)) = options.defects else { return Ok(detector) };
+    let estimate = prepared.estimate_detection(&detector, source, mm_per_pixel, fitting)?;
+    let origin = Provenance { estimate, ..detector.provenance().clone() };
+    let history = detector.history().to_vec();
+    Ok(detector.with_origin(origin, history))
 }
 
 /// Runs both stages.

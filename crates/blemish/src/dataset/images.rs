@@ -53,6 +53,37 @@ impl Images {
         }
     }
 
+    /// The file of image `i`, where it is one.
+    pub fn file(&self, i: usize) -> Option<&Path> {
+        match &self.sources[i] {
+            Source::File(path) => Some(path),
+            Source::Memory(_) => None,
+        }
+    }
+
+    /// What tells the content of image `i` from that of others, where it is a file: FNV-1a of its bytes, 64 bits.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn fingerprint(&self, i: usize) -> Result<Option<u64>> {
+        let Some(path) = self.file(i) else { return Ok(None) };
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        Ok(Some(bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)))
+    }
+
+    /// These images, then `others`.
+    #[must_use]
+    pub fn and(&self, others: &Self) -> Self {
+        Self { sources: [&self.sources[..], &others.sources[..]].concat() }
+    }
+
+    /// Those of these images that `which` numbers.
+    #[must_use]
+    pub fn some(&self, which: &[usize]) -> Self {
+        Self { sources: which.iter().map(|&i| self.sources[i].clone()).collect() }
+    }
+
     /// A number that is drawn from `seed` and from what image `i` is: its file's name, or its pixels (FNV-1a, 64 bits).
     pub fn key(&self, i: usize, seed: u64) -> u64 {
         let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);

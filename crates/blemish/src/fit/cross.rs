@@ -120,7 +120,7 @@ pub(crate) fn cross_fit(
 }
 
 /// `images` in folds, all of one group in one.
-fn folds(images: &[usize], groups: &[usize]) -> Vec<Vec<usize>> {
+pub fn folds(images: &[usize], groups: &[usize]) -> Vec<Vec<usize>> {
     let mut seen: Vec<usize> = Vec::new();
     let places: Vec<usize> = images
         .iter()

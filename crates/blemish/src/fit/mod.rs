@@ -5,6 +5,10 @@
 
 mod cross;
 pub(crate) mod duplicates;
+mod estimate;
+mod extend;
+#[cfg(test)]
+mod fault_tests;
 #[cfg(test)]
 mod field_tests;
 mod outliers;
@@ -19,6 +23,8 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use self::cross::{CrossFit, cross_fit};
+pub use self::estimate::DefectSource;
+pub use self::extend::Extended;
 pub use self::recalibrate::{Calibrated, CurvePoint};
 use crate::config::{Align, Config, Fit};
 use crate::dataset::{Images, OnError, Problem};
@@ -32,7 +38,7 @@ pub use crate::good::Views;
 use crate::image::{DecodeOptions, Image, PixelMask, image_statistics, median};
 use crate::parts::used;
 use crate::provenance::Provenance;
-pub use crate::provenance::SuspectedOutlier;
+pub use crate::provenance::{GoodFile, SuspectedOutlier};
 use crate::view::{Framed, Pose, Survey, Template, TrainingFacts, View, shrunk};
 
 /// The pre-trained weights that come with the library. Only fitting refers to them: a program that loads and predicts does not
@@ -73,6 +79,9 @@ pub struct Prepared {
     pub groups: Vec<usize>,
     /// Height and width of each image, pixels.
     pub sizes: Vec<[usize; 2]>,
+    /// The configuration before it was settled.
+    asked: Config,
+    files: Vec<GoodFile>,
     blank: usize,
     always_found: bool,
     ignored: Option<Vec<f32>>,
@@ -95,6 +104,7 @@ pub struct Brightness {
 /// No image that can be used; an image that cannot under [`OnError::Stop`]; settings that the images rule out.
 pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Result<Prepared> {
     let started = Instant::now();
+    let asked = config.clone();
     let mut config = config.clone();
     config.validate()?;
     let progress = Progress::new(options.listener, options.stop);
@@ -185,7 +195,12 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
     });
     let facts = TrainingFacts::of(&facts);
     let groups = duplicates::groups(&views, &progress)?;
+    // In the order in which they were given.
+    used.sort_unstable();
+    let files = used.par_iter().map(|&i| good_file(images, i)).collect::<Result<Vec<_>>>()?;
     Ok(Prepared {
+        asked,
+        files: files.into_iter().flatten().collect(),
         config,
         survey,
         views,
@@ -200,6 +215,13 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         ignored: None,
         started,
     })
+}
+
+/// What is written down of image `i`, where it is a file.
+fn good_file(images: &Images, i: usize) -> Result<Option<GoodFile>> {
+    let (Some(path), Some(fingerprint)) = (images.file(i), images.fingerprint(i)?) else { return Ok(None) };
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    Ok(Some(GoodFile { path: path.display().to_string(), fingerprint: format!("{fingerprint:016x}") }))
 }
 
 /// Looks at up to 64 of `images`, evenly spread; those that cannot be decoded are ignored.
@@ -294,6 +316,9 @@ impl Prepared {
             profile,
             facts: self.facts.clone(),
             always_found: self.always_found,
+            images: self.views.len(),
+            files: self.files.clone(),
+            settings: Some(Box::new(self.asked.clone())),
             ..Provenance::default()
         };
         let detector =

@@ -88,8 +88,9 @@ impl Report<'_> {
         let items = self.gallery.iter().filter(|item| item.group == group);
         let items = items.map(|item| self.item(item)).collect::<Result<_>>()?;
         let listed = self.listed.iter().filter(|item| item.group == group);
-        let listed =
-            listed.map(|Listed { file, kind, score, .. }| Named { file, kind, score: *score }).collect();
+        let listed = listed
+            .map(|Listed { file, kind, score, remark, .. }| Named { file, kind, score: *score, remark })
+            .collect();
         Ok(Group { heading, total, items, listed })
     }
 
@@ -100,6 +101,7 @@ impl Report<'_> {
             file: item.file.clone(),
             kind: item.kind.clone(),
             score: item.score,
+            remark: item.remark.clone(),
             image: data_uri(image)?,
             heat: data_uri(&heat(map, image.height, image.width, scale_max))?,
             regions: data_uri(&overlay(image, map, *outlined_from, scale_max, mask.as_ref()))?,
@@ -145,6 +147,7 @@ struct Named<'a> {
     file: &'a str,
     kind: &'a str,
     score: f64,
+    remark: &'a str,
 }
 
 /// One image of the gallery; the images as `data:` addresses.
@@ -153,6 +156,7 @@ struct Item {
     file: String,
     kind: String,
     score: f64,
+    remark: String,
     image: String,
     heat: String,
     regions: String,
@@ -244,13 +248,20 @@ mod tests {
             file: hostile.clone(),
             kind: hostile.clone(),
             score: f64::NAN,
+            remark: hostile.clone(),
             image: ByteImage { height: 2, width: 2, channels: 1, pixels: vec![0; 4] },
             map: vec![f32::NAN; 4],
             outlined_from: 1.0,
             mask: Some(PixelMask::empty(2, 2)),
         }];
         let (file, kind) = (hostile.clone(), hostile.clone());
-        report.listed = vec![Listed { group: GalleryGroup::Missed, file, kind, score: 0.25 }];
+        report.listed = vec![Listed {
+            group: GalleryGroup::Missed,
+            file,
+            kind,
+            score: 0.25,
+            remark: "12 % of the image inspected".into(),
+        }];
         report.provenance = vec![(hostile.clone(), hostile.clone())];
         report.config = hostile;
         let html = report.to_html().unwrap();
@@ -261,6 +272,7 @@ mod tests {
             html.contains("1 of 2 images shown")
                 && html.contains("1 more of 2, by name")
                 && html.contains("0.2500")
+                && html.contains("12 % of the image inspected")
         );
     }
 
@@ -273,6 +285,7 @@ mod tests {
             file: "a.png".into(),
             kind: "good".into(),
             score: 1.0,
+            remark: String::new(),
             image: ByteImage { height: 9, width: 9, channels: 3, pixels: vec![0; 4] },
             map: vec![1.0; 81],
             outlined_from: 1.0,

@@ -91,6 +91,8 @@ pub struct GalleryItem {
     pub kind: String,
     /// Image score.
     pub score: f64,
+    /// What there is to say beside the score (reason, inspected share); may be empty.
+    pub remark: String,
     /// The image.
     pub image: ByteImage,
     /// Anomaly map `[H, W]` of the image's size.
@@ -113,6 +115,8 @@ pub struct Listed {
     pub kind: String,
     /// Image score.
     pub score: f64,
+    /// What there is to say beside the score (reason, inspected share); may be empty.
+    pub remark: String,
 }
 
 /// Images of missed defects, and of false alarms, that are shown; more are named only, so that the page can be opened.

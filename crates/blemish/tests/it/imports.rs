@@ -7,8 +7,9 @@ use std::path::Path;
 use crate::source::{check, imported, modules};
 
 /// Every module with what it may import from the crate: only modules above it, so there is no cycle.
-const MODULES: [(&str, &[&str]); 27] = [
+const MODULES: [(&str, &[&str]); 28] = [
     ("error", &[]),
+    ("found", &[]),
     ("history", &[]),
     ("parallel", &[]),
     ("pools", &[]),
@@ -23,7 +24,7 @@ const MODULES: [(&str, &[&str]); 27] = [
     ("calibrate", &["config"]),
     ("engine", &["config"]),
     ("prediction", &["metrics"]),
-    ("provenance", &["view"]),
+    ("provenance", &["config", "found", "view"]),
     ("evaluation", &["dataset", "metrics", "prediction"]),
     ("report", &["dataset", "error", "evaluation", "history", "image", "write"]),
     ("tensors", &["config", "engine", "error", "write"]),
@@ -72,6 +73,7 @@ const MODULES: [(&str, &[&str]); 27] = [
             "detector",
             "engine",
             "error",
+            "found",
             "good",
             "image",
             "metrics",
@@ -81,6 +83,7 @@ const MODULES: [(&str, &[&str]); 27] = [
             "scoring",
             "spill",
             "view",
+            "write",
         ],
     ),
     (
