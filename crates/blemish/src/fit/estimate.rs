@@ -148,7 +148,13 @@ impl Prepared {
             return Ok(None);
         }
         let images = GoodImages::new(&self.views, rest);
-        let input = FitInput { images: &images, config: &self.config, trained: None, progress };
+        let input = FitInput {
+            images: &images,
+            config: &self.config,
+            builtin: Some(super::LIGHT),
+            trained: None,
+            progress,
+        };
         let fit = |own: &FittedPart| -> Result<FittedPart> {
             let part = FittedPart::fit(own.kind, &input)?;
             Ok(FittedPart {
