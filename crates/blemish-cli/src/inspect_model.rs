@@ -97,8 +97,12 @@ fn time(detector: &Detector) -> Result<Option<f64>> {
 fn text(summary: &Summary) -> String {
     let Summary { provenance, config, .. } = summary;
     let [h, w, channels] = summary.input;
+    let input = match config.view().scale {
+        Some(scale) => format!("images of any size, times {scale}"),
+        None => format!("{h} x {w} pixels"),
+    };
     let mut text = format!(
-        "model        {}\nsize         {:.1} MB, preset {}\ninput        {h} x {w} pixels, {}\n",
+        "model        {}\nsize         {:.1} MB, preset {}\ninput        {input}, {}\n",
         summary.model,
         summary.bytes as f64 / 1e6,
         config.preset.name(),

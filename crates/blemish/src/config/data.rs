@@ -83,6 +83,7 @@ impl DataConfig {
         self.image_size = self.image_size.map(|side| side.saturating_mul(times));
         if let Some(view) = &mut self.view {
             view.size = view.size.map(|side| side.saturating_mul(times));
+            view.scale = view.scale.map(|scale| scale * times as f64);
         }
         self.tiles = self.tiles.saturating_mul(times);
         self
@@ -120,6 +121,9 @@ impl DataConfig {
             "data.view.product",
             "must be above 0 and at most 4, in units of the image's longer side",
         )?;
+        let scale = self.view.iter().find_map(|view| view.scale.map(|scale| (scale, view.product.is_none())));
+        let ok = scale.is_none_or(|(scale, whole)| whole && scale >= 1e-3 && scale <= 64.0);
+        require(ok, "data.view.scale", "must be 0.001 to 64, and has no meaning with data.view.product")?;
         let ok = self.range.is_none_or(|[low, high]| low.is_finite() && high.is_finite() && low < high);
         require(ok, "data.range", "must be two numbers, the value of black below that of white")?;
         require(matches!(self.channels, None | Some(1 | 3)), "data.channels", "must be 1 or 3")?;

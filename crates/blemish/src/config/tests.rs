@@ -42,6 +42,8 @@ fn combinations_that_cannot_work_name_the_field() {
         ("data.channels=2", "data.channels"),
         ("data.view={size=[16, 20]}", "data.view.size"),
         ("data.view={size=[16, 16], product=[0.0, 1.0]}", "data.view.product"),
+        ("data.view={size=[16, 16], scale=0.0}", "data.view.scale"),
+        ("data.view={size=[16, 16], product=[1.0, 1.0], scale=1.0}", "data.view.scale"),
         ("data.tiles=17", "data.tiles"),
         ("model.depth=2", "model.depth"),
         ("model.num_heads=5", "model.embed_dim"),

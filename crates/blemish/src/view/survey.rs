@@ -33,6 +33,11 @@ const MARGIN: f64 = 0.015;
 const OWN_SHAPE: f64 = 1.25;
 /// Longest side of a view, pixels.
 const LONGEST: usize = 4096;
+/// Times as long, from which a tenth of the images, along a side, compared with another tenth, do not have one size: less than
+/// that, stretching them to one shape changes nothing.
+const MANY_SIZES: f64 = 1.1;
+/// By how much, at most, images of a surface are enlarged.
+const ENLARGED: f64 = 1.0;
 /// By how much, at most, an elongated image is stretched to fit a view's sides.
 const STRETCHED: f64 = 2.0;
 
@@ -53,6 +58,10 @@ pub struct Survey {
     pub product_share: f64,
     /// Height over width of the images, the median.
     pub aspect: f64,
+    /// Pixels of the images, the median.
+    pub area: f64,
+    /// By how much the images' sizes differ: of heights and of widths, the ninth tenth over the first, the larger of the two.
+    pub size_ratio: f64,
 }
 
 impl Survey {
@@ -61,6 +70,11 @@ impl Survey {
 
     /// Looks at images as they were decoded.
     pub fn new(images: &[Image]) -> Self {
+        Self::of_sizes(images, &images.iter().map(|image| [image.height, image.width]).collect::<Vec<_>>())
+    }
+
+    /// Looks at images that had these heights and widths before they were [shrunk](shrunk()).
+    pub fn of_sizes(images: &[Image], sizes: &[[usize; 2]]) -> Self {
         let thumbnails: Vec<Vec<f64>> = images.par_iter().map(thumbnail).collect();
         let share = |image: &Image| {
             let small = resize(image, [4 * SIDE; 2]).unwrap_or_else(|_| image.clone());
@@ -72,7 +86,7 @@ impl Survey {
         aspects.sort_by(f64::total_cmp);
         let product_box = product_box(images);
         let turned = product_box.map(|product| {
-            let config = ViewConfig { size: [SIDE; 2], product: Some(product) };
+            let config = ViewConfig { product: Some(product), ..ViewConfig::whole([SIDE; 2]) };
             let turned = |image: &Image| {
                 View::new(image, &config).map_or_else(|_| thumbnail(image), |v| thumbnail(&v.image))
             };
@@ -89,6 +103,11 @@ impl Survey {
             product_box,
             product_share: shares.iter().sum::<f64>() / shares.len().max(1) as f64,
             aspect: aspects.get(aspects.len() / 2).copied().unwrap_or(1.0),
+            area: quantile(sizes, 0.5, |[height, width]| (height * width) as f64),
+            size_ratio: [0, 1]
+                .map(|k| quantile(sizes, 0.9, |s| s[k] as f64) / quantile(sizes, 0.1, |s| s[k] as f64))
+                .into_iter()
+                .fold(1.0, f64::max),
         }
     }
 
@@ -107,9 +126,22 @@ impl Survey {
         !self.has_fixed_pose() && !self.can_rectify() && self.product_share > 0.95
     }
 
+    /// Whether the images show one surface, cut to many sizes: then they keep their scale, and none is stretched.
+    pub fn has_many_sizes(&self) -> bool {
+        self.is_surface() && self.size_ratio > MANY_SIZES
+    }
+
     /// What the model should look at, in about as many pixels as `frame` has, in multiples of `multiple`: the turned
-    /// product, else the whole image in its own shape where that differs from the frame's, else (`None`) the frame.
+    /// product, else the whole image in its own shape where that differs from the frame's, else (`None`) the frame. Of a surface
+    /// whose images have many sizes all are scaled alike, so that the median one has about as many pixels as `frame`.
     pub fn view(&self, frame: [usize; 2], multiple: usize) -> Option<ViewConfig> {
+        if self.has_many_sizes() {
+            let scale = ((frame[0] * frame[1]) as f64 / self.area.max(1.0)).sqrt().min(ENLARGED);
+            // Four digits: it is read by people.
+            let unit = 10f64.powf(scale.log10().floor() - 3.0);
+            let scale = Some((scale / unit).round() * unit);
+            return Some(ViewConfig { scale, ..ViewConfig::whole(frame) });
+        }
         let product = self.product_box.filter(|_| self.can_rectify());
         let aspect = product.map_or(self.aspect, |[height, width]| height / width);
         let stretch = aspect / (frame[0] as f64 / frame[1] as f64);
@@ -122,7 +154,7 @@ impl Survey {
             ((length / multiple as f64).round() as usize).clamp(1, most) * multiple
         };
         let height = (area * aspect).sqrt();
-        Some(ViewConfig { size: [side(height), side(height / aspect)], product })
+        Some(ViewConfig { product, ..ViewConfig::whole([side(height), side(height / aspect)]) })
     }
 
     /// Refuses images that are so elongated that no view of `frame`'s area, in multiples of `multiple`, can keep their shape.
@@ -130,7 +162,7 @@ impl Survey {
     /// # Errors
     /// [`Error::Config`] for `data.image_size`.
     pub fn require_shape(&self, frame: [usize; 2], multiple: usize) -> Result<()> {
-        let Some(view) = self.view(frame, multiple) else { return Ok(()) };
+        let Some(view) = self.view(frame, multiple).filter(|view| view.scale.is_none()) else { return Ok(()) };
         let wanted = view.product.map_or(self.aspect, |[height, width]| height / width);
         let stretch = wanted * view.size[1] as f64 / view.size[0] as f64;
         if stretch.max(1.0 / stretch) <= STRETCHED {
@@ -161,8 +193,21 @@ impl Survey {
         }
         let kind = if self.is_surface() { "a texture" } else { "an object" };
         facts.push(format!("{kind}: the product covers {:.0} % of the image", 100.0 * self.product_share));
+        if self.has_many_sizes() {
+            facts.push(format!(
+                "images of many sizes, {:.1} times as long as others: all keep their scale, and none is stretched",
+                self.size_ratio
+            ));
+        }
         facts
     }
+}
+
+/// What so many of the `values` of `sizes` lie below; 1 without any.
+fn quantile(sizes: &[[usize; 2]], share: f64, value: impl Fn([usize; 2]) -> f64) -> f64 {
+    let mut values: Vec<f64> = sizes.iter().map(|&size| value(size)).collect();
+    values.sort_by(f64::total_cmp);
+    values.get((share * values.len() as f64) as usize).copied().unwrap_or(1.0).max(1.0)
 }
 
 /// An image of 1280 pixels along its longer side at the most: many photographs at once would take gigabytes.

@@ -1,15 +1,12 @@
 //! The masked autoencoder as a detector part: its map is what it reconstructs otherwise than it is, or its defect logit.
 
-mod tiles;
-
 use rayon::prelude::*;
 
-use self::tiles::Tiles;
 use super::{DetectorPart, FitInput};
 use crate::config::{Config, NetworkConfig, NetworkMap};
 use crate::engine::{Complementary, Engine, Output, Weights};
 use crate::error::{Error, Result};
-use crate::image::Image;
+use crate::image::{Image, Tiles};
 use blemish_kernels::blur::blur_same_reflect;
 
 /// How the network's parameters begin among a model file's tensors.

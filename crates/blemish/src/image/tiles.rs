@@ -1,11 +1,13 @@
-//! Tiles: how a network looks at a view that is larger than what it takes in at once, and how its maps are joined.
+//! Tiles: how a part looks at an image that is larger than what it takes in at once, and how its maps are joined.
 //!
 //! Neighbouring tiles overlap by at least half. Where they do, their maps pass into each other by squared sines, so that no
 //! seam is left: a step between two tiles of as much as `d` climbs by no more than about `pi d / side` from pixel to pixel.
 
 use std::f32::consts::PI;
 
-use crate::image::Image;
+use rayon::prelude::*;
+
+use super::Image;
 
 /// Where the tiles of a view lie.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +16,77 @@ pub struct Tiles {
     tile: [usize; 2],
     /// First rows, and first columns, of the tiles.
     firsts: [Vec<usize>; 2],
+}
+
+/// How images that keep their own size are brought before a part: whole where it takes any size, else in tiles; what is too
+/// small is continued as its own mirror image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pieces {
+    /// Whole, at least 32 pixels along each side; an image beyond a megapixel in tiles, to bound memory.
+    AnySize,
+    /// In tiles of this size.
+    OfSize([usize; 2]),
+}
+
+impl Pieces {
+    /// Fewest pixels along a side that a part is shown.
+    const LEAST: usize = 32;
+    /// Most pixels that a part is shown at once.
+    const MOST: usize = 1 << 20;
+    /// Longest side of the tiles of an image with more than that.
+    const TILE: usize = 768;
+
+    /// The size of the pieces of an image of `size`.
+    fn tile(self, size: [usize; 2]) -> [usize; 2] {
+        match self {
+            Self::OfSize(tile) => tile,
+            Self::AnySize => {
+                let whole = size.map(|side| side.max(Self::LEAST));
+                let most = if whole[0] * whole[1] > Self::MOST { Self::TILE } else { usize::MAX };
+                whole.map(|side| side.min(most))
+            }
+        }
+    }
+
+    /// Where the pieces of an image of `size` lie.
+    fn tiles(self, size: [usize; 2]) -> Tiles {
+        let tile = self.tile(size);
+        Tiles::new([0, 1].map(|k| size[k].max(tile[k])), tile)
+    }
+
+    /// How many pieces an image of `size` has.
+    pub fn count(self, size: [usize; 2]) -> usize {
+        self.tiles(size).corners().count()
+    }
+
+    /// Piece `i` of an image.
+    pub fn cut(self, image: Image, i: usize) -> Image {
+        let tiles = self.tiles([image.height, image.width]);
+        let corner = tiles.corners().nth(i).unwrap_or_default();
+        let image = image.mirrored_to(tiles.view);
+        if tiles.view == tiles.tile { image } else { image.part(corner, tiles.tile) }
+    }
+
+    /// The map `[H, W]` of an image, joined from what `map` gives of its pieces.
+    pub fn map(self, image: &Image, map: impl Fn(&Image) -> Vec<f32> + Sync) -> Vec<f32> {
+        let tiles = self.tiles([image.height, image.width]);
+        let [height, width] = tiles.view;
+        if tiles.view == tiles.tile && [image.height, image.width] == tiles.view {
+            return map(image);
+        }
+        let image_size = [image.height, image.width];
+        let image = image.clone().mirrored_to(tiles.view);
+        let maps: Vec<Vec<f32>> = tiles.cut(&image).par_iter().map(|piece| map(piece)).collect();
+        let pixels = tiles.join(&maps);
+        Image { height, width, channels: 1, pixels }.part([0, 0], image_size).pixels
+    }
+
+    /// The largest of what `peak` gives of the pieces of an image.
+    pub fn peak(self, image: &Image, peak: impl Fn(&Image) -> f32 + Sync) -> f32 {
+        let tiles = self.tiles([image.height, image.width]);
+        let image = image.clone().mirrored_to(tiles.view);
+        tiles.cut(&image).par_iter().map(|piece| peak(piece)).reduce(|| 0.0, f32::max)
+    }
 }
 
 impl Tiles {
@@ -97,6 +170,30 @@ mod tests {
         assert!(joined.iter().zip(&image.pixels).all(|(a, b)| (a - b).abs() < 1e-5));
         let whole = Tiles::new([80, 112], [80, 112]);
         assert_eq!(whole.cut(&image), [image]);
+    }
+
+    #[test]
+    fn images_of_any_size_come_in_pieces_and_their_maps_have_their_size() {
+        let own = |image: &Image| image.pixels.clone();
+        for (pieces, height, width, count, tile) in [
+            (Pieces::AnySize, 40, 70, 1, [40, 70]),
+            (Pieces::AnySize, 5, 70, 1, [32, 70]),
+            (Pieces::AnySize, 1, 1, 1, [32, 32]),
+            (Pieces::AnySize, 40, 9000, 1, [40, 9000]),
+            (Pieces::AnySize, 1100, 1100, 4, [768, 768]),
+            (Pieces::OfSize([32, 48]), 20, 100, 4, [32, 48]),
+        ] {
+            let image = view(height, width, |y, x| (y * 7 + x * x % 91) as f32 * 1e-3);
+            assert_eq!(pieces.count([height, width]), count, "{height} x {width}");
+            let last = pieces.cut(image.clone(), count - 1);
+            assert_eq!([last.height, last.width], tile);
+            let map = pieces.map(&image, own);
+            assert!(
+                map.len() == height * width && map.iter().zip(&image.pixels).all(|(a, b)| (a - b).abs() < 1e-4)
+            );
+            let largest = |image: &Image| image.pixels.iter().copied().fold(0.0, f32::max);
+            assert_eq!(pieces.peak(&image, largest), largest(&image));
+        }
     }
 
     #[test]
