@@ -81,7 +81,9 @@ fn time(detector: &Detector) -> Result<Option<f64>> {
     if detector.threshold().is_err() {
         return Ok(None);
     }
-    let ([height, width], channels) = (detector.config().view_size(), detector.channels());
+    let (view, channels) = (detector.config().view(), detector.channels());
+    // Of images that keep their scale, the usual one.
+    let [height, width] = view.size.map(|side| (side as f64 / view.scale.unwrap_or(1.0)).round() as usize);
     let pixels = (0..height * width * channels).map(|i| (i * 97 % 251) as f32 / 255.0).collect();
     let image = detector.frame(&Image { height, width, channels, pixels })?;
     let mut times = Vec::with_capacity(TIMED);

@@ -16,7 +16,11 @@ const SETTINGS: &[Setting] = &[
         "[height, width], multiples of 16 up to 4096",
         "Small defects in large images: more pixels see more and take longer.",
     ),
-    ("data.fit", "auto, stretch", "`stretch` where every image must be seen whole, whatever lies on it."),
+    (
+        "data.fit",
+        "auto, stretch",
+        "`stretch` where every image must be seen whole, whatever lies on it, or shows a surface at another scale.",
+    ),
     ("data.align", "auto, always, never", "`never` where the product deforms and registration harms."),
     (
         "data.channels",

@@ -16,9 +16,17 @@ use rand_chacha::ChaCha8Rng;
 
 /// Images to fit on, and good and defective ones to score.
 const IMAGES: [u64; 3] = [24, 24, 24];
-/// Shares of a map's largest values, and numbers of them, whose mean is tried as a score.
-const SHARES: [f64; 2] = [0.001, 0.003];
-const COUNTS: [usize; 4] = [1, 50, 100, 197];
+/// Shares of a map's largest values, and the fewest of them, whose mean is tried as a score.
+const OTHERS: [(f64, usize); 8] = [
+    (0.0, 1),
+    (0.001, 1),
+    (0.003, 1),
+    (0.003, 50),
+    (0.003, 100),
+    (0.003, 200),
+    (0.01, 1),
+    (0.0, 200),
+];
 
 struct Set {
     name: String,
@@ -83,16 +91,16 @@ fn measure(set: &Set, config: &Config) -> Option<Vec<f64>> {
     }
     let (mut scores, mut defective, mut maps, mut masks) = (vec![], vec![], vec![], vec![]);
     let (mut areas, mut verdicts) = (vec![], vec![]);
-    let mut others: Vec<Vec<f32>> = vec![Vec::new(); SHARES.len() + COUNTS.len()];
+    let mut others: Vec<Vec<f32>> = vec![Vec::new(); OTHERS.len()];
     for (image, mask) in &set.tests {
         let prediction = detector.predict_framed(&detector.frame(image).unwrap()).unwrap();
         scores.push(prediction.score);
         verdicts.push(prediction.is_defective());
         defective.push(mask.is_some());
         areas.push((image.height * image.width) as f64);
-        let shares = SHARES.map(|share| (share * prediction.map.len() as f64).round() as usize);
-        for (other, count) in others.iter_mut().zip(shares.into_iter().chain(COUNTS)) {
-            other.push(top(&prediction.map, count));
+        for (other, (share, least)) in others.iter_mut().zip(OTHERS) {
+            let count = (share * prediction.map.len() as f64).round() as usize;
+            other.push(top(&prediction.map, count.max(least)));
         }
         let [height, width] = prediction.map_size;
         let map = Image { height, width, channels: 1, pixels: prediction.map };
@@ -162,9 +170,9 @@ fn main() {
             mean(3),
             mean(4)
         );
-        let names = SHARES.map(|share| format!("top {:.1} %", 100.0 * share)).into_iter();
-        for (k, name) in names.chain(COUNTS.map(|count| format!("top {count}"))).enumerate() {
-            println!("    {name:10} AUROC {:.3}  by area {:+.2}", mean(5 + 2 * k), mean(6 + 2 * k));
+        for (k, (share, least)) in OTHERS.into_iter().enumerate() {
+            let name = format!("largest {:.1} %, at least {least}", 100.0 * share);
+            println!("    {name:30} AUROC {:.3}  by area {:+.2}", mean(5 + 2 * k), mean(6 + 2 * k));
         }
     }
 }

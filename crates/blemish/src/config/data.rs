@@ -40,7 +40,8 @@ pub struct DataConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fit {
-    /// Single products that lie anyhow are turned to lie alike; long images keep their shape; see
+    /// Single products that lie anyhow are turned to lie alike; long images keep their shape; a surface's images of many sizes
+    /// keep their scale; see
     /// [`Survey::view`](crate::view::Survey::view).
     Auto,
     /// The whole image is stretched to `image_size`.

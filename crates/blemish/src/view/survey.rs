@@ -138,8 +138,8 @@ impl Survey {
         if self.has_many_sizes() {
             let scale = ((frame[0] * frame[1]) as f64 / self.area.max(1.0)).sqrt().min(ENLARGED);
             // Four digits: it is read by people.
-            let unit = 10f64.powf(scale.log10().floor() - 3.0);
-            let scale = Some((scale / unit).round() * unit);
+            let digits = 10f64.powi(3 - scale.log10().floor() as i32);
+            let scale = Some((scale * digits).round() / digits);
             return Some(ViewConfig { scale, ..ViewConfig::whole(frame) });
         }
         let product = self.product_box.filter(|_| self.can_rectify());
@@ -387,5 +387,39 @@ mod tests {
         let still = Survey::new(&vec![wedge(0.3); 12]);
         assert!(still.has_fixed_pose() && !still.can_rectify());
         assert_eq!(still.view([256, 256], 16), None);
+    }
+
+    /// Grain of no fixed place, as many pixels as the image has.
+    fn cut(seed: u64, height: usize, width: usize) -> Image {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let pixels = (0..height * width).map(|_| rng.random_range(0.3..0.7)).collect();
+        Image { height, width, channels: 1, pixels }
+    }
+
+    #[test]
+    fn a_surface_cut_to_many_sizes_keeps_its_scale() {
+        let sizes = [[300, 400], [200, 600], [500, 200], [100, 280], [400, 300], [350, 350]];
+        let images: Vec<Image> = (0..12).map(|i| cut(i, sizes[i as usize % 6][0], sizes[i as usize % 6][1])).collect();
+        let survey = Survey::new(&images);
+        assert!(survey.has_many_sizes() && survey.area == 120_000.0, "{survey:?}");
+        let view = survey.view([256, 256], 16).expect("a view");
+        assert_eq!((view.scale, view.size_of([300, 401])), (Some(0.739), [222, 296]));
+        survey.require_shape([256, 256], 16).expect("any shape will do");
+        assert!(survey.describe().iter().any(|fact| fact.contains("many sizes")));
+        // Small images are not enlarged.
+        let small = Survey::of_sizes(&images, &sizes.map(|size| size.map(|side| side / 4)).repeat(2));
+        assert_eq!(small.view([256, 256], 16).expect("a view").scale, Some(1.0));
+    }
+
+    #[test]
+    fn one_size_odd_ones_and_products_are_no_surface_of_many_sizes() {
+        let one: Vec<Image> = (0..20).map(|i| cut(i, 120 + i as usize % 3, 200)).collect();
+        assert!(!Survey::new(&one).has_many_sizes());
+        let odd: Vec<Image> = (0..20).map(|i| cut(i, if i == 7 { 60 } else { 120 }, 200)).collect();
+        assert!(Survey::new(&odd).is_surface() && !Survey::new(&odd).has_many_sizes());
+        let product = |i: usize| resize(&bar(true), [40 + 10 * i, 64 + 5 * i]).expect("an image");
+        let products: Vec<Image> = (0..8).map(product).collect();
+        let survey = Survey::new(&products);
+        assert!(survey.has_fixed_pose() && !survey.has_many_sizes(), "{survey:?}");
     }
 }

@@ -5,4 +5,5 @@ mod fit;
 mod imports;
 mod metrics;
 mod real_data;
+mod sizes;
 mod source;

@@ -91,7 +91,7 @@ impl DetectorPart for LineFilter {
 mod tests {
     use super::filters::tests::surface;
     use super::*;
-    use crate::parts::testing::{config_of, fitted};
+    use crate::parts::testing::{config_of, config_of_any_size, fitted, fitted_as};
 
     /// A line of single pixels, weaker than the texture.
     fn scratched(mut image: Image) -> Image {
@@ -113,6 +113,24 @@ mod tests {
         // Contrast alone is no defect.
         let strong = largest(&surface(21, 0.9));
         assert!(strong < 1.3 * usual, "{strong} {usual}");
+    }
+
+    #[test]
+    fn images_of_any_size_have_no_places() {
+        let cut = |seed: u32, height: usize, width: usize| surface(seed, 0.3).part([0, 0], [height, width]);
+        let images = [cut(1, 96, 128), cut(2, 50, 128), cut(3, 96, 40)];
+        let config = config_of_any_size(&images[0]);
+        let filter: LineFilter = fitted_as(&images, &config);
+        // In units of all their pixels, wherever they lie.
+        let values: Vec<f64> = images.iter().flat_map(|image| filter.map(image)).map(f64::from).collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let variance = values.iter().map(|v| v * v).sum::<f64>() / values.len() as f64 - mean * mean;
+        assert!(mean.abs() < 1e-3 && (variance - 1.0).abs() < 1e-3, "{mean} {variance}");
+        assert_eq!(filter.map(&cut(4, 33, 77)).len(), 33 * 77);
+        let mut tensors = Weights::new();
+        filter.save(&mut tensors);
+        assert_eq!(LineFilter::load(&mut tensors.clone(), &config).unwrap(), filter);
+        assert!(LineFilter::load(&mut tensors, &config_of(&images[0])).unwrap_err().contains("another size"));
     }
 
     #[test]

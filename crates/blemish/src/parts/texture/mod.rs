@@ -234,7 +234,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::parts::testing::fitted;
+    use crate::parts::testing::{config_of, config_of_any_size, fitted, fitted_as};
 
     /// Texture that is finer or coarser by `sigma`.
     fn surface(seed: u64, sigma: f32, channels: usize) -> Image {
@@ -340,6 +340,23 @@ mod tests {
         };
         let (dark, middle) = (mean(|x| x < 16), mean(|x| (48..80).contains(&x)));
         assert!(dark < 1.5 * middle, "{dark} {middle}");
+    }
+
+    #[test]
+    fn images_of_any_size_have_no_places() {
+        let cut = |seed: u64, height: usize, width: usize| surface(seed, 1.0, 1).part([0, 0], [height, width]);
+        let images = [cut(1, 96, 128), cut(2, 50, 128), cut(3, 96, 40)];
+        let config = config_of_any_size(&images[0]);
+        let model: TextureModel = fitted_as(&images, &config);
+        assert_eq!((model.mean.len(), model.mean_distance.len()), (features(1), 1));
+        // The mean squared distance of what the statistics were taken of is their dimension.
+        let usual = f64::from(model.mean_distance[0]) / features(1) as f64;
+        assert!((usual - 1.0).abs() < 0.02, "{usual}");
+        assert_eq!(model.map(&cut(4, 33, 77)).len(), 33 * 77);
+        let mut tensors = Weights::new();
+        model.save(&mut tensors);
+        assert_eq!(TextureModel::load(&mut tensors.clone(), &config).unwrap(), model);
+        assert!(TextureModel::load(&mut tensors, &config_of(&images[0])).is_err());
     }
 
     #[test]
