@@ -19,6 +19,9 @@ use crate::inputs::open_data;
 use crate::output::{Output, colours};
 use crate::progress;
 
+/// Sizes that are listed one by one.
+const LISTED: usize = 5;
+
 #[derive(Serialize)]
 struct Summary {
     data: String,
@@ -172,8 +175,18 @@ fn text(summary: &Summary) -> String {
         summary.layout,
         colours(summary.channels)
     );
-    for Size { height, width, images } in &summary.sizes {
+    for Size { height, width, images } in summary.sizes.iter().take(LISTED) {
         text += &format!("size         {height} x {width} pixels: {images} images\n");
+    }
+    if let Some(rest) = summary.sizes.get(LISTED..).filter(|rest| !rest.is_empty()) {
+        let ends = |of: fn(&Size) -> usize| {
+            rest.iter().map(of).fold([usize::MAX, 0], |[low, high], side| [low.min(side), high.max(side)])
+        };
+        let ([low, high], [narrow, wide]) = (ends(|size| size.height), ends(|size| size.width));
+        text += &format!(
+            "             and {} more sizes, {low} to {high} x {narrow} to {wide} pixels\n",
+            rest.len()
+        );
     }
     let width = summary.groups.iter().map(|g| g.name.chars().count()).max().unwrap_or(0);
     text += &format!("\n{:<width$}  images  masks  brightness  contrast\n", "");

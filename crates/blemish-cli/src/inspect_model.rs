@@ -81,7 +81,9 @@ fn time(detector: &Detector) -> Result<Option<f64>> {
     if detector.threshold().is_err() {
         return Ok(None);
     }
-    let ([height, width], channels) = (detector.config().view_size(), detector.channels());
+    let (view, channels) = (detector.config().view(), detector.channels());
+    // Of images that keep their scale, the usual one.
+    let [height, width] = view.size.map(|side| (side as f64 / view.scale.unwrap_or(1.0)).round() as usize);
     let pixels = (0..height * width * channels).map(|i| (i * 97 % 251) as f32 / 255.0).collect();
     let image = detector.frame(&Image { height, width, channels, pixels })?;
     let mut times = Vec::with_capacity(TIMED);
@@ -97,8 +99,12 @@ fn time(detector: &Detector) -> Result<Option<f64>> {
 fn text(summary: &Summary) -> String {
     let Summary { provenance, config, .. } = summary;
     let [h, w, channels] = summary.input;
+    let input = match config.view().scale {
+        Some(scale) => format!("images of any size, times {scale}"),
+        None => format!("{h} x {w} pixels"),
+    };
     let mut text = format!(
-        "model        {}\nsize         {:.1} MB, preset {}\ninput        {h} x {w} pixels, {}\n",
+        "model        {}\nsize         {:.1} MB, preset {}\ninput        {input}, {}\n",
         summary.model,
         summary.bytes as f64 / 1e6,
         config.preset.name(),

@@ -86,6 +86,7 @@ fn mean_of_data(args: &RoiArgs) -> Result<ByteImage> {
     let stop = Stop::on_ctrl_c("nothing was written; run it again");
     let options = FitOptions { on_error: args.errors.on_error.into(), listener: &|_| {}, stop: stop.flag() };
     let prepared = prepare(&Images::from(&set), &config, &options)?;
+    prepared.config.size_of_masks()?;
     if let Some(template) = &prepared.template {
         return Ok(grey(template.size(), template.pixels()));
     }

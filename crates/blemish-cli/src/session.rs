@@ -229,7 +229,14 @@ fn announce(category: &str, images: usize, left_out: usize, config: &Config) {
         kind(config)
     );
     let [height, width] = config.view_size();
-    tracing::debug!("preset {}, views of {height} x {width} pixels", config.preset.name());
+    match config.view().scale {
+        Some(scale) => {
+            tracing::info!(
+                "the images have many sizes: all keep their scale, times {scale}, and none is stretched"
+            );
+        }
+        None => tracing::debug!("preset {}, views of {height} x {width} pixels", config.preset.name()),
+    }
     if images == 1 {
         tracing::warn!("warning: a single good image shows nothing of how good images vary: add more");
     }

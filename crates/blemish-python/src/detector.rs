@@ -247,7 +247,7 @@ impl Detector {
         Ok(())
     }
 
-    /// Height and width of maps, pixels.
+    /// Height and width of maps, pixels; where a surface's images have many sizes each map has its own.
     #[getter]
     fn image_size(&self, py: Python<'_>) -> (usize, usize) {
         self.with(py, |detector| detector.config().data.image_size).into()

@@ -48,7 +48,8 @@ pub struct Prediction {
     #[pyo3(get)]
     review_threshold: Option<f32>,
     regions: Vec<Region>,
-    /// The anomaly map of the whole image, float32, shape [H, W] of the detector's `image_size`.
+    /// The anomaly map of the whole image, float32, shape [H, W] of the detector's `image_size`, or of the image
+    /// itself, scaled, where a surface's images have many sizes.
     #[pyo3(get)]
     map: Py<PyArray2<f32>>,
     /// From which value of the map on a pixel belongs to a region; infinite on a good image.

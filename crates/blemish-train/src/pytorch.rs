@@ -79,8 +79,13 @@ impl Imported {
         let network = Network::new(self.weights.clone(), &self.config)
             .map_err(|reason| Error::model(&self.file, reason))?;
         let kind = used(&self.config).next().ok_or_else(|| Error::config("network.use", "is never"))?;
-        let part =
-            FittedPart { kind, part: Box::new(network), calibration: Calibration::None, place_scale: None };
+        let part = FittedPart {
+            kind,
+            part: Box::new(network),
+            calibration: Calibration::None,
+            place_scale: None,
+            pieces: None,
+        };
         let origin = Provenance {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ..self.origin(Provenance::default())

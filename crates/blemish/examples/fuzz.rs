@@ -122,7 +122,7 @@ fn write_corpus(folder: &Path) {
         let usage = |wanted| if wanted { Use::Always } else { Use::Never };
         (config.memory.usage, config.lines, config.texture) =
             (usage(product), usage(!product), usage(!product));
-        (config.memory.prototypes, config.memory.components) = (4, 4);
+        config.memory.prototypes = 4;
         let detector = Detector::fit(&images.into(), &config).expect("a model");
         let file = tempfile::NamedTempFile::new().expect("a file");
         detector.save(file.path()).expect("a model");

@@ -166,7 +166,10 @@ impl Detector {
     pub fn score(&self, map: &[f32], original: [usize; 2]) -> f32 {
         match self.config.least_area(original) {
             1 => image_score(map, &self.config.score),
-            least => image_score(&area_open(map, self.config.view_size()[1], least), &self.config.score),
+            least => {
+                let [_, width] = self.config.view().size_of(original);
+                image_score(&area_open(map, width, least), &self.config.score)
+            }
         }
     }
 
@@ -176,7 +179,7 @@ impl Detector {
     /// The view has another size or channel count than the model, the model has no threshold, or gives no numbers.
     #[doc(hidden)]
     pub fn predict_framed(&self, image: &Framed) -> Result<Prediction> {
-        let ([h, w], channels) = (self.config.view_size(), self.channels());
+        let ([h, w], channels) = (self.config.view().size_of(image.original_size), self.channels());
         let view = &image.view.image;
         if [view.height, view.width, view.channels] != [h, w, channels] {
             let reason = format!("the view must be {h} x {w} with {channels} channels");
@@ -187,7 +190,7 @@ impl Detector {
         let map = self.anomaly_maps(std::slice::from_ref(&view.image)).remove(0);
         self.check(&map)?;
         let raw = self.score(&map, image.original_size);
-        let map_size @ [h, w] = self.config.data.image_size;
+        let map_size @ [h, w] = [image.image.height, image.image.width];
         let map = view.to_frame(map, map_size)?;
         let (score, verdict, reason) = self.decision(raw, image)?;
         let outlined_from = match reason {
@@ -346,7 +349,7 @@ impl Detector {
     /// # Errors
     /// A mask that leaves nothing.
     pub fn ignore(&mut self, mask: &PixelMask) -> Result<()> {
-        self.ignored = Some(mask.of_view(self.config.view_size())?);
+        self.ignored = Some(mask.of_view(self.config.size_of_masks()?)?);
         Ok(())
     }
 

@@ -79,7 +79,7 @@ pub fn evaluate(
     };
     let threshold = detector.threshold()?;
     let origin = detector.provenance();
-    let (mut scored, mut equalised) = (Scored::new(size)?, Scored::new(size)?);
+    let (mut scored, mut equalised) = (Scored::new()?, Scored::new()?);
     let (mut rows, mut light): (Vec<ImageRow>, Vec<Statistics>) = (Vec::new(), Vec::new());
     let (mut problems, mut bad_masks, mut first_error) = (Vec::new(), Vec::new(), None);
     let mut seconds = 0.0;
@@ -105,8 +105,9 @@ pub fn evaluate(
         {
             let (seen, other) = (seen?, other?);
             let defective = image.sample.label == Label::Defective;
-            scored.push(&seen.map, seen.score, defective, mask.as_ref())?;
-            equalised.push(&other.map, other.score, defective, mask.as_ref())?;
+            let size = [image.framed.image.height, image.framed.image.width];
+            scored.push(&seen.map, size, seen.score, defective, mask.as_ref())?;
+            equalised.push(&other.map, size, other.score, defective, mask.as_ref())?;
             rows.push(row_of(&image.sample, defective, seen.score, seen.decided));
             light.push(own);
         }
@@ -115,6 +116,9 @@ pub fn evaluate(
         return Err(first_error.unwrap_or_else(|| Error::data(&set.root, "no test image could be used")));
     }
     let mut notes = scored.notes();
+    if let Some(scale) = config.view().scale {
+        notes.push(format!("maps are compared with masks at the images' own sizes, times {scale}"));
+    }
     notes.extend(set.note.clone());
     notes.extend(threshold.warning.clone());
     let (metrics, pro_curve) = scored.metrics(threshold.value)?;
@@ -204,7 +208,7 @@ impl Seen {
         detector.check(&map)?;
         let raw = detector.score(&map, framed.original_size);
         let (score, verdict, reason) = detector.decision(raw, framed)?;
-        let map = registered.to_frame(map, detector.config().data.image_size)?;
+        let map = registered.to_frame(map, [framed.image.height, framed.image.width])?;
         Ok(Self { map, score, decided: Decided { verdict, reason, inspected: detector.inspected(framed) } })
     }
 }

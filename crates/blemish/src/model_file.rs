@@ -93,6 +93,9 @@ impl ModelFile {
         };
         let ignored = tensors.remove(IGNORED).map(|array| array.values);
         let fits = |mask: &Vec<f32>| mask.len() == size[0] * size[1] && mask.contains(&0.0);
+        if (ignored.is_some() || template.is_some()) && config.one_size().is_none() {
+            return Err("its views have sizes of their own, but it holds an image of one size".to_owned());
+        }
         if ignored.as_ref().is_some_and(|mask| !fits(mask)) {
             return Err(
                 "its mask of what is ignored has another size than the view, or leaves nothing".to_owned()

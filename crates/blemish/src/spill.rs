@@ -6,54 +6,59 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 
-/// Equally long arrays of `f32`, appended one by one and read by their number. The file has no name and is gone with the
+/// Arrays of `f32`, appended one by one and read by their number. The file has no name and is gone with the
 /// process; it lies where the system keeps temporary files (`TMPDIR`).
 #[derive(Debug)]
 pub struct Spill {
     file: Mutex<File>,
-    length: usize,
-    count: usize,
+    /// Where each array begins, and its length, in values.
+    spans: Vec<[usize; 2]>,
 }
 
 impl Spill {
-    /// For arrays of `length` values.
+    /// Without any array.
     ///
     /// # Errors
     /// [`Error::Io`] that names the folder.
-    pub fn new(length: usize) -> Result<Self> {
+    pub fn new() -> Result<Self> {
         let file = tempfile::tempfile().map_err(failed)?;
-        Ok(Self { file: Mutex::new(file), length, count: 0 })
+        Ok(Self { file: Mutex::new(file), spans: Vec::new() })
     }
 
     /// How many arrays it holds.
     pub fn len(&self) -> usize {
-        self.count
+        self.spans.len()
     }
 
-    /// The length of each.
-    pub fn length(&self) -> usize {
-        self.length
+    /// The length of array `i`.
+    pub fn length(&self, i: usize) -> usize {
+        self.spans[i][1]
     }
 
-    /// Appends an array of the right length.
+    /// Appends an array.
     ///
     /// # Errors
     /// [`Error::Io`], such as a full disk.
     pub fn push(&mut self, values: &[f32]) -> Result<()> {
-        self.set(self.count, values)?;
-        self.count += 1;
+        let start = self.spans.last().map_or(0, |[start, length]| start + length);
+        self.write(start, values)?;
+        self.spans.push([start, values.len()]);
         Ok(())
     }
 
-    /// Replaces array `i`.
+    /// Replaces array `i` by another of its length.
     ///
     /// # Errors
     /// [`Error::Io`], such as a full disk.
     pub fn set(&self, i: usize, values: &[f32]) -> Result<()> {
-        assert_eq!(values.len(), self.length, "arrays of one length");
+        assert_eq!(values.len(), self.length(i), "an array of the same length");
+        self.write(self.spans[i][0], values)
+    }
+
+    fn write(&self, start: usize, values: &[f32]) -> Result<()> {
         let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start((i * self.length * size_of::<f32>()) as u64)).map_err(failed)?;
+        file.seek(SeekFrom::Start((start * size_of::<f32>()) as u64)).map_err(failed)?;
         file.write_all(&bytes).map_err(failed)
     }
 
@@ -62,11 +67,11 @@ impl Spill {
     /// # Errors
     /// [`Error::Io`].
     pub fn get(&self, i: usize) -> Result<Vec<f32>> {
-        assert!(i < self.count, "one of those that were appended");
-        let mut bytes = vec![0; self.length * size_of::<f32>()];
+        let [start, length] = self.spans[i];
+        let mut bytes = vec![0; length * size_of::<f32>()];
         {
             let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-            file.seek(SeekFrom::Start((i * bytes.len()) as u64)).map_err(failed)?;
+            file.seek(SeekFrom::Start((start * size_of::<f32>()) as u64)).map_err(failed)?;
             file.read_exact(&mut bytes).map_err(failed)?;
         }
         Ok(bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
@@ -84,12 +89,13 @@ mod tests {
 
     #[test]
     fn arrays_come_back() {
-        let mut spill = Spill::new(3).unwrap();
+        let mut spill = Spill::new().unwrap();
         spill.push(&[1.0, 2.0, 3.0]).unwrap();
-        spill.push(&[4.0, f32::NAN, -0.0]).unwrap();
+        spill.push(&[]).unwrap();
+        spill.push(&[4.0, f32::NAN, -0.0, 5.0]).unwrap();
         spill.set(0, &[7.0, 8.0, 9.0]).unwrap();
-        assert_eq!((spill.len(), spill.get(0).unwrap()), (2, vec![7.0, 8.0, 9.0]));
+        assert_eq!((spill.len(), spill.get(0).unwrap()), (3, vec![7.0, 8.0, 9.0]));
         let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
-        assert_eq!(bits(spill.get(1).unwrap()), bits(vec![4.0, f32::NAN, -0.0]));
+        assert_eq!(bits(spill.get(2).unwrap()), bits(vec![4.0, f32::NAN, -0.0, 5.0]));
     }
 }

@@ -58,7 +58,7 @@ class Prediction:
     def regions(self) -> list[Region]: ...
     @property
     def map(self) -> npt.NDArray[np.float32]:
-        """[H, W] of the detector's image_size."""
+        """[H, W] of the detector's image_size, or of the image, scaled."""
     @property
     def outlined_from(self) -> float: ...
     @property
@@ -69,10 +69,10 @@ class Prediction:
     def pred_label(self) -> bool: ...
     @property
     def anomaly_map(self) -> npt.NDArray[np.float32]:
-        """[H, W] of the detector's image_size."""
+        """[H, W] of the detector's image_size, or of the image, scaled."""
     @property
     def pred_mask(self) -> npt.NDArray[np.bool_]:
-        """[H, W] of the detector's image_size."""
+        """[H, W] of the detector's image_size, or of the image, scaled."""
 
 @final
 class Detector:

@@ -39,7 +39,8 @@ pub struct DataConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fit {
-    /// Single products in arbitrary orientation are rectified; long images keep their shape; see
+    /// Single products in arbitrary orientation are rectified; long images keep their shape; a surface's images of many sizes keep
+    /// their scale; see
     /// [`Survey::view`](crate::view::Survey::view).
     Auto,
     /// The whole image is stretched to `image_size`.
@@ -105,6 +106,9 @@ impl DataConfig {
             "data.view.product",
             "must be above 0 and at most 4, in units of the image's longer side",
         )?;
+        let scale = self.view.iter().find_map(|view| view.scale.map(|scale| (scale, view.product.is_none())));
+        let ok = scale.is_none_or(|(scale, whole)| whole && scale >= 1e-3 && scale <= 64.0);
+        require(ok, "data.view.scale", "must be 0.001 to 64, and has no meaning with data.view.product")?;
         let ok = self.range.is_none_or(|[low, high]| low.is_finite() && high.is_finite() && low < high);
         require(ok, "data.range", "must be two numbers, the value of black below that of white")?;
         require(matches!(self.channels, None | Some(1 | 3)), "data.channels", "must be 1 or 3")?;

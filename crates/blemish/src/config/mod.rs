@@ -162,6 +162,11 @@ impl Config {
         self.memory.validate()?;
         self.fit.validate()?;
         self.score.validate()?;
+        if let (None, Some(setting)) = (self.one_size(), self.needs_one_size()) {
+            let reason =
+                format!("cannot be set together with `{setting}=always`, which needs images of one size");
+            return Err(Error::config("data.view.scale", reason));
+        }
         let uses = [self.network.usage, self.features.usage, self.memory.usage, self.lines, self.texture];
         let ok = uses.iter().any(|usage| *usage != Use::Never);
         require(ok, "network.use", "is never, as all other parts are: nothing is left to score with")
@@ -172,7 +177,8 @@ impl Config {
     pub fn resolve(&mut self, channels: usize, survey: &Survey) {
         self.data.channels.get_or_insert(channels);
         if self.data.fit == Fit::Auto && self.data.view.is_none() {
-            self.data.view = survey.view(self.data.image_size, self.model.patch_size);
+            let view = survey.view(self.data.image_size, self.model.patch_size);
+            self.data.view = view.filter(|view| view.scale.is_none() || self.needs_one_size().is_none());
         }
         if self.data.align == Align::Auto {
             self.data.align = if survey.has_fixed_pose() { Align::Always } else { Align::Never };
@@ -193,20 +199,50 @@ impl Config {
         self.network.precision.get_or_insert_with(Arithmetic::fastest);
     }
 
-    /// The part of an image that is scored.
-    pub fn view(&self) -> ViewConfig {
-        let whole = || ViewConfig { size: self.data.image_size, product: None };
-        self.data.view.clone().unwrap_or_else(whole)
+    /// The setting, where one was made, that no views of different sizes can be had with: parts that know places, and a network
+    /// that is trained on views.
+    fn needs_one_size(&self) -> Option<&'static str> {
+        match () {
+            () if self.memory.usage == Use::Always => Some("memory.use"),
+            () if self.network.usage == Use::Always => Some("network.use"),
+            () if self.data.align == Align::Always => Some("data.align"),
+            () => None,
+        }
     }
 
-    /// Height and width of views and of their maps, pixels.
+    /// What is looked at.
+    pub fn view(&self) -> ViewConfig {
+        self.data.view.clone().unwrap_or_else(|| ViewConfig::whole(self.data.image_size))
+    }
+
+    /// Height and width of views and of their maps, pixels; where views have sizes of their own, of the tiles in which parts that
+    /// take one size only look at them.
     pub fn view_size(&self) -> [usize; 2] {
         self.view().size
+    }
+
+    /// Height and width of all views, pixels; `None` where each has its own.
+    pub fn one_size(&self) -> Option<[usize; 2]> {
+        let view = self.view();
+        view.scale.is_none().then_some(view.size)
+    }
+
+    /// The size that masks of what is ignored are brought to.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where images have sizes of their own, so that no mask fits all of them.
+    pub fn size_of_masks(&self) -> Result<[usize; 2]> {
+        let reason = "one mask cannot say what to ignore in images of many sizes, which keep their scale; cut the images, or set \
+                      `data.fit=stretch` to bring all to one shape";
+        self.one_size().ok_or_else(|| Error::config("ignore", reason))
     }
 
     /// The least area that counts, `score.min_area`, in pixels of the view of an image of `original` height and width.
     pub(crate) fn least_area(&self, original: [usize; 2]) -> usize {
         let view = self.view();
+        if let Some(scale) = view.scale {
+            return ((self.score.min_area as f64 * scale * scale).round() as usize).max(1);
+        }
         let [height, width] = original.map(|side| side as f64);
         let covered = match view.product {
             Some([across, along]) => across * along * height.max(width).powi(2),

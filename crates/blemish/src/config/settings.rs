@@ -34,7 +34,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "data.fit",
         "auto, stretch",
-        "`stretch` where every image must be seen whole, whatever it shows.",
+        "`stretch` where every image must be seen whole, whatever it shows, or shows a surface at another scale.",
     ),
     Setting::new(
         "data.align",

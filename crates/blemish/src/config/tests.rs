@@ -71,11 +71,14 @@ fn combinations_that_cannot_work_name_the_field() {
         let message = fault_of(change);
         assert!(message.contains(field), "{field}: {message}");
     }
-    for (size, product, field) in
-        [([16, 20], None, "data.view.size"), ([16, 16], Some([0.0, 1.0]), "data.view.product")]
-    {
+    for (size, product, scale, field) in [
+        ([16, 20], None, None, "data.view.size"),
+        ([16, 16], Some([0.0, 1.0]), None, "data.view.product"),
+        ([16, 16], None, Some(0.0), "data.view.scale"),
+        ([16, 16], Some([1.0, 1.0]), Some(1.0), "data.view.scale"),
+    ] {
         let mut config = Config::default();
-        config.data.view = Some(ViewConfig { size, product });
+        config.data.view = Some(ViewConfig { size, product, scale });
         assert!(config.validate().unwrap_err().to_string().contains(field));
     }
     let nothing =
@@ -93,6 +96,8 @@ fn resolving_follows_the_images() {
         product_box: None,
         product_share: 0.4,
         aspect: 1.0,
+        area: 65536.0,
+        size_ratio: 1.0,
     };
     let resolved = |settings: &[&str], survey: &Survey| {
         let mut config = light(settings);

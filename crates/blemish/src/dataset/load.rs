@@ -21,7 +21,7 @@ pub enum OnError {
 /// How samples are loaded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoadOptions {
-    /// The size `[H, W]` that every image is resized to.
+    /// The size `[H, W]` that every image is resized to, unless its view keeps its scale.
     pub image_size: [usize; 2],
     /// What the model looks at.
     pub view: ViewConfig,
@@ -49,7 +49,7 @@ pub struct Loaded {
 pub struct LoadedImage {
     /// Where it comes from.
     pub sample: Sample,
-    /// The image, of [`LoadOptions::image_size`] and [`LoadOptions::channels`].
+    /// The image, of [`LoadOptions::image_size`], or its own where its view keeps its scale, and [`LoadOptions::channels`].
     pub framed: Framed,
 }
 
@@ -95,7 +95,7 @@ pub fn load(samples: &[Sample], options: &LoadOptions) -> Result<Loaded> {
     }
 }
 
-/// The ground truth of `images`, in their order, at [`LoadOptions::image_size`]: empty for good ones, `None` for
+/// The ground truth of `images`, in their order, each at the size of its framed image: empty for good ones, `None` for
 /// defective ones whose mask is missing or, under [`OnError::Skip`], cannot be used; those masks are the problems.
 ///
 /// # Errors
@@ -105,11 +105,13 @@ pub fn load_masks(
     images: &[LoadedImage],
     options: &LoadOptions,
 ) -> Result<(Vec<Option<PixelMask>>, Vec<Problem>)> {
-    let size @ [height, width] = options.image_size;
-    let read = |image: &LoadedImage| match (image.sample.label, image.sample.masks.as_slice()) {
-        (Label::Good, _) => Ok(Some(PixelMask::empty(height, width))),
-        (Label::Defective, []) => Ok(None),
-        (Label::Defective, paths) => decode_masks(paths, size, options.max_pixels).map(Some),
+    let read = |image: &LoadedImage| {
+        let size @ [height, width] = [image.framed.image.height, image.framed.image.width];
+        match (image.sample.label, image.sample.masks.as_slice()) {
+            (Label::Good, _) => Ok(Some(PixelMask::empty(height, width))),
+            (Label::Defective, []) => Ok(None),
+            (Label::Defective, paths) => decode_masks(paths, size, options.max_pixels).map(Some),
+        }
     };
     let (mut masks, mut problems) = (Vec::with_capacity(images.len()), Vec::new());
     let results: Vec<_> = images.par_iter().map(read).collect();

@@ -14,7 +14,8 @@ use super::FPR_LIMIT;
 
 /// Maps and scores of images, in one order.
 pub(super) struct Scored {
-    size: [usize; 2],
+    /// Of each map.
+    sizes: Vec<[usize; 2]>,
     maps: Spill,
     pub(super) scores: Vec<f32>,
     pub(super) defective: Vec<bool>,
@@ -75,28 +76,30 @@ impl MapSource for Chosen<'_> {
 
     fn map(&self, i: usize) -> Result<(Vec<f32>, PixelMask)> {
         let i = self.which[i];
-        let [height, width] = self.scored.size;
+        let [height, width] = self.scored.sizes[i];
         let mask = self.scored.mask(i).unwrap_or_else(|| PixelMask::empty(height, width));
         Ok((self.scored.map(i)?, mask))
     }
 }
 
 impl Scored {
-    /// None yet; maps are of `size`.
-    pub(super) fn new(size: [usize; 2]) -> Result<Self> {
-        let maps = Spill::new(size[0] * size[1])?;
-        Ok(Self { size, maps, scores: Vec::new(), defective: Vec::new(), masks: Vec::new() })
+    /// None yet.
+    pub(super) fn new() -> Result<Self> {
+        let (sizes, maps) = (Vec::new(), Spill::new()?);
+        Ok(Self { sizes, maps, scores: Vec::new(), defective: Vec::new(), masks: Vec::new() })
     }
 
-    /// Adds an image.
+    /// Adds an image, whose map and mask have this height and width.
     pub(super) fn push(
         &mut self,
         map: &[f32],
+        size: [usize; 2],
         score: f32,
         defective: bool,
         mask: Option<&PixelMask>,
     ) -> Result<()> {
         self.maps.push(map)?;
+        self.sizes.push(size);
         self.scores.push(score);
         self.defective.push(defective);
         self.masks.push(Mask::of(mask));
@@ -110,7 +113,7 @@ impl Scored {
 
     /// The ground truth of image `i`, where it is known.
     pub(super) fn mask(&self, i: usize) -> Option<PixelMask> {
-        self.masks[i].open(self.size)
+        self.masks[i].open(self.sizes[i])
     }
 
     fn all(&self) -> Vec<usize> {
@@ -247,11 +250,11 @@ mod tests {
 
     #[test]
     fn metrics_by_hand_with_a_missing_mask() {
-        let mut scored = Scored::new([1, 2]).unwrap();
+        let mut scored = Scored::new().unwrap();
         let mask = PixelMask { height: 1, width: 2, pixels: vec![1, 0] };
-        scored.push(&[0.9, 0.1], 0.9, true, Some(&mask)).unwrap();
-        scored.push(&[0.2, 0.3], 0.3, false, Some(&PixelMask::empty(1, 2))).unwrap();
-        scored.push(&[0.2, 0.8], 0.8, true, None).unwrap();
+        scored.push(&[0.9, 0.1], [1, 2], 0.9, true, Some(&mask)).unwrap();
+        scored.push(&[0.2, 0.3], [1, 2], 0.3, false, Some(&PixelMask::empty(1, 2))).unwrap();
+        scored.push(&[0.2, 0.8], [1, 2], 0.8, true, None).unwrap();
         let (metrics, curve) = scored.metrics(0.5).unwrap();
         assert_eq!(
             (metrics.image_auroc, metrics.pixel_auroc, metrics.aupro),

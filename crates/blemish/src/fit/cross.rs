@@ -55,8 +55,6 @@ pub(crate) fn cross_fit(
 ) -> Result<CrossFit> {
     let config = &prepared.config;
     let kinds: Vec<&'static PartKind> = used(config).collect();
-    let size @ [height, width] = config.view_size();
-    let pixels = height * width;
     let fit = |which: Vec<usize>| -> Result<Vec<FittedPart>> {
         let good = GoodImages::new(&prepared.views, which);
         let input = FitInput { images: &good, config, builtin: Some(LIGHT), trained, progress };
@@ -72,8 +70,7 @@ pub(crate) fn cross_fit(
         folds(images, &prepared.groups)
     };
 
-    let mut probes =
-        Probes { maps: Spill::new(pixels * kinds.len())?, images: Vec::new(), peaks: Vec::new() };
+    let mut probes = Probes { maps: Spill::new()?, images: Vec::new(), peaks: Vec::new() };
     for (done, fold) in folds.iter().enumerate() {
         progress.step("fitting", done, folds.len() + 1)?;
         let rest: Vec<usize> = images.iter().copied().filter(|i| !fold.contains(i)).collect();
@@ -86,8 +83,8 @@ pub(crate) fn cross_fit(
                 let image = prepared.views.normalised(i)?;
                 let seen = if alone && !by_holdout { shifted(&image) } else { vec![image] };
                 let maps = seen.iter().map(|image| {
-                    let maps = fold_parts.iter().flat_map(|p| p.part.map(image)).collect();
-                    (maps, fold_parts.iter().map(|p| p.part.peak(image)).collect())
+                    let maps = fold_parts.iter().flat_map(|p| p.raw_map(image)).collect();
+                    (maps, fold_parts.iter().map(|p| p.peak(image)).collect())
                 });
                 Ok(maps.collect())
             };
@@ -104,9 +101,10 @@ pub(crate) fn cross_fit(
     let mut places = Vec::new();
     let only_network = kinds.len() == 1 && kinds[0].name == "network";
     for (k, part) in parts.iter_mut().enumerate().filter(|_| !only_network) {
-        if part.kind.calibration == CalibrationRule::Unit && part.kind.name != "network" {
-            let scale =
-                place_scale(&probes.maps_of(k, pixels, PLACE_IMAGES, prepared.ignored.as_deref())?, size);
+        let has_places = part.kind.calibration == CalibrationRule::Unit && part.kind.name != "network";
+        if let (true, Some(size)) = (has_places, config.one_size()) {
+            let maps = probes.maps_of(k, kinds.len(), PLACE_IMAGES, prepared.ignored.as_deref())?;
+            let scale = place_scale(&maps, size);
             if let Some(PlaceScale { divisors, boxes }) = scale {
                 part.place_scale = Some(divisors);
                 places.extend(boxes);
@@ -164,17 +162,17 @@ struct Probes {
 }
 
 impl Probes {
-    /// Maps of part `k`, at most so many, evenly spread.
-    fn maps_of(
-        &self,
-        k: usize,
-        pixels: usize,
-        most: usize,
-        ignored: Option<&[f32]>,
-    ) -> Result<Vec<Vec<f32>>> {
+    /// The map that part `k` of `parts` gave for probe `i`.
+    fn map_of(&self, i: usize, k: usize, parts: usize) -> Result<Vec<f32>> {
+        let pixels = self.maps.length(i) / parts;
+        Ok(self.maps.get(i)?[k * pixels..][..pixels].to_vec())
+    }
+
+    /// Maps of part `k` of `parts`, at most so many, evenly spread.
+    fn maps_of(&self, k: usize, parts: usize, most: usize, ignored: Option<&[f32]>) -> Result<Vec<Vec<f32>>> {
         let step = self.images.len().div_ceil(most).max(1);
         let map = |i: usize| {
-            let mut map = self.maps.get(i)?[k * pixels..][..pixels].to_vec();
+            let mut map = self.map_of(i, k, parts)?;
             ignore(&mut map, ignored);
             Ok(map)
         };
@@ -188,11 +186,12 @@ impl Probes {
         if part.kind.calibration == CalibrationRule::Unit && !scaled {
             return Ok(unit(&self.peaks.iter().map(|peaks| peaks[k]).collect::<Vec<_>>()));
         }
-        let pixels = self.maps.length() / self.peaks.first().map_or(1, Vec::len);
-        let step = (pixels * self.images.len()).div_ceil(SAMPLES).max(1);
+        let parts = self.peaks.first().map_or(1, Vec::len);
+        let pixels: usize = (0..self.maps.len()).map(|i| self.maps.length(i) / parts).sum();
+        let step = pixels.div_ceil(SAMPLES).max(1);
         let (mut samples, mut largest) = (Vec::new(), Vec::new());
         for i in 0..self.images.len() {
-            let mut map = self.maps.get(i)?[k * pixels..][..pixels].to_vec();
+            let mut map = self.map_of(i, k, parts)?;
             part.scale_places(&mut map);
             ignore(&mut map, ignored);
             samples.push(map.iter().copied().step_by(step).collect::<Vec<f32>>());
@@ -211,9 +210,9 @@ impl Probes {
     /// The score of each image, the largest one where it was seen several times.
     fn scores(&self, parts: &[FittedPart], prepared: &Prepared) -> Result<Vec<Option<f32>>> {
         let config = &prepared.config;
-        let (pixels, width) = (self.maps.length() / parts.len(), config.view_size()[1]);
         let score = |at: usize| -> Result<f32> {
             let raw = self.maps.get(at)?;
+            let (pixels, [_, width]) = (raw.len() / parts.len(), prepared.views.size_of(self.images[at]));
             let calibrated = raw.chunks_exact(pixels).zip(parts).map(|(map, part)| {
                 let mut map = map.to_vec();
                 part.calibrate(&mut map);
@@ -249,11 +248,8 @@ pub(crate) fn finite_score(map: Vec<f32>, config: &Config, original: [usize; 2])
     if !map.iter().all(|v| v.is_finite()) {
         return Err(Error::Training("a good image's anomaly map is not finite".to_owned()));
     }
-    let least = config.least_area(original);
-    Ok(image_score(
-        &if least > 1 { area_open(&map, config.view_size()[1], least) } else { map },
-        &config.score,
-    ))
+    let (least, [_, width]) = (config.least_area(original), config.view().size_of(original));
+    Ok(image_score(&if least > 1 { area_open(&map, width, least) } else { map }, &config.score))
 }
 
 #[cfg(test)]

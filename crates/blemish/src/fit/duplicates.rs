@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::calibrate::robust::median;
 use crate::error::Result;
 use crate::good::{Progress, Views};
-use crate::image::Image;
+use crate::image::{Image, resize};
 
 /// Shorter side of what is compared, at most.
 const SIDE: usize = 64;
@@ -56,7 +56,7 @@ pub fn groups(views: &Views, progress: &Progress<'_>) -> Result<Vec<usize>> {
     for some in alone.chunks(64) {
         progress.check()?;
         let read: Vec<Result<Detail>> =
-            some.par_iter().map(|&i| Ok(Detail::new(&views.normalised(i)?))).collect();
+            some.par_iter().map(|&i| Ok(Detail::new(&shown(views, i)?))).collect();
         for own in read {
             details.push(own?);
         }
@@ -94,6 +94,12 @@ pub fn groups(views: &Views, progress: &Progress<'_>) -> Result<Vec<usize>> {
 /// How many images are near-duplicates of others.
 pub fn repeated(groups: &[usize]) -> usize {
     groups.len() - groups.iter().max().map_or(0, |last| last + 1)
+}
+
+/// View `i`, where views have sizes of their own at one size: near-duplicates have about the same, and are stretched alike.
+fn shown(views: &Views, i: usize) -> Result<Image> {
+    let view = views.normalised(i)?;
+    if views.have_one_size() { Ok(view) } else { resize(&view, [SIDE; 2]) }
 }
 
 /// What is compared of a view.

@@ -193,7 +193,7 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         problems: problems.clone(),
         config: Box::new(config.clone()),
     });
-    let facts = TrainingFacts::of(&facts);
+    let facts = TrainingFacts::of(&facts).map(|facts| facts.of_any_shape(config.one_size().is_none()));
     let groups = duplicates::groups(&views, &progress)?;
     // In the order in which they were given.
     used.sort_unstable();
@@ -232,17 +232,24 @@ fn good_file(images: &Images, i: usize) -> Result<Option<GoodFile>> {
 pub fn survey(images: &Images, options: &DecodeOptions) -> Result<Survey> {
     let step = images.len().div_ceil(Survey::IMAGES).max(1);
     let looked: Vec<usize> = (0..images.len()).step_by(step).collect();
-    let (mut seen, mut first_error) = (Vec::new(), None);
-    let look = |&i: &usize| images.read(i, options).and_then(shrunk);
+    let (mut seen, mut sizes, mut first_error) = (Vec::new(), Vec::new(), None);
+    let look = |&i: &usize| -> Result<(Image, [usize; 2])> {
+        let image = images.read(i, options)?;
+        let size = [image.height, image.width];
+        Ok((shrunk(image)?, size))
+    };
     for result in looked.par_iter().map(look).collect::<Vec<_>>() {
         match result {
-            Ok(image) => seen.push(image),
+            Ok((image, size)) => {
+                seen.push(image);
+                sizes.push(size);
+            }
             Err(error) => _ = first_error.get_or_insert(error),
         }
     }
     match first_error {
         Some(error) if seen.is_empty() => Err(error),
-        _ => Ok(Survey::new(&seen)),
+        _ => Ok(Survey::of_sizes(&seen, &sizes)),
     }
 }
 
@@ -276,7 +283,7 @@ impl Prepared {
     /// # Errors
     /// A mask that leaves nothing, or has no pixels.
     pub fn ignore(&mut self, mask: &PixelMask) -> Result<()> {
-        self.ignored = Some(mask.of_view(self.config.view_size())?);
+        self.ignored = Some(mask.of_view(self.config.size_of_masks()?)?);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::progress::Progress;
 use crate::error::Result;
-use crate::image::{Image, Normalize};
+use crate::image::{Image, Normalize, Pieces};
 use crate::spill::Spill;
 use crate::view::{Pose, Template};
 
@@ -15,6 +15,8 @@ pub(super) type Recut<'a> = dyn Fn(usize, Pose) -> Result<Image> + Sync + 'a;
 #[derive(Debug)]
 pub struct Views {
     size: [usize; 2],
+    /// Of each view.
+    sizes: Vec<[usize; 2]>,
     channels: usize,
     normalize: Normalize,
     least_spread: f32,
@@ -23,14 +25,14 @@ pub struct Views {
 }
 
 impl Views {
-    /// For views of `size` (height, width).
+    /// For views of `size` (height, width), or of any size where parts look at them in tiles of `size`.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) where no temporary file can be made.
     pub fn new(size: [usize; 2], channels: usize, normalize: Normalize) -> Result<Self> {
-        let pixels = Spill::new(size[0] * size[1] * channels)?;
+        let (pixels, sizes) = (Spill::new()?, Vec::new());
         let least_spread = Normalize::FLOOR;
-        Ok(Self { size, channels, normalize, least_spread, pixels, names: Vec::new() })
+        Ok(Self { size, sizes, channels, normalize, least_spread, pixels, names: Vec::new() })
     }
 
     /// The same, for images whose depth allows a smaller spread than that of 8 bits.
@@ -45,6 +47,7 @@ impl Views {
     /// [`Error::Io`](crate::Error::Io), such as a full disk.
     pub fn push(&mut self, name: String, view: &Image) -> Result<()> {
         self.pixels.push(&view.pixels)?;
+        self.sizes.push([view.height, view.width]);
         self.names.push(name);
         Ok(())
     }
@@ -64,12 +67,22 @@ impl Views {
         &self.names
     }
 
+    /// Height and width of view `i`.
+    pub fn size_of(&self, i: usize) -> [usize; 2] {
+        self.sizes[i]
+    }
+
+    /// Whether all views have one size.
+    pub fn have_one_size(&self) -> bool {
+        self.sizes.windows(2).all(|pair| pair[0] == pair[1])
+    }
+
     /// View `i` as it was cut, values nominally in [0, 1].
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io).
     pub fn get(&self, i: usize) -> Result<Image> {
-        let [height, width] = self.size;
+        let [height, width] = self.sizes[i];
         Ok(Image { height, width, channels: self.channels, pixels: self.pixels.get(i)? })
     }
 
@@ -109,13 +122,23 @@ impl Views {
 #[derive(Debug)]
 pub struct GoodImages<'a> {
     views: &'a Views,
-    which: Vec<usize>,
+    /// Numbers of views and, where each is brought before a part in pieces, of these.
+    which: Vec<(usize, usize)>,
+    pieces: Option<Pieces>,
 }
 
 impl<'a> GoodImages<'a> {
     /// Those of `views` that `which` numbers.
     pub fn new(views: &'a Views, which: Vec<usize>) -> Self {
-        Self { views, which }
+        Self { views, which: which.into_iter().map(|i| (i, 0)).collect(), pieces: None }
+    }
+
+    /// The same images, which have sizes of their own, in pieces.
+    #[must_use]
+    pub fn in_pieces(&self, pieces: Pieces) -> Self {
+        let of =
+            |&(i, _): &(usize, usize)| (0..pieces.count(self.views.size_of(i))).map(move |piece| (i, piece));
+        Self { views: self.views, which: self.which.iter().flat_map(of).collect(), pieces: Some(pieces) }
     }
 
     /// How many there are.
@@ -128,7 +151,7 @@ impl<'a> GoodImages<'a> {
         self.which.is_empty()
     }
 
-    /// Height and width.
+    /// Height and width, where they have one size.
     pub fn size(&self) -> [usize; 2] {
         self.views.size
     }
@@ -143,13 +166,18 @@ impl<'a> GoodImages<'a> {
     /// # Errors
     /// [`Error::Io`](crate::Error::Io).
     pub fn get(&self, i: usize) -> Result<Image> {
-        self.views.normalised(self.which[i])
+        let (view, piece) = self.which[i];
+        let image = self.views.normalised(view)?;
+        Ok(match self.pieces {
+            Some(pieces) => pieces.cut(image, piece),
+            None => image,
+        })
     }
 
     /// At most `count` of them, evenly spread.
     pub fn at_most(&self, count: usize) -> Self {
         let step = self.len().div_ceil(count.max(1)).max(1);
-        Self { views: self.views, which: self.which.iter().step_by(step).copied().collect() }
+        Self { which: self.which.iter().step_by(step).copied().collect(), ..*self }
     }
 
     /// What `of` gives for every image, in order, a few images at a time on all threads.

@@ -9,6 +9,7 @@ mod normalize;
 mod resize;
 mod sampling;
 mod tiff;
+mod tiles;
 
 use crate::error::{Error, Result};
 
@@ -30,6 +31,7 @@ pub use self::normalize::{Affine, Statistics, equalising, image_statistics, medi
 pub use self::resize::resize;
 #[doc(hidden)]
 pub use self::sampling::{Border, sample};
+pub use self::tiles::{Pieces, Tiles};
 
 /// An 8-bit image, `[H, W, C]` interleaved, 1 (grey) or 3 (RGB) channels: how images are shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,6 +149,25 @@ impl Image {
         Self { pixels: places.flat_map(|(y, x)| pixel(y, x)).copied().collect(), ..*self }
     }
 
+    /// Continued at its lower and right edges as its own mirror image, the outermost pixels twice, to at least `[height, width]`.
+    #[must_use]
+    pub fn mirrored_to(self, [height, width]: [usize; 2]) -> Self {
+        let (height, width) = (height.max(self.height), width.max(self.width));
+        if [height, width] == [self.height, self.width] || self.pixels.is_empty() {
+            return self;
+        }
+        let place = |at: usize, length: usize| {
+            let at = at % (2 * length);
+            at.min(2 * length - 1 - at)
+        };
+        let mut out = Self::filled(height, width, self.channels, 0.0);
+        for (at, pixel) in out.pixels.chunks_exact_mut(self.channels).enumerate() {
+            let (y, x) = (place(at / width, self.height), place(at % width, self.width));
+            pixel.copy_from_slice(&self.pixels[(y * self.width + x) * self.channels..][..self.channels]);
+        }
+        out
+    }
+
     /// The same image with 1 (grey, by the Rec. 709 luma) or 3 channels.
     ///
     /// # Errors
@@ -261,6 +282,15 @@ mod tests {
         assert_eq!(image.mirrored([true, false]).pixels, [4.0, 5.0, 6.0, 7.0, 0.0, 1.0, 2.0, 3.0]);
         assert_eq!(image.mirrored([false, true]).pixels, [2.0, 3.0, 0.0, 1.0, 6.0, 7.0, 4.0, 5.0]);
         assert_eq!(image.mirrored([true, true]).mirrored([true, true]), image);
+    }
+
+    #[test]
+    fn small_images_are_continued_as_their_mirror_image() {
+        let image = Image { height: 1, width: 3, channels: 1, pixels: vec![1.0, 2.0, 3.0] };
+        let large = image.clone().mirrored_to([2, 8]);
+        assert_eq!((large.height, large.width), (2, 8));
+        assert_eq!(large.pixels, [1.0, 2.0, 3.0, 3.0, 2.0, 1.0, 1.0, 2.0].repeat(2));
+        assert_eq!(image.clone().mirrored_to([1, 2]), image);
     }
 
     #[test]

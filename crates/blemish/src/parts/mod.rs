@@ -30,10 +30,18 @@ use crate::config::{Config, Use};
 use crate::engine::{Array, Weights};
 use crate::error::Result;
 use crate::good::{GoodImages, Progress};
-use crate::image::Image;
+use crate::image::{Image, Pieces};
 
 /// One way to look at an image.
 pub trait DetectorPart: Debug + Send + Sync + 'static {
+    /// Whether images may have different sizes, each looked at whole; else a part is shown tiles of one size.
+    fn takes_any_size() -> bool
+    where
+        Self: Sized,
+    {
+        false
+    }
+
     /// Fits the part on good images.
     ///
     /// # Errors
@@ -105,6 +113,7 @@ pub struct PartKind {
     pub calibration: CalibrationRule,
     /// Whether a settled configuration uses it.
     pub is_used: fn(&Config) -> bool,
+    takes_any_size: fn() -> bool,
     fit: Fit,
     load: Load,
 }
@@ -121,9 +130,16 @@ impl PartKind {
             title,
             calibration,
             is_used,
+            takes_any_size: P::takes_any_size,
             fit: |input| Ok(Box::new(P::fit(input)?)),
             load: |tensors, config| Ok(Box::new(P::load(tensors, config)?)),
         }
+    }
+
+    /// How images are brought before it where they have sizes of their own; `None` where all have one size.
+    fn pieces(&self, config: &Config) -> Option<Pieces> {
+        let own = if (self.takes_any_size)() { Pieces::AnySize } else { Pieces::OfSize(config.view_size()) };
+        config.one_size().is_none().then_some(own)
     }
 }
 
@@ -161,6 +177,8 @@ pub struct FittedPart {
     pub calibration: Calibration,
     /// By what its map is divided, `[H, W]`, where some places vary far more than the rest on good images.
     pub place_scale: Option<Vec<f32>>,
+    /// How images are brought before it, where they have sizes of their own.
+    pub pieces: Option<Pieces>,
 }
 
 impl FittedPart {
@@ -169,12 +187,31 @@ impl FittedPart {
     /// # Errors
     /// As [`DetectorPart::fit`].
     pub fn fit(kind: &'static PartKind, input: &FitInput<'_>) -> Result<Self> {
-        Ok(Self { kind, part: (kind.fit)(input)?, calibration: Calibration::None, place_scale: None })
+        let pieces = kind.pieces(input.config);
+        let cut = pieces.map(|pieces| input.images.in_pieces(pieces));
+        let part = (kind.fit)(&FitInput { images: cut.as_ref().unwrap_or(input.images), ..*input })?;
+        Ok(Self { kind, part, calibration: Calibration::None, place_scale: None, pieces })
+    }
+
+    /// The uncalibrated map of a normalised view, `[H, W]`.
+    pub fn raw_map(&self, image: &Image) -> Vec<f32> {
+        match self.pieces {
+            Some(pieces) => pieces.map(image, |piece| self.part.map(piece)),
+            None => self.part.map(image),
+        }
+    }
+
+    /// As [`DetectorPart::peak`], of the whole view.
+    pub fn peak(&self, image: &Image) -> f32 {
+        match self.pieces {
+            Some(pieces) => pieces.peak(image, |piece| self.part.peak(piece)),
+            None => self.part.peak(image),
+        }
     }
 
     /// The calibrated map of a normalised view, `[H, W]`.
     pub fn map(&self, image: &Image) -> Vec<f32> {
-        let mut map = self.part.map(image);
+        let mut map = self.raw_map(image);
         self.calibrate(&mut map);
         map
     }
@@ -215,10 +252,14 @@ impl FittedPart {
             .map_err(|reason| format!("what it holds of the {} does not fit: {reason}", kind.title))?;
         let divisors = tensors.remove(&format!("{}.place_scale", kind.name)).map(|array| array.values);
         let pixels = config.view_size().iter().product::<usize>();
+        let pieces = kind.pieces(config);
+        if pieces.is_some() && divisors.is_some() {
+            return Err(format!("the {} has a scale at each place, but views of any size", kind.title));
+        }
         if divisors.as_ref().is_some_and(|own| own.len() != pixels || !own.iter().all(|v| *v >= 1.0)) {
             return Err(format!("the scale of its {} at each place does not fit the view", kind.title));
         }
-        Ok(Self { kind, part, calibration, place_scale: divisors })
+        Ok(Self { kind, part, calibration, place_scale: divisors, pieces })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use crate::config::{Config, Normalize};
+use crate::config::{Config, Normalize, ViewConfig};
 use crate::good::{GoodImages, Progress, Views};
 use crate::image::Image;
 use crate::parts::{DetectorPart, FitInput};
@@ -12,6 +12,13 @@ pub fn config_of(image: &Image) -> Config {
     let mut config = Config::default();
     config.data.image_size = [image.height, image.width];
     (config.data.channels, config.data.normalize) = (Some(image.channels), Normalize::None);
+    config
+}
+
+/// The same for images of any size, which keep their scale.
+pub fn config_of_any_size(image: &Image) -> Config {
+    let mut config = config_of(image);
+    config.data.view = Some(ViewConfig { scale: Some(1.0), ..ViewConfig::whole([64, 64]) });
     config
 }
 

@@ -7,7 +7,7 @@ use crate::image::{BlankReason, Image, ImageFacts, is_blank, resize};
 /// A decoded image as a detector takes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Framed {
-    /// The whole image at the size of anomaly maps.
+    /// The whole image at the size of anomaly maps: `data.image_size`, or a size of its own where the view has a scale.
     pub image: Image,
     /// What the model sees of it.
     pub view: View,
@@ -30,7 +30,7 @@ impl Framed {
     /// [`Error::Config`](crate::Error::Config) for sizes that are not sizes.
     pub fn new(original: &Image, image_size: [usize; 2], view: &ViewConfig) -> Result<Self> {
         let original_size = [original.height, original.width];
-        let is_whole = view.product.is_none() && view.size == image_size;
+        let is_whole = view.scale.is_some() || view.product.is_none() && view.size == image_size;
         let view = View::new(original, view)?;
         let image = if is_whole { view.image.clone() } else { resize(original, image_size)? };
         let (inspected, product_found) = (view.inspected(), view.product_found());
@@ -62,9 +62,9 @@ mod tests {
 
     #[test]
     fn what_is_not_inspected_is_known() {
-        let whole = Framed::new(&bar(), [32, 32], &ViewConfig { size: [32, 48], product: None }).unwrap();
+        let whole = Framed::new(&bar(), [32, 32], &ViewConfig::whole([32, 48])).unwrap();
         assert_eq!((whole.inspected, whole.product_found, whole.original_size), (1.0, None, [100, 100]));
-        let config = ViewConfig { size: [16, 32], product: Some([0.25, 0.5]) };
+        let config = ViewConfig { product: Some([0.25, 0.5]), ..ViewConfig::whole([16, 32]) };
         let found = Framed::new(&bar(), [32, 32], &config).unwrap();
         assert_eq!((found.product_found, found.blank), (Some(true), None));
         assert!((found.inspected - 0.125).abs() < 0.03, "{}", found.inspected);

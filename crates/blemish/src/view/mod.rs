@@ -32,11 +32,31 @@ const COVER_GRID: usize = 64;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ViewConfig {
-    /// Height and width of the view, pixels: what the model takes.
+    /// Height and width of the view, pixels: what the model takes. With `scale`: of the tiles in which a part looks at a view
+    /// that takes one size only.
     pub size: [usize; 2],
     /// Height and width that it covers, in units of the image's longer side. Absent: the whole image, stretched.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub product: Option<[f64; 2]>,
+    /// Pixels of the view for one of the image, along each side: a view shows the whole image at a size of its own, as a
+    /// surface whose images have many sizes is looked at. Absent: all views have one size.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub scale: Option<f64>,
+}
+
+impl ViewConfig {
+    /// The whole image, stretched to `size`.
+    pub fn whole(size: [usize; 2]) -> Self {
+        Self { size, product: None, scale: None }
+    }
+
+    /// Height and width of the view of an image of `original` height and width.
+    pub fn size_of(&self, original: [usize; 2]) -> [usize; 2] {
+        match self.scale {
+            Some(scale) => original.map(|side| ((side as f64 * scale).round() as usize).max(1)),
+            None => self.size,
+        }
+    }
 }
 
 /// An image for the model, and where it comes from.
@@ -60,6 +80,9 @@ impl View {
     /// # Errors
     /// [`Error::Config`] for sizes that are not sizes.
     pub fn new(original: &Image, config: &ViewConfig) -> Result<Self> {
+        if config.scale.is_some() {
+            return Ok(Self::whole(resize(original, config.size_of([original.height, original.width]))?));
+        }
         let [height, width] = config.size;
         let Some(extent) = config.product else {
             let view = Self::whole(resize(original, config.size)?);
@@ -206,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_whole_view_is_resized_and_its_map_comes_back() {
-        let config = ViewConfig { size: [8, 24], product: None };
+        let config = ViewConfig::whole([8, 24]);
         let view = View::new(&gradient(16, 48), &config).expect("a view");
         assert_eq!((view.image.height, view.image.width), (8, 24));
         let map: Vec<f32> = (0..8 * 24).map(|i| (i % 24) as f32).collect();
@@ -238,7 +261,7 @@ mod tests {
 
     #[test]
     fn turned_products_look_alike_and_maps_find_their_way_back() {
-        let config = ViewConfig { size: [64, 112], product: Some([0.32, 0.56]) };
+        let config = ViewConfig { product: Some([0.32, 0.56]), ..ViewConfig::whole([64, 112]) };
         let views: Vec<_> = [0.3, 1.9, 4.0]
             .map(|angle| {
                 let (image, spot) = arrow(angle);
@@ -267,7 +290,7 @@ mod tests {
 
     #[test]
     fn without_a_product_the_middle_is_seen() {
-        let config = ViewConfig { size: [16, 16], product: Some([0.5, 0.5]) };
+        let config = ViewConfig { product: Some([0.5, 0.5]), ..ViewConfig::whole([16, 16]) };
         let view = View::new(&gradient(32, 32), &config).expect("a view");
         assert_eq!(view.image.pixels[0], gradient(32, 32).pixels[8 * 32 + 8]);
     }
@@ -288,7 +311,7 @@ mod tests {
             .into_iter()
             .chain([([48, 48], Some([0.5, 0.5]), [1.0, 1.0])])
         {
-            let config = ViewConfig { size, product };
+            let config = ViewConfig { product, ..ViewConfig::whole(size) };
             let view = View::new(&original, &config).expect("a view").in_pose(pose);
             let centre = size.map(|side| 0.5 * (side as f32 - 1.0));
             for i in 0..size[0] * size[1] {
@@ -313,7 +336,7 @@ mod tests {
         let board = |i: usize| f32::from(u8::from((i / 128 / 2 + i % 128 / 2).is_multiple_of(2)));
         let original =
             Image { height: 128, width: 128, channels: 1, pixels: (0..128 * 128).map(board).collect() };
-        let config = ViewConfig { size: [60, 60], product: Some([0.46, 0.46]) };
+        let config = ViewConfig { product: Some([0.46, 0.46]), ..ViewConfig::whole([60, 60]) };
         let view = View::new(&original, &config).expect("a view");
         let pose = Pose::of([0.5, 0.5], 0.0, 0.0);
         let twice = pose.apply(&view.image);

@@ -33,6 +33,11 @@ const MARGIN: f64 = 0.015;
 const OWN_SHAPE: f64 = 1.25;
 /// Longest side of a view, pixels.
 const LONGEST: usize = 4096;
+/// Times as long, from which a tenth of the images, along a side, compared with another tenth, do not have one size: less than
+/// that, stretching them to one shape changes nothing.
+const MANY_SIZES: f64 = 1.1;
+/// By how much, at most, images of a surface are enlarged.
+const ENLARGED: f64 = 1.0;
 /// By how much, at most, an elongated image is stretched to fit a view's sides.
 const STRETCHED: f64 = 2.0;
 
@@ -53,6 +58,10 @@ pub struct Survey {
     pub product_share: f64,
     /// Height over width of the images, the median.
     pub aspect: f64,
+    /// Pixels of the images, the median.
+    pub area: f64,
+    /// By how much the images' sizes differ: of heights and of widths, the ninth tenth over the first, the larger of the two.
+    pub size_ratio: f64,
 }
 
 impl Survey {
@@ -61,6 +70,11 @@ impl Survey {
 
     /// Looks at images as they were decoded.
     pub fn new(images: &[Image]) -> Self {
+        Self::of_sizes(images, &images.iter().map(|image| [image.height, image.width]).collect::<Vec<_>>())
+    }
+
+    /// Looks at images that had these heights and widths before they were [shrunk](shrunk()).
+    pub fn of_sizes(images: &[Image], sizes: &[[usize; 2]]) -> Self {
         let thumbnails: Vec<Vec<f64>> = images.par_iter().map(thumbnail).collect();
         let share = |image: &Image| {
             let small = resize(image, [4 * SIDE; 2]).unwrap_or_else(|_| image.clone());
@@ -72,7 +86,7 @@ impl Survey {
         aspects.sort_by(f64::total_cmp);
         let product_box = product_box(images);
         let rectified = product_box.map(|product| {
-            let config = ViewConfig { size: [SIDE; 2], product: Some(product) };
+            let config = ViewConfig { product: Some(product), ..ViewConfig::whole([SIDE; 2]) };
             let rectified = |image: &Image| {
                 View::new(image, &config).map_or_else(|_| thumbnail(image), |v| thumbnail(&v.image))
             };
@@ -89,6 +103,11 @@ impl Survey {
             product_box,
             product_share: shares.iter().sum::<f64>() / shares.len().max(1) as f64,
             aspect: aspects.get(aspects.len() / 2).copied().unwrap_or(1.0),
+            area: quantile(sizes, 0.5, |[height, width]| (height * width) as f64),
+            size_ratio: [0, 1]
+                .map(|k| quantile(sizes, 0.9, |s| s[k] as f64) / quantile(sizes, 0.1, |s| s[k] as f64))
+                .into_iter()
+                .fold(1.0, f64::max),
         }
     }
 
@@ -107,9 +126,22 @@ impl Survey {
         !self.has_fixed_pose() && !self.can_rectify() && self.product_share > 0.95
     }
 
-    /// The view, in about as many pixels as `frame` has, in multiples of `multiple`: the rectified
-    /// product, else the whole image in its own shape where that differs from the frame's, else (`None`) the frame.
+    /// Whether the images show one surface, cut to many sizes: then they keep their scale, and none is stretched.
+    pub fn has_many_sizes(&self) -> bool {
+        self.is_surface() && self.size_ratio > MANY_SIZES
+    }
+
+    /// The view, in about as many pixels as `frame` has, in multiples of `multiple`: the rectified product, else the whole image in
+    /// its own shape where that differs from the frame's, else (`None`) the frame. Of a surface whose images have many sizes all
+    /// are scaled alike, so that the median one has about as many pixels as `frame`.
     pub fn view(&self, frame: [usize; 2], multiple: usize) -> Option<ViewConfig> {
+        if self.has_many_sizes() {
+            let scale = ((frame[0] * frame[1]) as f64 / self.area.max(1.0)).sqrt().min(ENLARGED);
+            // Four digits: it is read by people.
+            let digits = 10f64.powi(3 - scale.log10().floor() as i32);
+            let scale = Some((scale * digits).round() / digits);
+            return Some(ViewConfig { scale, ..ViewConfig::whole(frame) });
+        }
         let product = self.product_box.filter(|_| self.can_rectify());
         let aspect = product.map_or(self.aspect, |[height, width]| height / width);
         let stretch = aspect / (frame[0] as f64 / frame[1] as f64);
@@ -122,7 +154,7 @@ impl Survey {
             ((length / multiple as f64).round() as usize).clamp(1, most) * multiple
         };
         let height = (area * aspect).sqrt();
-        Some(ViewConfig { size: [side(height), side(height / aspect)], product })
+        Some(ViewConfig { product, ..ViewConfig::whole([side(height), side(height / aspect)]) })
     }
 
     /// Refuses images that are so elongated that no view of `frame`'s area, in multiples of `multiple`, can keep their shape.
@@ -130,7 +162,9 @@ impl Survey {
     /// # Errors
     /// [`Error::Config`] for `data.image_size`.
     pub(crate) fn require_shape(&self, frame: [usize; 2], multiple: usize) -> Result<()> {
-        let Some(view) = self.view(frame, multiple) else { return Ok(()) };
+        let Some(view) = self.view(frame, multiple).filter(|view| view.scale.is_none()) else {
+            return Ok(());
+        };
         let wanted = view.product.map_or(self.aspect, |[height, width]| height / width);
         let stretch = wanted * view.size[1] as f64 / view.size[0] as f64;
         if stretch.max(1.0 / stretch) <= STRETCHED {
@@ -159,8 +193,21 @@ impl Survey {
         }
         let kind = if self.is_surface() { "a texture" } else { "an object" };
         facts.push(format!("{kind}: the product covers {:.0} % of the image", 100.0 * self.product_share));
+        if self.has_many_sizes() {
+            facts.push(format!(
+                "images of many sizes, {:.1} times as long as others: all keep their scale, and none is stretched",
+                self.size_ratio
+            ));
+        }
         facts
     }
+}
+
+/// What so many of the `values` of `sizes` lie below; 1 without any.
+fn quantile(sizes: &[[usize; 2]], share: f64, value: impl Fn([usize; 2]) -> f64) -> f64 {
+    let mut values: Vec<f64> = sizes.iter().map(|&size| value(size)).collect();
+    values.sort_by(f64::total_cmp);
+    values.get((share * values.len() as f64) as usize).copied().unwrap_or(1.0).max(1.0)
 }
 
 /// An image of 1280 pixels along its longer side at the most: many photographs at once would take gigabytes.
@@ -340,5 +387,40 @@ mod tests {
         let still = Survey::new(&vec![wedge(0.3); 12]);
         assert!(still.has_fixed_pose() && !still.can_rectify());
         assert_eq!(still.view([256, 256], 16), None);
+    }
+
+    /// Grain of no fixed place, as many pixels as the image has.
+    fn cut(seed: u64, height: usize, width: usize) -> Image {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let pixels = (0..height * width).map(|_| rng.random_range(0.3..0.7)).collect();
+        Image { height, width, channels: 1, pixels }
+    }
+
+    #[test]
+    fn a_surface_cut_to_many_sizes_keeps_its_scale() {
+        let sizes = [[300, 400], [200, 600], [500, 200], [100, 280], [400, 300], [350, 350]];
+        let images: Vec<Image> =
+            (0..12).map(|i| cut(i, sizes[i as usize % 6][0], sizes[i as usize % 6][1])).collect();
+        let survey = Survey::new(&images);
+        assert!(survey.has_many_sizes() && survey.area == 120_000.0, "{survey:?}");
+        let view = survey.view([256, 256], 16).expect("a view");
+        assert_eq!((view.scale, view.size_of([300, 401])), (Some(0.739), [222, 296]));
+        survey.require_shape([256, 256], 16).expect("any shape will do");
+        assert!(survey.describe().iter().any(|fact| fact.contains("many sizes")));
+        // Small images are not enlarged.
+        let small = Survey::of_sizes(&images, &sizes.map(|size| size.map(|side| side / 4)).repeat(2));
+        assert_eq!(small.view([256, 256], 16).expect("a view").scale, Some(1.0));
+    }
+
+    #[test]
+    fn one_size_odd_ones_and_products_are_no_surface_of_many_sizes() {
+        let one: Vec<Image> = (0..20).map(|i| cut(i, 120 + i as usize % 3, 200)).collect();
+        assert!(!Survey::new(&one).has_many_sizes());
+        let odd: Vec<Image> = (0..20).map(|i| cut(i, if i == 7 { 60 } else { 120 }, 200)).collect();
+        assert!(Survey::new(&odd).is_surface() && !Survey::new(&odd).has_many_sizes());
+        let product = |i: usize| resize(&bar(true), [40 + 10 * i, 64 + 5 * i]).expect("an image");
+        let products: Vec<Image> = (0..8).map(product).collect();
+        let survey = Survey::new(&products);
+        assert!(survey.has_fixed_pose() && !survey.has_many_sizes(), "{survey:?}");
     }
 }

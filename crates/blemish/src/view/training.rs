@@ -19,6 +19,9 @@ pub struct TrainingFacts {
     pub size: [usize; 2],
     /// Least and largest height over width.
     pub shape: [f64; 2],
+    /// Whether any shape will do: images of a surface that keep their scale.
+    #[serde(default)]
+    pub any_shape: bool,
     /// Least and largest length of the longer side.
     pub longer: [usize; 2],
     /// 1 where all are grey, else 3.
@@ -46,11 +49,18 @@ impl TrainingFacts {
         Some(Self {
             size: [median(0), median(1)],
             shape: ends(&shape),
+            any_shape: false,
             longer: ends(&|facts| longer(facts) as f64).map(|side| side as usize),
             channels: images.iter().map(|facts| facts.channels).max()?,
             bits: images.iter().map(|facts| facts.bits).max_by_key(|&bits| count(bits)).unwrap_or(first.bits),
             brightness: brightness.map(|v| v as f32),
         })
+    }
+
+    /// The same, where the shape of an image says nothing.
+    #[must_use]
+    pub fn of_any_shape(self, any_shape: bool) -> Self {
+        Self { any_shape, ..self }
     }
 }
 
@@ -69,7 +79,8 @@ pub fn unlike(image: &ImageFacts, training: &TrainingFacts) -> Vec<String> {
     let sizes =
         format!("{width} x {height} pixels, where the training images have {usual_width} x {usual_height}");
     let [flattest, tallest] = training.shape;
-    if shape(image) < flattest / (1.0 + SHAPE) || shape(image) > tallest * (1.0 + SHAPE) {
+    let usual = flattest / (1.0 + SHAPE)..=tallest * (1.0 + SHAPE);
+    if !training.any_shape && !usual.contains(&shape(image)) {
         differences.push(format!("another shape: {sizes}"));
     } else {
         let side = longer(image) as f64;
@@ -146,6 +157,7 @@ mod tests {
         let training = TrainingFacts::of(&sizes.map(|size| facts(size, 1, 8, 0.5))).unwrap();
         assert!(unlike(&facts([200, 250], 1, 8, 0.5), &training).is_empty());
         assert_eq!(unlike(&facts([50, 400], 1, 8, 0.5), &training).len(), 1);
+        assert!(unlike(&facts([50, 400], 1, 8, 0.5), &training.clone().of_any_shape(true)).is_empty());
         assert_eq!(TrainingFacts::of(&[]), None);
     }
 }

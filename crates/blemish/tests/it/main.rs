@@ -8,4 +8,5 @@ mod fuzz;
 mod imports;
 mod metrics;
 mod real_data;
+mod sizes;
 mod source;

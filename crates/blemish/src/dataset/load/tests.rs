@@ -14,7 +14,7 @@ fn samples(folder: &Path) -> Vec<Sample> {
 }
 
 fn options(on_error: OnError) -> LoadOptions {
-    let view = ViewConfig { size: [4, 4], product: None };
+    let view = ViewConfig::whole([4, 4]);
     LoadOptions { image_size: [8, 6], view, channels: 3, max_pixels: 1000, range: None, on_error }
 }
 

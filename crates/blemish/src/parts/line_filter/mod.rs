@@ -20,6 +20,7 @@ const FLOOR: f64 = 0.05;
 /// The line filter's responses on good images of a surface.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LineFilter {
+    /// Of what follows: that of the view, or 1 x 1 where views have sizes of their own and so no places.
     size: [usize; 2],
     /// Mean response, `[H, W]`, smoothed.
     mean: Vec<f32>,
@@ -28,17 +29,24 @@ pub struct LineFilter {
 }
 
 impl DetectorPart for LineFilter {
+    fn takes_any_size() -> bool {
+        true
+    }
+
     fn fit(input: &FitInput<'_>) -> Result<Self> {
         let images = input.images.at_most(IMAGES);
-        let size @ [height, width] = images.size();
+        let size @ [height, width] = input.config.one_size().unwrap_or([1, 1]);
         let (mut sum, mut squares) = (vec![0.0f64; height * width], vec![0.0f64; height * width]);
+        let mut count = 0.0;
         images.for_each(input.progress, responses, |map| {
-            for ((sum, square), &v) in sum.iter_mut().zip(&mut squares).zip(&map) {
-                *sum += f64::from(v);
-                *square += f64::from(v) * f64::from(v);
+            count += (map.len() / sum.len()) as f64;
+            for map in map.chunks_exact(sum.len()) {
+                for ((sum, square), &v) in sum.iter_mut().zip(&mut squares).zip(map) {
+                    *sum += f64::from(v);
+                    *square += f64::from(v) * f64::from(v);
+                }
             }
         })?;
-        let count = images.len() as f64;
         let mean: Vec<f32> = sum.iter().map(|sum| (sum / count) as f32).collect();
         let deviation = |(sum, square): (&f64, &f64)| {
             (square / count - (sum / count).powi(2)).max(0.0).sqrt().max(FLOOR) as f32
@@ -48,9 +56,13 @@ impl DetectorPart for LineFilter {
         Ok(Self { size, mean: smooth(&mean), deviation: smooth(&deviation) })
     }
 
-    /// How far each pixel's response is above that of good images there, in their standard deviations.
+    /// How far each pixel's response is above that of good images there (or anywhere), in their standard deviations.
     fn map(&self, image: &Image) -> Vec<f32> {
         let mut map = responses(image);
+        if let ([mean], [deviation]) = (&self.mean[..], &self.deviation[..]) {
+            map.iter_mut().for_each(|v| *v = (*v - mean) / deviation);
+            return map;
+        }
         let statistics = self.mean.iter().zip(&self.deviation);
         map.iter_mut().zip(statistics).for_each(|(v, (mean, deviation))| *v = (*v - mean) / deviation);
         map
@@ -62,7 +74,7 @@ impl DetectorPart for LineFilter {
     }
 
     fn load(tensors: &mut Weights, config: &Config) -> Result<Self, String> {
-        let size = config.view_size();
+        let size = config.one_size().unwrap_or([1, 1]);
         let (mean, deviation) = (take(tensors, "lines.mean")?, take(tensors, "lines.deviation")?);
         if [mean.len(), deviation.len()] != [size[0] * size[1]; 2] {
             return Err("its planes have another size than the view".to_owned());
@@ -79,7 +91,7 @@ impl DetectorPart for LineFilter {
 mod tests {
     use super::filters::tests::surface;
     use super::*;
-    use crate::parts::testing::{config_of, fitted};
+    use crate::parts::testing::{config_of, config_of_any_size, fitted, fitted_as};
 
     /// A line of single pixels, weaker than the texture.
     fn scratched(mut image: Image) -> Image {
@@ -101,6 +113,24 @@ mod tests {
         // Contrast alone is no defect.
         let strong = largest(&surface(21, 0.9));
         assert!(strong < 1.3 * usual, "{strong} {usual}");
+    }
+
+    #[test]
+    fn images_of_any_size_have_no_places() {
+        let cut = |seed: u32, height: usize, width: usize| surface(seed, 0.3).part([0, 0], [height, width]);
+        let images = [cut(1, 96, 128), cut(2, 50, 128), cut(3, 96, 40)];
+        let config = config_of_any_size(&images[0]);
+        let filter: LineFilter = fitted_as(&images, &config);
+        // In units of all their pixels, wherever they lie.
+        let values: Vec<f64> = images.iter().flat_map(|image| filter.map(image)).map(f64::from).collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let variance = values.iter().map(|v| v * v).sum::<f64>() / values.len() as f64 - mean * mean;
+        assert!(mean.abs() < 1e-3 && (variance - 1.0).abs() < 1e-3, "{mean} {variance}");
+        assert_eq!(filter.map(&cut(4, 33, 77)).len(), 33 * 77);
+        let mut tensors = Weights::new();
+        filter.save(&mut tensors);
+        assert_eq!(LineFilter::load(&mut tensors.clone(), &config).unwrap(), filter);
+        assert!(LineFilter::load(&mut tensors, &config_of(&images[0])).unwrap_err().contains("another size"));
     }
 
     #[test]

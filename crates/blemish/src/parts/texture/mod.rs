@@ -32,6 +32,7 @@ const FLOOR: f32 = 1e-3;
 /// A Gaussian of the descriptions of good neighbourhoods.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TextureModel {
+    /// Of the planes that follow: that of the view, or 1 x 1 where views have sizes of their own and so no places.
     size: [usize; 2],
     /// Mean description, a smooth plane for each value, `[F, H, W]`: light may fall off towards an edge.
     mean: Vec<f32>,
@@ -45,31 +46,45 @@ pub struct TextureModel {
 }
 
 impl DetectorPart for TextureModel {
+    fn takes_any_size() -> bool {
+        true
+    }
+
     fn fit(input: &FitInput<'_>) -> Result<Self> {
         let images = input.images.at_most(IMAGES);
-        let size @ [height, width] = images.size();
+        let anywhere = input.config.one_size().is_none();
+        let size @ [height, width] = input.config.one_size().unwrap_or([1, 1]);
         let (count, pixels) = (features(images.channels()), height * width);
         let (mut sums, mut products) = (vec![vec![0.0f64; pixels]; count], vec![0.0f64; count * count]);
         // Sums of products, image by image: the same on any number of threads.
         let described = |image: &Image| {
-            let planes = describe(image);
-            (products_of(&planes), planes)
+            let mut planes = describe(image);
+            let products = products_of(&planes);
+            if anywhere {
+                // Of the very pixels that the products are of, so that the covariance cannot become negative.
+                planes.iter_mut().for_each(|plane| *plane = plane.iter().copied().step_by(STEP).collect());
+            }
+            (products, planes)
         };
+        // How often each place was seen, and how many pixels the products are of.
+        let (mut each, mut sampled) = (0.0f64, 0.0f64);
         images.for_each(input.progress, described, |(own, planes)| {
             products.iter_mut().zip(own).for_each(|(total, v)| *total += v);
             for (sum, plane) in sums.iter_mut().zip(&planes) {
-                sum.iter_mut().zip(plane).for_each(|(sum, &v)| *sum += f64::from(v));
+                for plane in plane.chunks_exact(pixels) {
+                    sum.iter_mut().zip(plane).for_each(|(sum, &v)| *sum += f64::from(v));
+                }
             }
+            each += (planes[0].len() / pixels) as f64;
+            sampled += if anywhere { planes[0].len() } else { pixels.div_ceil(STEP) } as f64;
         })?;
-        let each = images.len() as f64;
         let means: Vec<Vec<f32>> =
             sums.iter().map(|sum| sum.iter().map(|v| (v / each) as f32).collect()).collect();
         drop(sums);
         let smooth: Vec<Vec<f32>> =
             means.par_iter().map(|mean| blur_same_reflect(mean, height, width, SMOOTH)).collect();
-        let samples = pixels.div_ceil(STEP) as f64;
-        products.iter_mut().for_each(|v| *v /= each * samples);
-        let covariance = centred(products, &means, &smooth, samples);
+        products.iter_mut().for_each(|v| *v /= sampled);
+        let covariance = centred(products, &means, &smooth, pixels.div_ceil(STEP) as f64);
         let mut model = Self {
             size,
             mean: smooth.concat(),
@@ -77,12 +92,15 @@ impl DetectorPart for TextureModel {
             mean_distance: vec![1.0; pixels],
             medians: [1.0; 2],
         };
-        let (mut distance, mut medians) = (vec![0.0f64; pixels], Vec::new());
+        let (mut distance, mut medians, mut each) = (vec![0.0f64; pixels], Vec::new(), 0.0f64);
         images.for_each(
             input.progress,
             |image| model.map(image),
             |map| {
-                distance.iter_mut().zip(&map).for_each(|(sum, &v)| *sum += f64::from(v));
+                for map in map.chunks_exact(pixels) {
+                    distance.iter_mut().zip(map).for_each(|(sum, &v)| *sum += f64::from(v));
+                }
+                each += (map.len() / pixels) as f64;
                 medians.push(median_of(&map));
             },
         )?;
@@ -95,14 +113,16 @@ impl DetectorPart for TextureModel {
         Ok(model)
     }
 
-    /// The squared Mahalanobis distance of each neighbourhood, over the mean one of good images there.
+    /// The squared Mahalanobis distance of each neighbourhood, over the mean one of good images there (or anywhere).
     ///
     /// An image that is more anomalous than most throughout is measured by its own median, but only as far as good images'
     /// medians go: what covers an image is a defect as well.
     fn map(&self, image: &Image) -> Vec<f32> {
         let (mut planes, pixels) = (describe(image), image.height * image.width);
-        planes.par_iter_mut().zip(self.mean.par_chunks_exact(pixels)).for_each(|(plane, mean)| {
-            plane.iter_mut().zip(mean).for_each(|(v, mean)| *v -= mean);
+        let places = self.mean_distance.len();
+        planes.par_iter_mut().zip(self.mean.par_chunks_exact(places)).for_each(|(plane, mean)| match mean {
+            [mean] => plane.iter_mut().for_each(|v| *v -= mean),
+            _ => plane.iter_mut().zip(mean).for_each(|(v, mean)| *v -= mean),
         });
         let mut squares = vec![0.0; pixels];
         squares.par_chunks_mut(BLOCK).enumerate().for_each(|(at, squares)| {
@@ -123,7 +143,10 @@ impl DetectorPart for TextureModel {
         });
         let [middle, most] = self.medians;
         let throughout = median_of(&squares).clamp(middle, most) / middle;
-        squares.iter_mut().zip(&self.mean_distance).for_each(|(v, mean)| *v /= mean * throughout);
+        match self.mean_distance[..] {
+            [mean] => squares.iter_mut().for_each(|v| *v /= mean * throughout),
+            _ => squares.iter_mut().zip(&self.mean_distance).for_each(|(v, mean)| *v /= mean * throughout),
+        }
         squares
     }
 
@@ -136,7 +159,7 @@ impl DetectorPart for TextureModel {
     }
 
     fn load(tensors: &mut Weights, config: &Config) -> Result<Self, String> {
-        let size = config.view_size();
+        let size = config.one_size().unwrap_or([1, 1]);
         let (pixels, count) = (size[0] * size[1], features(config.data.channels.unwrap_or(3)));
         let mut values = |name: &str, length: usize| match take(tensors, name)? {
             values if values.len() == length => Ok(values),
@@ -209,7 +232,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::parts::testing::fitted;
+    use crate::parts::testing::{config_of, config_of_any_size, fitted, fitted_as};
 
     /// Texture that is finer or coarser by `sigma`.
     fn surface(seed: u64, sigma: f32, channels: usize) -> Image {
@@ -315,6 +338,24 @@ mod tests {
         };
         let (dark, middle) = (mean(|x| x < 16), mean(|x| (48..80).contains(&x)));
         assert!(dark < 1.5 * middle, "{dark} {middle}");
+    }
+
+    #[test]
+    fn images_of_any_size_have_no_places() {
+        let cut =
+            |seed: u64, height: usize, width: usize| surface(seed, 1.0, 1).part([0, 0], [height, width]);
+        let images = [cut(1, 96, 128), cut(2, 50, 128), cut(3, 96, 40)];
+        let config = config_of_any_size(&images[0]);
+        let model: TextureModel = fitted_as(&images, &config);
+        assert_eq!((model.mean.len(), model.mean_distance.len()), (features(1), 1));
+        // The mean squared distance of what the statistics were taken of is their dimension.
+        let usual = f64::from(model.mean_distance[0]) / features(1) as f64;
+        assert!((usual - 1.0).abs() < 0.02, "{usual}");
+        assert_eq!(model.map(&cut(4, 33, 77)).len(), 33 * 77);
+        let mut tensors = Weights::new();
+        model.save(&mut tensors);
+        assert_eq!(TextureModel::load(&mut tensors.clone(), &config).unwrap(), model);
+        assert!(TextureModel::load(&mut tensors, &config_of(&images[0])).is_err());
     }
 
     #[test]
