@@ -183,7 +183,10 @@ fn text(summary: &Summary) -> String {
             rest.iter().map(of).fold([usize::MAX, 0], |[low, high], side| [low.min(side), high.max(side)])
         };
         let ([low, high], [narrow, wide]) = (ends(|size| size.height), ends(|size| size.width));
-        text += &format!("             and {} more sizes, {low} to {high} x {narrow} to {wide} pixels\n", rest.len());
+        text += &format!(
+            "             and {} more sizes, {low} to {high} x {narrow} to {wide} pixels\n",
+            rest.len()
+        );
     }
     let width = summary.groups.iter().map(|g| g.name.chars().count()).max().unwrap_or(0);
     text += &format!("\n{:<width$}  images  masks  brightness  contrast\n", "");

@@ -226,7 +226,9 @@ fn announce(category: &str, images: usize, left_out: usize, config: &Config) {
     let [height, width] = config.view_size();
     match config.view().scale {
         Some(scale) => {
-            tracing::info!("the images have many sizes: all keep their scale, times {scale}, and none is stretched");
+            tracing::info!(
+                "the images have many sizes: all keep their scale, times {scale}, and none is stretched"
+            );
         }
         None => tracing::debug!("preset {}, views of {height} x {width} pixels", config.preset.name()),
     }

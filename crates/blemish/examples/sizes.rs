@@ -17,16 +17,8 @@ use rand_chacha::ChaCha8Rng;
 /// Images to fit on, and good and defective ones to score.
 const IMAGES: [u64; 3] = [24, 24, 24];
 /// Shares of a map's largest values, and the fewest of them, whose mean is tried as a score.
-const OTHERS: [(f64, usize); 8] = [
-    (0.0, 1),
-    (0.001, 1),
-    (0.003, 1),
-    (0.003, 50),
-    (0.003, 100),
-    (0.003, 200),
-    (0.01, 1),
-    (0.0, 200),
-];
+const OTHERS: [(f64, usize); 8] =
+    [(0.0, 1), (0.001, 1), (0.003, 1), (0.003, 50), (0.003, 100), (0.003, 200), (0.01, 1), (0.0, 200)];
 
 struct Set {
     name: String,

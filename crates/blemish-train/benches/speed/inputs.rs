@@ -44,13 +44,8 @@ pub fn network_alone(config: &Config, weights: Weights) -> Detector {
     (config.lines, config.texture) = (Use::Never, Use::Never);
     let network = Box::new(Network::new(weights, &config).unwrap());
     let kind = used(&config).next().unwrap();
-    let part = FittedPart {
-        kind,
-        part: network,
-        calibration: Calibration::None,
-        place_scale: None,
-        pieces: None,
-    };
+    let part =
+        FittedPart { kind, part: network, calibration: Calibration::None, place_scale: None, pieces: None };
     Detector::new(config, None, vec![part], vec![0.9; 20], Provenance::default())
 }
 

@@ -148,7 +148,8 @@ impl Config {
         self.fit.validate()?;
         self.score.validate()?;
         if let (None, Some(setting)) = (self.one_size(), self.needs_one_size()) {
-            let reason = format!("cannot be set together with `{setting}=always`, which needs images of one size");
+            let reason =
+                format!("cannot be set together with `{setting}=always`, which needs images of one size");
             return Err(Error::config("data.view.scale", reason));
         }
         let uses = [self.network.usage, self.features.usage, self.memory.usage, self.lines, self.texture];

@@ -169,13 +169,7 @@ impl Probes {
     }
 
     /// Maps of part `k` of `parts`, at most so many, evenly spread.
-    fn maps_of(
-        &self,
-        k: usize,
-        parts: usize,
-        most: usize,
-        ignored: Option<&[f32]>,
-    ) -> Result<Vec<Vec<f32>>> {
+    fn maps_of(&self, k: usize, parts: usize, most: usize, ignored: Option<&[f32]>) -> Result<Vec<Vec<f32>>> {
         let step = self.images.len().div_ceil(most).max(1);
         let map = |i: usize| {
             let mut map = self.map_of(i, k, parts)?;

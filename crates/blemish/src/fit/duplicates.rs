@@ -44,8 +44,7 @@ pub fn groups(views: &Views, progress: &Progress<'_>) -> Result<Vec<usize>> {
     let mut details = Vec::with_capacity(n);
     for some in alone.chunks(64) {
         progress.check()?;
-        let read: Vec<Result<Vec<f32>>> =
-            some.par_iter().map(|&i| Ok(detail(&shown(views, i)?))).collect();
+        let read: Vec<Result<Vec<f32>>> = some.par_iter().map(|&i| Ok(detail(&shown(views, i)?))).collect();
         for own in read {
             details.push(own?);
         }

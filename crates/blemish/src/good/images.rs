@@ -136,7 +136,8 @@ impl<'a> GoodImages<'a> {
     /// The same images, which have sizes of their own, in pieces.
     #[must_use]
     pub fn in_pieces(&self, pieces: Pieces) -> Self {
-        let of = |&(i, _): &(usize, usize)| (0..pieces.count(self.views.size_of(i))).map(move |piece| (i, piece));
+        let of =
+            |&(i, _): &(usize, usize)| (0..pieces.count(self.views.size_of(i))).map(move |piece| (i, piece));
         Self { views: self.views, which: self.which.iter().flat_map(of).collect(), pieces: Some(pieces) }
     }
 

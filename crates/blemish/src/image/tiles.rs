@@ -189,7 +189,8 @@ mod tests {
             assert_eq!([last.height, last.width], tile);
             let map = pieces.map(&image, own);
             assert!(
-                map.len() == height * width && map.iter().zip(&image.pixels).all(|(a, b)| (a - b).abs() < 1e-4)
+                map.len() == height * width
+                    && map.iter().zip(&image.pixels).all(|(a, b)| (a - b).abs() < 1e-4)
             );
             let largest = |image: &Image| image.pixels.iter().copied().fold(0.0, f32::max);
             assert_eq!(pieces.peak(&image, largest), largest(&image));

@@ -162,7 +162,9 @@ impl Survey {
     /// # Errors
     /// [`Error::Config`] for `data.image_size`.
     pub fn require_shape(&self, frame: [usize; 2], multiple: usize) -> Result<()> {
-        let Some(view) = self.view(frame, multiple).filter(|view| view.scale.is_none()) else { return Ok(()) };
+        let Some(view) = self.view(frame, multiple).filter(|view| view.scale.is_none()) else {
+            return Ok(());
+        };
         let wanted = view.product.map_or(self.aspect, |[height, width]| height / width);
         let stretch = wanted * view.size[1] as f64 / view.size[0] as f64;
         if stretch.max(1.0 / stretch) <= STRETCHED {
@@ -399,7 +401,8 @@ mod tests {
     #[test]
     fn a_surface_cut_to_many_sizes_keeps_its_scale() {
         let sizes = [[300, 400], [200, 600], [500, 200], [100, 280], [400, 300], [350, 350]];
-        let images: Vec<Image> = (0..12).map(|i| cut(i, sizes[i as usize % 6][0], sizes[i as usize % 6][1])).collect();
+        let images: Vec<Image> =
+            (0..12).map(|i| cut(i, sizes[i as usize % 6][0], sizes[i as usize % 6][1])).collect();
         let survey = Survey::new(&images);
         assert!(survey.has_many_sizes() && survey.area == 120_000.0, "{survey:?}");
         let view = survey.view([256, 256], 16).expect("a view");

@@ -66,7 +66,8 @@ fn defects_are_found_where_they_are_at_any_size() {
         found += usize::from(prediction.is_defective());
         let [y, x] = [top + SPOT / 2, left + SPOT / 2];
         placed += usize::from(prediction.regions.first().is_some_and(|region| {
-            (region.y..region.y + region.height).contains(&y) && (region.x..region.x + region.width).contains(&x)
+            (region.y..region.y + region.height).contains(&y)
+                && (region.x..region.x + region.width).contains(&x)
         }));
     }
     assert!(found >= 19 && placed >= 19 && alarms <= 3, "{found} found, {placed} in place, {alarms} alarms");

@@ -344,7 +344,8 @@ mod tests {
 
     #[test]
     fn images_of_any_size_have_no_places() {
-        let cut = |seed: u64, height: usize, width: usize| surface(seed, 1.0, 1).part([0, 0], [height, width]);
+        let cut =
+            |seed: u64, height: usize, width: usize| surface(seed, 1.0, 1).part([0, 0], [height, width]);
         let images = [cut(1, 96, 128), cut(2, 50, 128), cut(3, 96, 40)];
         let config = config_of_any_size(&images[0]);
         let model: TextureModel = fitted_as(&images, &config);
