@@ -399,6 +399,8 @@ mod tests {
             product_box: None,
             product_share: 0.4,
             aspect: 1.0,
+            area: 65_536.0,
+            size_ratio: 1.0,
         }
     }
 

@@ -130,7 +130,7 @@ fn main() {
         .map(|settings| {
             let settings = settings.split_terminator(',');
             let overlay = settings.fold(Overlay::default(), |over, setting| over.set(setting).unwrap());
-            overlay.apply(&Config::default()).unwrap()
+            Config::default().with(&overlay).unwrap()
         })
         .collect();
     let mut results: Vec<Vec<Vec<f64>>> = vec![Vec::new(); configs.len()];

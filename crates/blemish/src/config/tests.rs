@@ -96,7 +96,7 @@ fn resolving_follows_the_images() {
         product_box: None,
         product_share: 0.4,
         aspect: 1.0,
-        area: 65536.0,
+        area: 65_536.0,
         size_ratio: 1.0,
     };
     let resolved = |settings: &[&str], survey: &Survey| {
@@ -131,4 +131,22 @@ fn resolving_follows_the_images() {
         (config.view_size(), config.network.usage, config.score.reduce),
         ([256, 256], Use::Always, Reduce::Max)
     );
+
+    let sizes = Survey { size_ratio: 3.0, area: 4.0 * 65_536.0, ..surface };
+    let config = resolved(&[], &sizes);
+    assert_eq!((config.one_size(), config.view().scale, config.view_size()), (None, Some(0.5), [256, 256]));
+    config.validate().unwrap();
+    assert_eq!(
+        Config { score: ScoreConfig { min_area: 40, ..config.score.clone() }, ..config.clone() }
+            .least_area([9, 9]),
+        10
+    );
+    assert!(config.size_of_masks().is_err());
+    for setting in ["network.use=always", "memory.use=always", "data.align=always", "data.fit=stretch"] {
+        assert_eq!(resolved(&[setting], &sizes).one_size(), Some([256, 256]), "{setting}");
+    }
+    let mut config = light(&["data.align=always"]);
+    config.data.view = Some(ViewConfig { size: [256, 256], product: None, scale: Some(0.5) });
+    let message = config.validate().unwrap_err().to_string();
+    assert!(message.contains("data.view.scale") && message.contains("data.align"), "{message}");
 }
