@@ -74,7 +74,8 @@ mod tests {
         let mut keys: Vec<String> = documented.iter().map(|&key| key.to_owned()).collect();
         for preset in [Preset::Light, Preset::Diyt] {
             let mut config = RunConfig::preset(preset);
-            config.detector.data.view = Some(ViewConfig { size: [256, 256], product: Some([0.5, 1.0]) });
+            config.detector.data.view =
+                Some(ViewConfig { product: Some([0.5, 1.0]), ..ViewConfig::whole([256, 256]) });
             config.mask.block_max = Some(4);
             config.train.precision = Some(Default::default());
             leaves("", &config.to_table().unwrap(), &mut keys);

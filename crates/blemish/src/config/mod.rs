@@ -184,11 +184,12 @@ impl Config {
             self.data.align = if survey.has_fixed_pose() { Align::Always } else { Align::Never };
         }
         let rectified = self.data.view.as_ref().is_some_and(|view| view.product.is_some());
-        self.memory.usage.settle(survey.has_fixed_pose() || rectified);
-        self.lines.settle(survey.is_surface());
-        self.texture.settle(survey.is_surface());
-        let sees = [self.memory.usage, self.lines, self.texture].contains(&Use::Always);
-        self.features.usage.settle(!sees);
+        let has_places = survey.has_fixed_pose() || rectified;
+        self.memory.usage.settle(has_places);
+        // A product in any pose is scored as a surface is: by what it shows anywhere.
+        self.lines.settle(!has_places);
+        self.texture.settle(!has_places);
+        self.features.usage.settle(false);
         let others =
             [self.features.usage, self.memory.usage, self.lines, self.texture].contains(&Use::Always);
         self.network.usage.settle(!others);

@@ -90,8 +90,8 @@ impl NetworkConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FeaturesConfig {
-    /// Whether there is one; `auto`: where neither patches at known places nor the filters for surfaces can be used. Beside those
-    /// it does not win on every kind of product yet (`docs/experiments/pretraining.md`).
+    /// Whether there is one; `auto`: never, since it does not win on every kind of product yet
+    /// (`docs/experiments/pretraining.md`).
     #[serde(rename = "use")]
     pub usage: Use,
     /// A file of pre-trained weights, as `blemish pretrain` writes it, instead of those that come with the program.

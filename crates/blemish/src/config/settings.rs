@@ -67,16 +67,20 @@ pub const SETTINGS: &[Setting] = &[
         "1 to 4096",
         "More where good products vary much; the model grows with it.",
     ),
-    Setting::new("lines", "auto, always, never", "`auto`: on surfaces. Finds cracks and scratches."),
+    Setting::new(
+        "lines",
+        "auto, always, never",
+        "`auto`: on surfaces and products in any pose. Finds cracks and scratches.",
+    ),
     Setting::new(
         "texture",
         "auto, always, never",
-        "`auto`: on surfaces. Finds stains, holes, rubbed places.",
+        "`auto`: on surfaces and products in any pose. Finds stains, holes, rubbed places.",
     ),
     Setting::new(
         "features.use",
-        "auto, always, never",
-        "The memory of the pre-trained network's features; `auto`: where the pose varies and it is no surface.",
+        "always, never",
+        "`always` adds the memory of the pre-trained network's features.",
     ),
     Setting::new(
         "features.weights",

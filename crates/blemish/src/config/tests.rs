@@ -114,7 +114,7 @@ fn resolving_follows_the_images() {
     let arbitrary = Survey { pose_correlation: 0.3, ..fixed };
     let config = resolved(&[], &arbitrary);
     assert_eq!((config.memory.usage, config.network.usage), (Use::Never, Use::Never));
-    assert_eq!(config.features.usage, Use::Always);
+    assert_eq!((config.lines, config.texture), (Use::Always, Use::Always));
 
     let rectified =
         Survey { rectified_correlation: Some(0.9), product_box: Some([0.25, 1.0]), ..arbitrary.clone() };

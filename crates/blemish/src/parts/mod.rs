@@ -148,7 +148,7 @@ pub static PARTS: [PartKind; 6] = [
     PartKind::of::<Comparison>("comparison", "comparison with good references", CalibrationRule::Tail, |c| {
         c.features.usage == Use::Always && c.features.compare
     }),
-    PartKind::of::<Features>("features", "memory of the network's features", CalibrationRule::Unit, |c| {
+    PartKind::of::<Features>("features", "memory of the network's features", CalibrationRule::Tail, |c| {
         c.features.usage == Use::Always && !c.features.compare
     }),
     PartKind::of::<Network>("network", "network", CalibrationRule::Unit, |c| c.network.usage == Use::Always),
