@@ -475,7 +475,7 @@ mod tests {
         assert!(fixed.train.precision.is_some());
         let arbitrary = Survey { pose_correlation: 0.3, ..survey() };
         let free = settled(&light(&[]), &arbitrary);
-        assert_eq!((free.epochs(), free.train.pose), (30, Pose::Free));
+        assert_eq!((free.epochs(), free.train.pose), (0, Pose::Free));
         let surface = Survey { product_share: 1.0, ..arbitrary };
         assert_eq!(settled(&light(&[]), &surface).train.pose, Pose::Surface);
         assert!(

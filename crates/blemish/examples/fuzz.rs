@@ -110,14 +110,14 @@ fn write_corpus(folder: &Path) {
     for (name, product) in [("product", true), ("surface", false)] {
         let images: Vec<Image> = (0..4)
             .map(|k| Image {
-                height: 16,
-                width: 16,
+                height: 32,
+                width: 32,
                 channels: 1,
-                pixels: (0..256).map(|i| ((i * 7 + k * 13) as f32 * 0.11).sin() * 0.4 + 0.5).collect(),
+                pixels: (0..1024).map(|i| ((i * 7 + k * 13) as f32 * 0.11).sin() * 0.4 + 0.5).collect(),
             })
             .collect();
         let mut config = Config::default();
-        config.data.image_size = [16, 16];
+        config.data.image_size = [32, 32];
         config.network.usage = Use::Never;
         let usage = |wanted| if wanted { Use::Always } else { Use::Never };
         (config.memory.usage, config.lines, config.texture) =

@@ -17,7 +17,7 @@ const MODULES: [(&str, &[&str]); 12] = [
     ("model", &["ops"]),
     ("config", &["augment", "keys", "masking"]),
     ("train", &["augment", "config", "lock", "loss", "masking", "model"]),
-    ("pretrain", &["augment", "config", "loss", "masking", "model", "train"]),
+    ("pretrain", &["augment", "config", "loss", "masking", "model", "ops", "train"]),
     ("settings", &["config", "keys"]),
 ];
 

@@ -87,10 +87,10 @@ impl NetworkConfig {
 }
 
 /// The memory of a pre-trained network's features.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FeaturesConfig {
-    /// Whether there is one; `auto`: never, since it does not win on every kind of product yet
+    /// Whether there is one; `never` by default, since it does not win on every kind of product yet
     /// (`docs/experiments/pretraining.md`).
     #[serde(rename = "use")]
     pub usage: Use,
@@ -101,6 +101,12 @@ pub struct FeaturesConfig {
     /// (`docs/experiments/pretraining.md`).
     #[serde(default)]
     pub compare: bool,
+}
+
+impl Default for FeaturesConfig {
+    fn default() -> Self {
+        Self { usage: Use::Never, weights: None, compare: false }
+    }
 }
 
 /// The memory of good patches.

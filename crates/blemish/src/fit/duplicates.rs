@@ -24,8 +24,8 @@ const WHITE: f64 = 0.12;
 const SAME: [f64; 2] = [0.02, 0.2];
 /// Nearest images that each is compared with closely.
 const NEAREST: usize = 16;
-/// Pairs that show how much two images usually differ.
-const PROBES: usize = 500;
+/// Others that show how much an image usually differs from one.
+const PROBES: usize = 9;
 /// Share of these pairs that must differ in shape for them alone to show it.
 const SHAPED: usize = 20;
 /// Fewer groups than these are kinds of a product, such as two moulds, and nothing to be held together.
@@ -42,7 +42,7 @@ const CHANGES: usize = 5;
 /// Compared are details: registered views shrunk to about 64 pixels, without their means over 5 x 5 of these (light). From the
 /// difference of two, what a small shift, turn or change of size and contrast makes of their mean is taken away by least
 /// squares. Two views are near-duplicates where what is left is noise ([`WHITE`]) and at most half ([`ENERGY`]) of what pairs of
-/// these images usually differ by: plain products differ by nothing but noise, too. Groups are what such pairs connect.
+/// either usually differs from others by: plain products differ by nothing but noise, too. Groups are what such pairs connect.
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io), [`Error::Interrupted`](crate::Error::Interrupted).
@@ -70,13 +70,16 @@ pub fn groups(views: &Views, progress: &Progress<'_>) -> Result<Vec<usize>> {
     let differences = |which: &[[usize; 2]]| -> Vec<Difference> {
         which.par_iter().map(|&[i, j]| Difference::new(&details[i], &details[j])).collect()
     };
-    let step = pairs.len().div_ceil(PROBES).max(1);
-    let usual = usual(&differences(&pairs.iter().copied().step_by(step).collect::<Vec<_>>()));
+    // Each image beside a few others, spread evenly: one that was resampled or blurred differs less from all.
+    let others = PROBES.min(n - 1);
+    let probes: Vec<[usize; 2]> =
+        (0..n).flat_map(|i| (0..others).map(move |k| [i, (i + 1 + k * (n - 1) / others) % n])).collect();
+    let usual: Vec<f64> = differences(&probes).chunks(others).map(usual).collect();
     progress.check()?;
     let near = nearest(n, &pairs, &distances);
     let mut parent = alone.clone();
     for (&[i, j], difference) in near.iter().zip(differences(&near)) {
-        if difference.is_noise(usual) {
+        if difference.is_noise(usual[i].min(usual[j])) {
             let (a, b) = (root(&mut parent, i), root(&mut parent, j));
             parent[a.max(b)] = a.min(b);
         }
@@ -199,7 +202,7 @@ impl Difference {
     }
 }
 
-/// What the energy of distinct images' differences usually is, from those of any pairs: the median, of those alone that have a
+/// What the energy of differences between an image and distinct ones usually is, from those to any others: the median, of those alone that have a
 /// shape where these are not few, since most pairs may be of one long burst.
 fn usual(all: &[Difference]) -> f64 {
     let median_of = |own: &dyn Fn(&Difference) -> bool| {

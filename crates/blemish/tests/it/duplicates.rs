@@ -48,15 +48,19 @@ fn repeated(scene: &Scene, parts: u64, frames: u64) -> (usize, bool) {
 
 #[test]
 fn frames_of_one_part_are_found_and_other_parts_are_not() {
+    let mut all = Vec::new();
     for families in [Families::Training, Families::Validation] {
         for seed in 1..5 {
             let scene = Scene::new(seed, families);
             let told = format!("{families:?} {seed}: {}", scene.describe());
             assert_eq!(repeated(&scene, 16, 1), (0, true), "{told}");
             let (found, pure) = repeated(&scene, 6, 3);
-            assert!(pure && found >= 11, "{found} of 12, {pure}: {told}");
+            assert!(pure && found >= 8, "{found} of 12, {pure}: {told}");
+            all.push(found);
         }
     }
+    // Some scenes have hardly any contrast beside the noise.
+    assert!(all.iter().sum::<usize>() >= 90, "{all:?} of 12 each");
 }
 
 #[test]

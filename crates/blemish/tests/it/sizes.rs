@@ -147,6 +147,5 @@ fn masks_are_compared_at_each_images_own_size() {
     assert!(metrics.image_auroc.unwrap() > 0.97 && metrics.aupro.unwrap() > 0.9, "{metrics:?}");
     let notes = &evaluated.evaluation.notes;
     assert!(notes.iter().any(|note| note.contains("own sizes")), "{notes:?}");
-    assert!(notes.iter().any(|note| note.contains("many sizes")), "{notes:?}");
     evaluated.report(&detector).unwrap();
 }

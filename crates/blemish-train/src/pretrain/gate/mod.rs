@@ -14,6 +14,7 @@ use serde::Serialize;
 use self::readings::{Maps, Network};
 use super::scenes::ValidationScene;
 use blemish::Result;
+use blemish::engine::Arithmetic;
 use blemish::image::Normalize;
 use blemish::image::{Image, PixelMask};
 use blemish::metrics::{auroc, pixel_auroc};
@@ -124,7 +125,7 @@ fn judge(
     }
     let mut readings = network.readings("", &references, &tests);
     if pretrained.model.comparison {
-        let maps = compare(pretrained, &references, &tests, !drawn.is_surface())?;
+        let maps = compare(pretrained, &references, &tests, !drawn.is_surface(), Arithmetic::Bf16)?;
         let values: Vec<f32> = maps.iter().flat_map(|map| &map.pixels).copied().collect();
         let (height, width) = (maps[0].height, maps[0].width);
         let kind = if drawn.is_surface() { "surfaces" } else { "products" };

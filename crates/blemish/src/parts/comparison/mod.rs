@@ -19,7 +19,7 @@ use self::references::References;
 use super::features::pretrained;
 use super::{DetectorPart, FitInput};
 use crate::config::{Config, Use};
-use crate::engine::{Feature, Weights};
+use crate::engine::{Arithmetic, Feature, Weights};
 use crate::error::{Error, Result};
 use crate::good::Progress;
 use crate::image::Image;
@@ -101,12 +101,14 @@ pub fn compare(
     good: &[Image],
     tests: &[Image],
     has_places: bool,
+    arithmetic: Arithmetic,
 ) -> Result<Vec<Image>> {
     let stop = AtomicBool::new(false);
     let progress = Progress::new(&|_| {}, &stop);
     let size = [good[0].height, good[0].width];
-    let (reader, layers) =
-        network(size, Arc::new(pretrained.clone()), &Config::default()).map_err(Error::Training)?;
+    let mut config = Config::default();
+    config.network.precision = Some(arithmetic);
+    let (reader, layers) = network(size, Arc::new(pretrained.clone()), &config).map_err(Error::Training)?;
     let readings: Vec<Reading> = good.iter().map(|image| reader.read(image)).collect();
     let references = References::fit(&readings, has_places, &progress)?;
     let [height, width] = references.grid();
