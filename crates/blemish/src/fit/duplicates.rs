@@ -1,48 +1,37 @@
-//! Near-duplicates among good images: frames of one part in one position, such as a burst of a camera that stood still.
+//! Near-duplicates among good images: several photos of one product, or frames of a camera that stood still.
 //!
 //! What was fitted on one of them finds nothing new in another: scored by it, an image looks better than any new product
-//! will. So near-duplicates stay in one fold, and count once. Two parts of a kind that look alike are none: what differs
-//! between them has a shape, what differs between two frames of one part is the sensor's noise.
+//! will. So near-duplicates stay in one fold, and count once.
 
-use nalgebra::{SMatrix, SVector};
 use rayon::prelude::*;
 
-use crate::calibrate::robust::median;
+use crate::calibrate::robust::{median, qn};
 use crate::error::Result;
 use crate::good::{Progress, Views};
 use crate::image::{Image, resize};
 
-/// Shorter side of what is compared, at most.
+/// Shorter side of what is compared, about.
 const SIDE: usize = 64;
-/// Of how much two distinct images usually differ, near-duplicates differ by at most this share, and by noise only.
-const ENERGY: f64 = 0.5;
-/// Correlation of a difference's neighbouring pixels below which it is noise: white noise has 0 (less, once its mean over a
-/// neighbourhood is taken off), a change of shape or surface more. The least among different images of 6 generated products
-/// and surfaces whose energy is below [`ENERGY`] is 0.3 (screw, good training images; 2026-11-28).
-const WHITE: f64 = 0.12;
-/// The same two limits for frames in another exposure: the difference may have some shape if it is next to nothing.
-const SAME: [f64; 2] = [0.02, 0.2];
-/// Nearest images that each is compared with closely.
-const NEAREST: usize = 16;
-/// Others that show how much an image usually differs from one.
-const PROBES: usize = 9;
-/// Share of these pairs that must differ in shape for them alone to show it.
-const SHAPED: usize = 20;
+/// Correlation below which two images are distinct, whatever the others do.
+const LEAST: f64 = 0.4;
+/// Correlation from which they are duplicates, whatever the others do.
+const CERTAIN: f64 = 0.9;
+/// Robust standard deviations of all pairs' correlations above their median: between the two, what duplicates lie beyond.
+const LIMIT: f64 = 5.0;
 /// Fewer groups than these are kinds of a product, such as two moulds, and nothing to be held together.
 const FEWEST_GROUPS: usize = 4;
 /// Images from which each is compared only with its neighbours in the order of names: bursts are numbered one after another.
 const MANY: usize = 2000;
 /// How many such neighbours, either way.
 const NEIGHBOURS: usize = 50;
-/// What a frame of the same part may differ by: shift down and right, contrast, turn, size.
-const CHANGES: usize = 5;
 
 /// The number of each view's group, from 0 by first appearance; views that are no near-duplicates have groups of their own.
 ///
-/// Compared are details: registered views shrunk to about 64 pixels, without their means over 5 x 5 of these (light). From the
-/// difference of two, what a small shift, turn or change of size and contrast makes of their mean is taken away by least
-/// squares. Two views are near-duplicates where what is left is noise ([`WHITE`]) and at most half ([`ENERGY`]) of what pairs of
-/// either usually differs from others by: plain products differ by nothing but noise, too. Groups are what such pairs connect.
+/// Compared are details: registered views shrunk to about 64 pixels, without their means over 5 x 5 of these (light), less the
+/// mean of all views, in units of how much each pixel varies over the views (an edge must not outweigh a surface). Those of two
+/// products have nothing in common but chance; those of one have its texture. Two views are near-duplicates where their
+/// correlation lies [`LIMIT`] robust standard deviations above what pairs have, and between [`LEAST`] and [`CERTAIN`]: where
+/// all good images look alike, it is their differences that are compared. Groups are what such pairs connect.
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io), [`Error::Interrupted`](crate::Error::Interrupted).
@@ -55,31 +44,22 @@ pub fn groups(views: &Views, progress: &Progress<'_>) -> Result<Vec<usize>> {
     let mut details = Vec::with_capacity(n);
     for some in alone.chunks(64) {
         progress.check()?;
-        let read: Vec<Result<Detail>> =
-            some.par_iter().map(|&i| Ok(Detail::new(&shown(views, i)?))).collect();
+        let read: Vec<Result<Vec<f32>>> =
+            some.par_iter().map(|&i| Ok(detail(&shown(views, i)?))).collect();
         for own in read {
             details.push(own?);
         }
     }
+    standardise(&mut details);
     progress.check()?;
     let pairs = pairs(views.names());
-    let apart =
-        |&[i, j]: &[usize; 2]| details[i].square + details[j].square - 2.0 * details[i].dot(&details[j]);
-    let distances: Vec<f64> = pairs.par_iter().map(apart).collect();
-    progress.check()?;
-    let differences = |which: &[[usize; 2]]| -> Vec<Difference> {
-        which.par_iter().map(|&[i, j]| Difference::new(&details[i], &details[j])).collect()
-    };
-    // Each image beside a few others, spread evenly: one that was resampled or blurred differs less from all.
-    let others = PROBES.min(n - 1);
-    let probes: Vec<[usize; 2]> =
-        (0..n).flat_map(|i| (0..others).map(move |k| [i, (i + 1 + k * (n - 1) / others) % n])).collect();
-    let usual: Vec<f64> = differences(&probes).chunks(others).map(usual).collect();
-    progress.check()?;
-    let near = nearest(n, &pairs, &distances);
+    let correlations: Vec<f64> = pairs.par_iter().map(|&[i, j]| dot(&details[i], &details[j])).collect();
+    let mut sorted = correlations.clone();
+    sorted.par_sort_unstable_by(f64::total_cmp);
+    let limit = (median(&sorted) + LIMIT * qn(&sorted)).clamp(LEAST, CERTAIN);
     let mut parent = alone.clone();
-    for (&[i, j], difference) in near.iter().zip(differences(&near)) {
-        if difference.is_noise(usual[i].min(usual[j])) {
+    for (&[i, j], correlation) in pairs.iter().zip(correlations) {
+        if correlation > limit {
             let (a, b) = (root(&mut parent, i), root(&mut parent, j));
             parent[a.max(b)] = a.min(b);
         }
@@ -106,127 +86,44 @@ fn shown(views: &Views, i: usize) -> Result<Image> {
 }
 
 /// What is compared of a view.
-struct Detail {
-    height: usize,
-    width: usize,
-    values: Vec<f32>,
-    /// Sum of their squares.
-    square: f64,
-}
-
-impl Detail {
-    fn new(view: &Image) -> Self {
-        let small = view.averaged(view.height.min(view.width).div_ceil(SIDE).max(1));
-        let (height, width, grey) = (small.height, small.width, small.grey());
-        let mut values = Vec::with_capacity(grey.len());
-        for y in 0..height {
-            for x in 0..width {
-                let (rows, columns) =
-                    (y.saturating_sub(2)..(y + 3).min(height), x.saturating_sub(2)..(x + 3).min(width));
-                let count = rows.len() * columns.len();
-                let sum: f32 = rows.map(|row| grey[row * width..][columns.clone()].iter().sum::<f32>()).sum();
-                values.push(grey[y * width + x] - sum / count as f32);
-            }
-        }
-        let square = values.iter().map(|&v| f64::from(v * v)).sum();
-        Self { height, width, values, square }
-    }
-
-    fn dot(&self, other: &Self) -> f64 {
-        self.values.iter().zip(&other.values).map(|(a, b)| f64::from(a * b)).sum()
-    }
-}
-
-/// How two views differ beyond a small change of position and contrast.
-#[derive(Clone, Copy, Debug)]
-struct Difference {
-    /// Mean square.
-    energy: f64,
-    /// Correlation of neighbouring pixels.
-    correlation: f64,
-}
-
-impl Difference {
-    fn new(a: &Detail, b: &Detail) -> Self {
-        let (height, width) = (a.height, a.width);
-        if height < 3 || width < 3 {
-            let energy = (a.square + b.square - 2.0 * a.dot(b)).max(0.0) / a.values.len() as f64;
-            return Self { energy, correlation: 1.0 };
-        }
-        let mean: Vec<f32> = a.values.iter().zip(&b.values).map(|(a, b)| 0.5 * (a + b)).collect();
-        let (rows, columns) = (height - 2, width - 2);
-        let changes = |y: usize, x: usize| -> SVector<f64, CHANGES> {
-            let at = (y + 1) * width + x + 1;
-            let (down, right) = (mean[at + width] - mean[at - width], mean[at + 1] - mean[at - 1]);
-            let (down, right) = (f64::from(0.5 * down), f64::from(0.5 * right));
-            let (v, u) = (y as f64 / rows as f64 - 0.5, x as f64 / columns as f64 - 0.5);
-            [down, right, f64::from(mean[at]), v * right - u * down, v * down + u * right].into()
-        };
-        let difference = |y: usize, x: usize| {
-            let at = (y + 1) * width + x + 1;
-            f64::from(a.values[at] - b.values[at])
-        };
-        let (mut matrix, mut right) = (SMatrix::<f64, CHANGES, CHANGES>::zeros(), SVector::zeros());
-        for y in 0..rows {
-            for x in 0..columns {
-                let own: SVector<f64, CHANGES> = changes(y, x);
-                matrix += own * own.transpose();
-                right += own * difference(y, x);
-            }
-        }
-        // A direction in which nothing changes is left alone.
-        let ridge = 1e-6 * matrix.trace() + 1e-12;
-        (0..CHANGES).for_each(|k| matrix[(k, k)] += ridge);
-        let by = matrix.cholesky().map_or(SVector::zeros(), |own| own.solve(&right));
-        let left: Vec<f64> = (0..rows * columns)
-            .map(|i| (i / columns, i % columns))
-            .map(|(y, x)| difference(y, x) - changes(y, x).dot(&by))
-            .collect();
-        let energy = left.iter().map(|v| v * v).sum::<f64>() / left.len() as f64;
-        let (mut across, mut down) = (0.0, 0.0);
-        for (i, v) in left.iter().enumerate() {
-            across += if i % columns + 1 < columns { v * left[i + 1] } else { 0.0 };
-            down += if i + columns < left.len() { v * left[i + columns] } else { 0.0 };
-        }
-        let [across, down] =
-            [across / (rows * (columns - 1)).max(1) as f64, down / ((rows - 1) * columns).max(1) as f64];
-        // Equal images differ by nothing.
-        Self { energy, correlation: 0.5 * (across + down) / energy.max(1e-12) }
-    }
-
-    /// Whether it is a frame's noise, where two images usually differ by `usual`.
-    fn is_noise(self, usual: f64) -> bool {
-        let within =
-            |[energy, correlation]: [f64; 2]| self.energy <= energy * usual && self.correlation < correlation;
-        within([ENERGY, WHITE]) || within(SAME)
-    }
-}
-
-/// What the energy of differences between an image and distinct ones usually is, from those to any others: the median, of those alone that have a
-/// shape where these are not few, since most pairs may be of one long burst.
-fn usual(all: &[Difference]) -> f64 {
-    let median_of = |own: &dyn Fn(&Difference) -> bool| {
-        let mut energies: Vec<f64> = all.iter().filter(|d| own(d)).map(|d| d.energy).collect();
-        energies.sort_unstable_by(f64::total_cmp);
-        (energies.len(), if energies.is_empty() { 0.0 } else { median(&energies) })
-    };
-    let ((_, any), (count, shaped)) = (median_of(&|_| true), median_of(&|d| d.correlation >= WHITE));
-    if SHAPED * count >= all.len() { any.max(shaped) } else { any }
-}
-
-/// The pairs of each view and its nearest ones.
-fn nearest(n: usize, pairs: &[[usize; 2]], distances: &[f64]) -> Vec<[usize; 2]> {
-    let mut order: Vec<usize> = (0..pairs.len()).collect();
-    order.par_sort_unstable_by(|&a, &b| distances[a].total_cmp(&distances[b]).then(a.cmp(&b)));
-    let mut taken = vec![0; n];
-    let mut near = Vec::new();
-    for pair in order.into_iter().map(|at| pairs[at]) {
-        if pair.iter().any(|&i| taken[i] < NEAREST) {
-            pair.iter().for_each(|&i| taken[i] += 1);
-            near.push(pair);
+fn detail(view: &Image) -> Vec<f32> {
+    let small = view.averaged((view.height.min(view.width) / SIDE).max(1));
+    let (height, width, grey) = (small.height, small.width, small.grey());
+    let mut out = Vec::with_capacity(grey.len());
+    for y in 0..height {
+        for x in 0..width {
+            let (rows, columns) =
+                (y.saturating_sub(2)..(y + 3).min(height), x.saturating_sub(2)..(x + 3).min(width));
+            let count = rows.len() * columns.len();
+            let sum: f32 = rows.map(|row| grey[row * width..][columns.clone()].iter().sum::<f32>()).sum();
+            out.push(grey[y * width + x] - sum / count as f32);
         }
     }
-    near
+    out
+}
+
+/// Takes the mean of all from each, divides by how much a pixel varies, and makes the length of each 1.
+fn standardise(details: &mut [Vec<f32>]) {
+    let (n, pixels) = (details.len() as f64, details[0].len());
+    let (mut sums, mut squares) = (vec![0.0f64; pixels], vec![0.0f64; pixels]);
+    for own in details.iter() {
+        for ((sum, square), &v) in sums.iter_mut().zip(&mut squares).zip(own) {
+            *sum += f64::from(v);
+            *square += f64::from(v) * f64::from(v);
+        }
+    }
+    let means: Vec<f64> = sums.iter().map(|sum| sum / n).collect();
+    let variances: Vec<f64> = squares.iter().zip(&means).map(|(s, m)| (s / n - m * m).max(0.0)).collect();
+    let mut sorted = variances.clone();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let floor = median(&sorted).max(1e-12);
+    details.par_iter_mut().for_each(|own| {
+        for ((v, mean), variance) in own.iter_mut().zip(&means).zip(&variances) {
+            *v = ((f64::from(*v) - mean) / (variance + floor).sqrt()) as f32;
+        }
+        let length = dot(own, own).sqrt().max(1e-12) as f32;
+        own.iter_mut().for_each(|v| *v /= length);
+    });
 }
 
 /// Which views are compared with each other.
@@ -239,6 +136,10 @@ fn pairs(names: &[String]) -> Vec<[usize; 2]> {
     order.sort_by(|&a, &b| names[a].cmp(&names[b]));
     let near = |at: usize| (at + 1..(at + 1 + NEIGHBOURS).min(n)).map(move |other| (at, other));
     (0..n).flat_map(near).map(|(a, b)| [order[a], order[b]]).collect()
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum()
 }
 
 fn root(parent: &mut [usize], mut i: usize) -> usize {
