@@ -1,9 +1,10 @@
 """How the memory that `blemish train` needs grows with the number of images.
 
-    python3 benches/memory.py target/release/blemish 100 1000 3000
+    python3 benches/memory.py target/release/blemish 100 1000 3000 [-- --set memory.prototypes=8]
 
 Draws so many good images of one product of 256 x 256 pixels in a fixed pose, fits a detector on them, and prints the most memory
-that the process held, and by how much more each further image takes. Needs NumPy and Pillow.
+that the process held, and by how much more each further image takes; what follows `--` goes to `blemish train` (fewer prototypes
+take less time, and as much memory an image). Needs NumPy and Pillow.
 """
 
 import os
@@ -29,7 +30,7 @@ def draw(seed: int) -> Image.Image:
     return Image.fromarray(level.clip(0, 255).astype(np.uint8))
 
 
-def peak(program: str, count: int) -> tuple[float, float]:
+def peak(program: str, count: int, more: list[str]) -> tuple[float, float]:
     """MiB and seconds of a fit on so many images."""
     with tempfile.TemporaryDirectory() as folder:
         good = Path(folder, "good")
@@ -37,7 +38,7 @@ def peak(program: str, count: int) -> tuple[float, float]:
         for i in range(count):
             draw(i).save(good / f"{i:05}.png", compress_level=1)
         start = time.monotonic()
-        pid = subprocess.Popen([program, "train", good, "--out", Path(folder, "run"), "--quiet"], stdout=subprocess.DEVNULL).pid
+        pid = subprocess.Popen([program, "train", good, "--out", Path(folder, "run"), "--quiet", *more], stdout=subprocess.DEVNULL).pid
         _, status, usage = os.wait4(pid, 0)
         if status:
             sys.exit(f"blemish train failed on {count} images")
@@ -45,11 +46,12 @@ def peak(program: str, count: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    program, counts = sys.argv[1], [int(count) for count in sys.argv[2:]]
+    own, _, further = "\0".join(sys.argv[1:]).partition("\0--\0")
+    program, *counts = own.split("\0")
     print(f"{'images':>7} {'peak, MiB':>10} {'KiB an image more':>18} {'seconds':>8}")
     before = None
-    for count in counts:
-        most, seconds = peak(program, count)
+    for count in map(int, counts):
+        most, seconds = peak(program, count, further.split("\0") if further else [])
         more = f"{1024 * (most - before[1]) / (count - before[0]):.0f}" if before else "-"
         print(f"{count:7} {most:10.0f} {more:>18} {seconds:8.0f}", flush=True)
         before = count, most

@@ -133,7 +133,7 @@ pub struct ShortcutAudit {
 }
 
 impl ShortcutAudit {
-    /// The audit of three AUROCs, with a warning when one is above [`SHORTCUT_AUROC`] or as far below 0.5.
+    /// The audit of three AUROCs, with a warning when one is above 0.8 or as far below 0.5.
     pub fn new(mean: Option<f64>, spread: Option<f64>, high_frequency: Option<f64>) -> Self {
         let suspects: Vec<String> =
             [("mean", mean), ("spread", spread), ("high-frequency energy", high_frequency)]

@@ -34,7 +34,7 @@ impl Product<'_> {
     }
 }
 
-/// [`with_packed`] of a `[k, n]` in `precision`: of words with [`Precision::Bf16`]. `k` is even then where `source` is
+/// `with_packed` of a `[k, n]` in `precision`: of words with [`Precision::Bf16`]. `k` is even then where `source` is
 /// transposed; else a last row without a partner is paired with 0.
 pub fn with_packed_in<R>(
     precision: Precision,

@@ -15,17 +15,17 @@ impl Homography {
     }
 
     /// Reads the source at `x` and `y` times the given factors: a factor below 1 enlarges, a negative one mirrors.
-    pub fn scaling(x: f64, y: f64) -> Self {
+    pub(crate) fn scaling(x: f64, y: f64) -> Self {
         Self([[x, 0.0, 0.0], [0.0, y, 0.0], [0.0, 0.0, 1.0]])
     }
 
     /// Reads the source `x` pixels to the right and `y` below.
-    pub fn translation(x: f64, y: f64) -> Self {
+    pub(crate) fn translation(x: f64, y: f64) -> Self {
         Self([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
     }
 
     /// First `inner`, then `self`.
-    pub fn compose(&self, inner: &Self) -> Self {
+    pub(crate) fn compose(&self, inner: &Self) -> Self {
         let product = |i: usize, j: usize| (0..3).map(|k| self.0[i][k] * inner.0[k][j]).sum();
         Self(std::array::from_fn(|i| std::array::from_fn(|j| product(i, j))))
     }

@@ -63,7 +63,11 @@ impl PyramidHead {
     ///
     /// # Shapes
     /// as [`forward`](Self::forward) -> `[B, H, W, outputs]`, `[B, H/8, W/8, dims[2]]`, ..
-    pub fn forward_maps(&self, tokens: Tensor<4>, levels: Vec<Tensor<4>>) -> (Tensor<4>, Vec<Tensor<4>>) {
+    pub(crate) fn forward_maps(
+        &self,
+        tokens: Tensor<4>,
+        levels: Vec<Tensor<4>>,
+    ) -> (Tensor<4>, Vec<Tensor<4>>) {
         let maps = self.maps(tokens.clone(), levels, self.up.len());
         let finest = maps.last().cloned().unwrap_or(tokens);
         (ops::pixel_shuffle(self.out.forward(finest)), maps)

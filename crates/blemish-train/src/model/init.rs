@@ -29,12 +29,12 @@ impl<'a> Init<'a> {
     }
 
     /// Uniform within `sqrt(6 / (inputs + outputs))` (Glorot and Bengio 2010, equation 16).
-    pub fn xavier(&mut self, inputs: usize, outputs: usize) -> Param<Tensor<2>> {
+    pub(crate) fn xavier(&mut self, inputs: usize, outputs: usize) -> Param<Tensor<2>> {
         self.uniform([inputs, outputs], (6.0 / (inputs + outputs) as f32).sqrt())
     }
 
     /// Uniform within `sqrt(6 / inputs)`, for layers before a rectifier (He et al. 2015, equation 10).
-    pub fn kaiming(&mut self, inputs: usize, outputs: usize) -> Param<Tensor<2>> {
+    pub(crate) fn kaiming(&mut self, inputs: usize, outputs: usize) -> Param<Tensor<2>> {
         self.uniform([inputs, outputs], (6.0 / inputs as f32).sqrt())
     }
 
@@ -43,7 +43,11 @@ impl<'a> Init<'a> {
     }
 
     /// Normal with the given standard deviation, cut at two of them.
-    pub fn truncated_normal<const D: usize>(&mut self, shape: [usize; D], std: f32) -> Param<Tensor<D>> {
+    pub(crate) fn truncated_normal<const D: usize>(
+        &mut self,
+        shape: [usize; D],
+        std: f32,
+    ) -> Param<Tensor<D>> {
         self.drawn(shape, |rng| {
             loop {
                 let (u, v): (f32, f32) = (rng.random(), rng.random());

@@ -55,7 +55,7 @@ impl Conv3x3 {
     ///
     /// # Shapes
     /// `up: [B, H / 2, W / 2, 2 C_in]`, `level: [B, H, W, C_in / 2]` -> `[B, H, W, C_out]`
-    pub fn forward_joined(&self, up: Tensor<4>, level: Tensor<4>) -> Tensor<4> {
+    pub(crate) fn forward_joined(&self, up: Tensor<4>, level: Tensor<4>) -> Tensor<4> {
         ops::joined_conv3x3(up, level, self.weight.val(), self.bias.val())
     }
 }

@@ -38,7 +38,7 @@ const EPS: f32 = 1e-5;
 type Tracked = FloatTensor<Autodiff<Flex>>;
 
 /// Whether `x` lives on the CPU, where the fused operations run.
-pub fn on_cpu<const D: usize>(x: &Tensor<D>) -> bool {
+pub(crate) fn on_cpu<const D: usize>(x: &Tensor<D>) -> bool {
     is_cpu(&x.device())
 }
 

@@ -62,7 +62,7 @@ pub fn generator(seed: u64, stage: Stage, epoch: usize, item: usize) -> ChaCha8R
 }
 
 /// The settings of a stage.
-pub fn stage_config(config: &RunConfig, stage: Stage) -> &StageConfig {
+pub(crate) fn stage_config(config: &RunConfig, stage: Stage) -> &StageConfig {
     match stage {
         Stage::Pretrain => &config.train.pretrain,
         Stage::Finetune => &config.train.finetune,

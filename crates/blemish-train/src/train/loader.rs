@@ -13,7 +13,7 @@ const AHEAD: usize = 2;
 ///
 /// # Errors
 /// The first of `make` or `each`; [`Error::Training`] when `make` panics.
-pub fn each_prepared<T: Send>(
+pub(crate) fn each_prepared<T: Send>(
     count: usize,
     make: impl Fn(usize) -> Result<T> + Send,
     mut each: impl FnMut(usize, T) -> Result<()>,

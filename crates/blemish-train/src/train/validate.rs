@@ -39,7 +39,7 @@ pub struct Validation {
 }
 
 /// Whether there are both good and defective images.
-pub fn can_validate(images: &[Labelled]) -> bool {
+pub(crate) fn can_validate(images: &[Labelled]) -> bool {
     [true, false].iter().all(|defective| images.iter().any(|image| image.defective == *defective))
 }
 

@@ -9,8 +9,10 @@ fn fault(assignment: &str) -> String {
     config.and_then(|config| config.validate()).unwrap_err().to_string()
 }
 
+type Change = fn(&mut ModelConfig);
+
 /// The same with this change of the architecture.
-fn fault_of(change: fn(&mut ModelConfig)) -> String {
+fn fault_of(change: Change) -> String {
     let mut config = Config::default();
     change(&mut config.model);
     config.validate().unwrap_err().to_string()
@@ -56,7 +58,7 @@ fn combinations_that_cannot_work_name_the_field() {
         assert!(message.contains(field), "{assignment}: {message}");
     }
     // What no one can set, but a file may hold.
-    let faults: [(fn(&mut ModelConfig), &str); 9] = [
+    let faults: [(Change, &str); 9] = [
         (|model| model.depth = 2, "model.depth"),
         (|model| model.num_heads = 5, "model.embed_dim"),
         (|model| model.decoder_num_heads = 0, "model.decoder_num_heads"),

@@ -135,7 +135,7 @@ pub fn shown_and_listed(chosen: Vec<(GalleryGroup, usize)>) -> [Vec<(GalleryGrou
 }
 
 /// Chooses images worth a look, none twice, as groups with indices into `scores`: all missed defects and all false alarms, and
-/// at most `limit` of each other group. Of the first two, no more than [`SHOWN_ERRORS`] each are meant to be shown.
+/// at most `limit` of each other group. Of the first two, no more than 20 each are meant to be shown.
 ///
 /// `defective` says for each score whether its image is defective. Scores that are not finite are not shown.
 #[doc(hidden)]

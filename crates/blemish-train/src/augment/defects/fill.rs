@@ -49,7 +49,7 @@ impl Fill {
 
     /// Whether it shows on a surface without places, such as leather or concrete: there a patch of the surface is as good
     /// in one place as in another, and what only moves the texture is no defect.
-    pub fn shows_on_surfaces(self) -> bool {
+    pub(crate) fn shows_on_surfaces(self) -> bool {
         !matches!(self, Self::Foreign | Self::Misplaced | Self::Blended | Self::Warp)
     }
 

@@ -68,7 +68,7 @@ impl DefectGenerator {
 
     /// The same that gives every image one defect.
     #[must_use]
-    pub fn always_one(mut self) -> Self {
+    pub(crate) fn always_one(mut self) -> Self {
         (self.config.probability, self.count) = (1.0, [1, 1]);
         self
     }
@@ -78,7 +78,7 @@ impl DefectGenerator {
     /// `other` is another good image, the source of foreign patches (of any size; one with other channels is not used).
     /// `foreground` weighs each pixel's chance to be a defect's centre, `[H, W]` in [0, 1]; see
     /// [`foreground`](blemish::view::foreground).
-    pub fn corrupt(
+    pub(crate) fn corrupt(
         &self,
         clean: &Image,
         other: &Image,
