@@ -172,7 +172,7 @@ impl LevelReferences {
             (0..maps.len()).flat_map(|i| (0..places).map(move |p| (i, p))).collect();
         let (some, _) = all.partial_shuffle(&mut ChaCha8Rng::seed_from_u64(1), CHOSEN_FROM);
         let vector = |&(i, p): &(usize, usize)| &maps[i].values[p * c..][..c];
-        let candidates: Vec<f32> = some.iter().flat_map(|at| vector(at)).copied().collect();
+        let candidates: Vec<f32> = some.iter().flat_map(vector).copied().collect();
         let chosen = coreset(&candidates, c, KEPT);
         let origin: Vec<usize> = chosen.iter().map(|&i| some[i].0).collect();
         let anywhere = chosen.iter().flat_map(|&i| vector(&some[i])).copied().collect();
