@@ -123,7 +123,7 @@ impl DataConfig {
             "must be above 0 and at most 4, in units of the image's longer side",
         )?;
         let scale = self.view.iter().find_map(|view| view.scale.map(|scale| (scale, view.product.is_none())));
-        let ok = scale.is_none_or(|(scale, whole)| whole && scale >= 1e-3 && scale <= 64.0);
+        let ok = scale.is_none_or(|(scale, whole)| whole && (1e-3..=64.0).contains(&scale));
         require(ok, "data.view.scale", "must be 0.001 to 64, and has no meaning with data.view.product")?;
         let ok = self.range.is_none_or(|[low, high]| low.is_finite() && high.is_finite() && low < high);
         require(ok, "data.range", "must be two numbers, the value of black below that of white")?;

@@ -76,7 +76,7 @@ impl Pieces {
         }
         let image_size = [image.height, image.width];
         let image = image.clone().mirrored_to(tiles.view);
-        let maps: Vec<Vec<f32>> = tiles.cut(&image).par_iter().map(|piece| map(piece)).collect();
+        let maps: Vec<Vec<f32>> = tiles.cut(&image).par_iter().map(&map).collect();
         let pixels = tiles.join(&maps);
         Image { height, width, channels: 1, pixels }.part([0, 0], image_size).pixels
     }
@@ -85,7 +85,7 @@ impl Pieces {
     pub fn peak(self, image: &Image, peak: impl Fn(&Image) -> f32 + Sync) -> f32 {
         let tiles = self.tiles([image.height, image.width]);
         let image = image.clone().mirrored_to(tiles.view);
-        tiles.cut(&image).par_iter().map(|piece| peak(piece)).reduce(|| 0.0, f32::max)
+        tiles.cut(&image).par_iter().map(&peak).reduce(|| 0.0, f32::max)
     }
 }
 
