@@ -1,7 +1,7 @@
 //! Surfaces whose images have many sizes: what is found when all are stretched to one shape, and when they keep their scale.
 //!
 //! `cargo run --release -p blemish --example sizes -- SURFACES SEED SHORTEST LONGEST SETTINGS..`: every generated surface is
-//! rendered at one scale, at sides drawn between SHORTEST and LONGEST pixels. For every list of settings (separated by commas;
+//! rendered at one scale, at sides drawn between SHORTEST and LONGEST pixels. For every list of settings (separated by semicolons;
 //! `data.fit=stretch` stretches) image AUROC, AUPRO at the images' own sizes, false alarms and defects found at the threshold,
 //! and the rank correlation of good images' scores with their area, averaged over the surfaces that the survey takes for one.
 #![expect(clippy::unwrap_used, reason = "an example")]
@@ -128,7 +128,7 @@ fn main() {
     let configs: Vec<Config> = arguments[4..]
         .iter()
         .map(|settings| {
-            let settings = settings.split_terminator(',');
+            let settings = settings.split_terminator(';');
             let overlay = settings.fold(Overlay::default(), |over, setting| over.set(setting).unwrap());
             Config::default().with(&overlay).unwrap()
         })
