@@ -77,7 +77,7 @@ fn rank_correlation(a: &[f64], b: &[f64]) -> f64 {
 /// Image AUROC, AUPRO, false-alarm rate, share found, correlation with the area; then AUROC and correlation of every other score.
 /// `None` where the survey does not take the images for a surface.
 fn measure(set: &Set, config: &Config) -> Option<Vec<f64>> {
-    let detector = Detector::fit(&Images::from(set.good.clone()), config).unwrap();
+    let detector = Detector::fit(&Images::from(set.good.clone()), config).ok()?;
     if detector.config().texture != Use::Always {
         return None;
     }

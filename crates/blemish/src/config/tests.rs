@@ -134,6 +134,8 @@ fn resolving_follows_the_images() {
         ([256, 256], Use::Always, Reduce::Max)
     );
 
+    let pieces = Survey { size_ratio: 3.0, ..arbitrary.clone() };
+    assert_eq!((resolved(&[], &pieces).one_size(), resolved(&[], &pieces).lines), (None, Use::Always));
     let sizes = Survey { size_ratio: 3.0, area: 4.0 * 65_536.0, ..surface };
     let config = resolved(&[], &sizes);
     assert_eq!((config.one_size(), config.view().scale, config.view_size()), (None, Some(0.5), [256, 256]));

@@ -121,9 +121,10 @@ impl Survey {
         self.rectified_correlation.is_some_and(|c| c >= RECTIFIED && c >= self.pose_correlation + GAIN)
     }
 
-    /// Whether the images show one surface without a background.
+    /// Whether the images show one surface without a background, or pieces of many sizes that no pose can be found in.
     pub fn is_surface(&self) -> bool {
-        !self.has_fixed_pose() && !self.can_rectify() && self.product_share > 0.95
+        let fills_images = self.product_share > 0.95 || self.size_ratio > MANY_SIZES;
+        !self.has_fixed_pose() && !self.can_rectify() && fills_images
     }
 
     /// Whether the images show one surface, cut to many sizes: then they keep their scale, and none is stretched.
