@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
+use walkdir::WalkDir;
+
 use super::Problem;
 use crate::error::{Error, Result};
 use crate::image::is_readable;
@@ -74,23 +76,38 @@ pub fn expand(pattern: &Path) -> Result<Vec<PathBuf>> {
     if pattern.exists() {
         return Ok(vec![pattern.to_path_buf()]);
     }
-    let text = pattern.to_string_lossy();
+    let normal: PathBuf = pattern.components().collect();
+    let text = normal.to_string_lossy();
     let options = glob::MatchOptions {
         case_sensitive: false,
         require_literal_separator: true,
         require_literal_leading_dot: true,
     };
     let wrong = |error: glob::PatternError| Error::config(text.as_ref(), format!("is no pattern: {error}"));
-    // What cannot be read holds nothing that could match.
-    let mut found: Vec<PathBuf> = glob::glob_with(&text, options).map_err(wrong)?.flatten().collect();
+    let compiled = glob::Pattern::new(&text).map_err(wrong)?;
+    let folder: PathBuf = pattern.components().take_while(|part| !is_pattern(part.as_ref())).collect();
+    let below = pattern.components().count() - folder.components().count();
+    let depth = if text.contains("**") { usize::MAX } else { below };
+    let start = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
+    // Not 'glob::glob': it follows links in circles. What cannot be read holds nothing that could match.
+    let walk = WalkDir::new(start).min_depth(1).max_depth(depth).follow_links(true);
+    let paths = walk.into_iter().flatten().map(|entry| folder.join(below_start(entry.path(), start)));
+    let mut found: Vec<PathBuf> = paths.filter(|path| compiled.matches_path_with(path, options)).collect();
     found.sort();
     if found.is_empty() {
-        let is_pattern = text.contains(['*', '?', '[']);
-        let reason =
-            if is_pattern { "nothing matches this pattern" } else { "there is no such file or folder" };
+        let reason = if is_pattern(pattern) {
+            "nothing matches this pattern"
+        } else {
+            "there is no such file or folder"
+        };
         return Err(Error::data(pattern, reason));
     }
     Ok(found)
+}
+
+/// `path` without the folder that the search began in.
+fn below_start<'a>(path: &'a Path, start: &Path) -> &'a Path {
+    path.strip_prefix(start).unwrap_or(path)
 }
 
 fn is_pattern(path: &Path) -> bool {

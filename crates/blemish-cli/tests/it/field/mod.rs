@@ -199,13 +199,13 @@ fn alpha() {
     let case = Case::new();
     let cut = |name: String, image: &Grey, hidden: u8| inputs::save_cut_out(&case.path(&name), image, hidden);
     for n in 0..24 {
-        cut(format!("good/{n:03}.png"), &part(n, 0.0, 96), 0);
+        cut(format!("good/{n:03}.png"), &part(n, 0.0, 160), 0);
     }
     for n in 0..20 {
-        cut(format!("ok/{n:03}.png"), &part(1000 + n, 0.0, 96), 255);
-        cut(format!("bad/{n:03}.png"), &part(2000 + n, 0.25, 96), 255);
+        cut(format!("ok/{n:03}.png"), &part(1000 + n, 0.0, 160), 255);
+        cut(format!("bad/{n:03}.png"), &part(2000 + n, 0.25, 160), 255);
     }
-    case.train(96, &[]).ok();
+    case.train(160, &[]).ok();
     let (found, alarms) = case.found_and_alarms(&[]);
     assert!(found >= 18 && alarms <= 3, "{found} {alarms}");
 }

@@ -73,6 +73,12 @@ fn patterns_and_lists() {
     assert_eq!(matching("?.jpg"), ["c.jpg"]);
     assert_eq!(matching("odd[1].png"), ["odd[1].png"]);
     assert!(matches!(expand(&root.join("*.bmp")), Err(Error::Data { .. })));
+    // Links in circles: all at once they would lead to ever more paths.
+    #[cfg(unix)]
+    for name in ["u", "v", "w"] {
+        std::os::unix::fs::symlink(root, root.join(name)).unwrap();
+        assert!(expand(&root.join("**/*.bmp")).is_err());
+    }
     assert!(matches!(expand(&root.join("a***b")), Err(Error::Config { .. })));
     assert_eq!(list(&[root.join("x/**/*.png"), root.join("*.jpg")]).unwrap().images.len(), 3);
 
