@@ -19,7 +19,7 @@ pub struct Target {
     /// What is fuzzed; whether the bytes were accepted.
     pub run: fn(&[u8]) -> bool,
     /// Makes mutated bytes plausible: lengths and checksums.
-    pub mend: fn(&mut Vec<u8>),
+    pub mend: fn(&mut [u8]),
 }
 
 /// All targets.
@@ -174,7 +174,7 @@ fn config(bytes: &[u8]) -> bool {
 }
 
 /// Writes the checksums of a PNG's chunks anew.
-fn mend_png(bytes: &mut Vec<u8>) {
+fn mend_png(bytes: &mut [u8]) {
     let mut at = 8;
     while bytes.starts_with(b"\x89PNG") && at + 12 <= bytes.len() {
         let length = u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]) as usize;
@@ -199,7 +199,7 @@ fn crc(bytes: &[u8]) -> u32 {
 }
 
 /// Writes the length of a safetensors file's header anew: up to the last brace before the numbers.
-fn mend_header(bytes: &mut Vec<u8>) {
+fn mend_header(bytes: &mut [u8]) {
     let is_text = |v: &&u8| v.is_ascii_graphic() || **v == b' ';
     let text = bytes.iter().skip(8).take_while(is_text).count();
     if text > 0 {

@@ -41,8 +41,10 @@ fn repeated(scene: &Scene, parts: u64, frames: u64) -> (usize, bool) {
     let part_of =
         |i: usize| prepared.views.names()[i].rsplit(' ').next().unwrap().parse::<u64>().unwrap() / frames;
     let mut part: Vec<Option<u64>> = vec![None; prepared.views.len()];
-    let is_one = |(i, &group): (usize, &usize)| *part[group].get_or_insert(part_of(i)) == part_of(i);
-    let pure = prepared.groups.iter().enumerate().map(is_one).fold(true, |all, one| all && one);
+    let mut pure = true;
+    for (i, &group) in prepared.groups.iter().enumerate() {
+        pure &= *part[group].get_or_insert(part_of(i)) == part_of(i);
+    }
     (prepared.repeated(), pure)
 }
 
