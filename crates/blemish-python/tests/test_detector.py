@@ -206,6 +206,9 @@ def test_progress_is_told_and_may_stop_the_fit(good: list[npt.NDArray[np.uint8]]
 
 
 FITTING = """
+import signal
+# A shell's background jobs ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import sys, numpy as np, blemish
 images = np.random.default_rng(0).integers(0, 255, (300, 256, 256, 3), np.uint8)
 print("fitting", flush=True)

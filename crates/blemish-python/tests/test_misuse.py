@@ -173,6 +173,9 @@ def test_processes_made_by_fork(detector: Detector, good: list[npt.NDArray[np.ui
 
 # A script's good images: stripes with noise.
 STRIPES = """
+import signal
+# A shell's background jobs ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import numpy as np, blemish
 
 def stripes(seed, side=64):
