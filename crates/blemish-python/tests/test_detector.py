@@ -226,7 +226,10 @@ def test_ctrl_c_ends_a_fit() -> None:
     assert child.stdout is not None and child.stdout.readline() == "fitting\n"
     time.sleep(1.5)
     child.send_signal(signal.SIGINT)
-    out, _ = child.communicate(timeout=60)
+    try:
+        out, _ = child.communicate(timeout=60)
+    finally:
+        child.kill()
     assert out == "interrupted\n"
 
 

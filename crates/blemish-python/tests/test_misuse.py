@@ -231,5 +231,8 @@ def test_ctrl_c_ends_a_batch() -> None:
     assert child.stdout is not None and child.stdout.readline() == "predicting\n"
     time.sleep(1)
     child.send_signal(signal.SIGINT)
-    out, _ = child.communicate(timeout=60)
+    try:
+        out, _ = child.communicate(timeout=60)
+    finally:
+        child.kill()
     assert out.startswith("interrupted")

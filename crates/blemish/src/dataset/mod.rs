@@ -154,6 +154,9 @@ pub struct DataSet {
     pub note: Option<String>,
 }
 
+/// Of a defective image; it still counts for image-level metrics.
+const NO_MASK: &str = "no mask was found for this defective image";
+
 /// What a layout's [`Reader::read`] finds.
 #[derive(Default)]
 struct Samples {
@@ -168,7 +171,7 @@ impl Samples {
     fn push_defective(&mut self, path: PathBuf, kind: &str, masks: impl IntoIterator<Item = PathBuf>) {
         let sample = Sample::defective(path, kind, masks);
         if sample.masks.is_empty() {
-            self.problems.push(Problem::new(&sample.path, "no mask was found for this defective image"));
+            self.problems.push(Problem::new(&sample.path, NO_MASK));
         }
         self.test.push(sample);
     }
@@ -216,7 +219,17 @@ pub fn open(root: &Path, category: Option<&str>) -> Result<DataSet> {
 
 impl DataSet {
     fn new(root: PathBuf, layout: Layout, samples: Samples) -> Result<Self> {
-        let Samples { train, test, problems, note } = samples;
+        let Samples { train, test, mut problems, note } = samples;
+        let defective = test.iter().filter(|sample| sample.label == Label::Defective);
+        let (without, with): (Vec<_>, Vec<_>) = defective.partition(|sample| sample.masks.is_empty());
+        if with.is_empty() && without.len() > 1 {
+            problems.retain(|problem| problem.reason != NO_MASK);
+            let reason = format!(
+                "no mask was found for any of {} defective images: no figures of where defects are",
+                without.len()
+            );
+            problems.push(Problem::new(&root, reason));
+        }
         if train.is_empty() {
             let reason = match problems.first() {
                 Some(Problem { path, reason }) => format!("; {}: {reason}", path.display()),
