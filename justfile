@@ -38,5 +38,5 @@ miri:
     MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test -p blemish-kernels --lib -- bf16 int8
     cargo run -q --release -p blemish-c --example fixture -- target/miri-model
     MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-tree-borrows -Zmiri-permissive-provenance -Zmiri-ignore-leaks" RAYON_NUM_THREADS=1 \
-        BLEMISH_TINY_MODEL="$PWD/target/miri-model/part.blemish.safetensors" cargo +nightly miri test -p blemish-c --lib --test misuse
+        BLEMISH_TINY_MODEL="$PWD/target/miri-model/miri.blemish.safetensors" cargo +nightly miri test -p blemish-c --lib --test misuse
     MIRIFLAGS=-Zmiri-disable-isolation RUSTFLAGS="-C target-cpu=icelake-server" cargo +nightly miri test -p blemish-kernels --lib -- int8

@@ -14,7 +14,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args().nth(1).ok_or("usage: fixture FOLDER")?;
     let folder = Path::new(&folder);
     std::fs::create_dir_all(folder.join("good"))?;
-    detector()?.save(folder.join("part.blemish.safetensors"))?;
+    detector(SIDE)?.save(folder.join("part.blemish.safetensors"))?;
+    detector(tiny::MIRI_SIDE)?.save(folder.join("miri.blemish.safetensors"))?;
     let side = SIDE as u32;
     for seed in 1..=12 {
         image::RgbImage::from_raw(side, side, pixels(seed, false))

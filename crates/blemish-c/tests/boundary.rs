@@ -65,7 +65,7 @@ impl Shared {
 fn answers_are_those_of_the_library_on_many_threads() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("part.blemish.safetensors");
-    tiny::detector().unwrap().save(&path).unwrap();
+    tiny::detector(SIDE).unwrap().save(&path).unwrap();
     let detector = Detector::load(&path).unwrap();
     let bytes = std::fs::read(&path).unwrap();
 

@@ -51,7 +51,7 @@ fn model() -> Option<Vec<u8>> {
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("part.blemish.safetensors");
-    tiny::detector().unwrap().save(&path).unwrap();
+    tiny::detector(SIDE).unwrap().save(&path).unwrap();
     Some(std::fs::read(path).unwrap())
 }
 
