@@ -114,7 +114,7 @@ impl Detector {
         Framed::new(&image, self.config.data.image_size, &self.config.view())
     }
 
-    /// Memory for an image in `f32` is not asked for before its size is known to be meant.
+    /// Refuses an image of more than `data.max_pixels`, before memory for it in `f32` is asked for.
     fn require_size(&self, [height, width]: [usize; 2]) -> Result<()> {
         let most = self.config.data.max_pixels;
         if (height as u64).saturating_mul(width as u64) <= most {
@@ -301,10 +301,11 @@ impl Detector {
         Ok(self.map_threshold()?.min(score).min(peak))
     }
 
-    /// Decides by another rule: any target false-positive rate, percentile or number of deviations.
+    /// Decides by another rule, and, with the rule `fpr`, at another target false-positive rate (above 0, below 1); a threshold that
+    /// was [set](Self::set_threshold) no longer decides.
     ///
     /// # Errors
-    /// A rate that is no rate; a model without scores of good images.
+    /// A rate outside that range, or not below that of `score.review_fpr`; a model without scores of good images.
     pub fn choose_threshold(&mut self, rule: ThresholdRule, fpr: Option<f64>) -> Result<()> {
         let mut score = self.config.score.clone();
         (score.threshold, score.fpr) = (rule, fpr.unwrap_or(score.fpr));
@@ -317,14 +318,14 @@ impl Detector {
         self.threshold().map(|_| ())
     }
 
-    /// Decides by this score.
+    /// Decides by this score, whatever the rule.
     pub fn set_threshold(&mut self, value: f32) {
         self.thresholds.fix(value);
         self.decide();
     }
 
-    /// Images between the threshold of this false-positive rate and the one that decides are
-    /// to be reviewed by a person. `None`: no image is.
+    /// Images between the threshold of this false-positive rate and the one that decides are to be reviewed by a person.
+    /// `None`: no image is.
     ///
     /// # Errors
     /// A rate that is not above that of the threshold that decides, or no rate.
@@ -337,7 +338,7 @@ impl Detector {
         Ok(())
     }
 
-    /// Scores of good images that thresholds are computed from from now on.
+    /// Scores of good images that thresholds are computed from hereafter.
     pub(crate) fn set_good_scores(&mut self, scores: Vec<f32>) {
         self.thresholds = Thresholds::new(scores);
         self.decide();
@@ -370,7 +371,7 @@ impl Detector {
         self.thresholds.good_scores()
     }
 
-    /// The threshold of every rule, at the usual rates.
+    /// The threshold of every rule; that of the rule `fpr` at the set rate, 0.05 and 0.01.
     pub fn thresholds(&self) -> Vec<Threshold> {
         self.thresholds.all(&self.config.score)
     }

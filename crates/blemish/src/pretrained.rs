@@ -126,7 +126,7 @@ impl Pretrained {
         Ok(Self { model: run.model, image_size, channels, weights, origin })
     }
 
-    /// Adds the parameters to a model file's tensors, their names behind `prefix`, and what shapes them as one more.
+    /// Adds the parameters to a model file's tensors, their names behind `prefix`; the shape is not stored, since it is that of `light`.
     pub fn put(&self, tensors: &mut Weights, prefix: &str) {
         let named = |(name, array): (&String, &Array)| (format!("{prefix}{name}"), array.clone());
         tensors.extend(self.weights.iter().map(named));

@@ -211,7 +211,7 @@ impl Config {
         }
     }
 
-    /// What is looked at.
+    /// The view; where none is set, the whole image at `data.image_size`.
     pub fn view(&self) -> ViewConfig {
         self.data.view.clone().unwrap_or_else(|| ViewConfig::whole(self.data.image_size))
     }

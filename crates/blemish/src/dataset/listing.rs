@@ -89,7 +89,7 @@ pub fn expand(pattern: &Path) -> Result<Vec<PathBuf>> {
     let below = pattern.components().count() - folder.components().count();
     let depth = if text.contains("**") { usize::MAX } else { below };
     let start = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
-    // Not 'glob::glob': it follows links in circles. What cannot be read holds nothing that could match.
+    // Not `glob::glob`, which follows links in circles. What cannot be read holds nothing that could match.
     let walk = WalkDir::new(start).min_depth(1).max_depth(depth).follow_links(true);
     let paths = walk.into_iter().flatten().map(|entry| folder.join(below_start(entry.path(), start)));
     let mut found: Vec<PathBuf> = paths.filter(|path| compiled.matches_path_with(path, options)).collect();

@@ -16,7 +16,7 @@ pub(super) struct Ranking {
     good: Vec<u32>,
     /// How many good items there are, those below the limit included.
     pub(super) goods: f64,
-    /// Largest share of the good items at or above a threshold that is looked at, in (0, 1].
+    /// Largest share of the good items at or above a threshold that counts, in (0, 1].
     fpr_limit: f64,
     /// [`key`]s and weights of the defective items; never empty.
     defective: Vec<(u32, f64)>,

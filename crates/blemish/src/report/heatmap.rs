@@ -82,7 +82,7 @@ pub fn overlay(
 /// The image as the bytes of a PNG file.
 ///
 /// # Errors
-/// A image without pixels, or whose sizes contradict each other.
+/// An image without pixels, or whose sizes contradict each other.
 pub fn encode_png(image: &ByteImage) -> Result<Vec<u8>> {
     let ByteImage { height, width, channels, pixels } = image;
     let fault = |reason: String| Error::image("image to be written", reason);

@@ -32,7 +32,7 @@ impl Report<'_> {
             .collect();
         let audit = [
             ("Mean grey level", e.shortcut_audit.mean),
-            ("Spread of the grey levels", e.shortcut_audit.spread),
+            ("Standard deviation of the grey levels", e.shortcut_audit.spread),
             ("High-frequency energy", e.shortcut_audit.high_frequency),
         ];
         let audit =

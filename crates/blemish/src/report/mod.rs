@@ -1,4 +1,4 @@
-//! What a person reads: heat maps, charts, one HTML file, tables. No tensor library; pure functions of plain data.
+//! What a person reads: heat maps, charts, one HTML file, tables: pure functions of plain data.
 
 mod chart;
 mod font;
@@ -42,7 +42,7 @@ pub struct Report<'a> {
     pub gallery: Vec<GalleryItem>,
     /// Missed defects and false alarms that the gallery does not show, in its order.
     pub listed: Vec<Listed>,
-    /// Map value from which a pixel counts as part of a found region, on images that are judged defective.
+    /// Map value from which a pixel counts as part of a found region, on defective images.
     pub map_threshold: f32,
     /// Map value shown in the hottest colour, the same for all images; twice the threshold shows both sides.
     pub map_scale_max: f32,
@@ -120,7 +120,7 @@ pub struct Listed {
 }
 
 /// Images of missed defects, and of false alarms, that are shown; more are named only, so that the page can be opened.
-pub(crate) const SHOWN_ERRORS: usize = 20;
+const SHOWN_ERRORS: usize = 20;
 
 /// Of what [`select_gallery`] chose: what is shown, and what is named only.
 #[doc(hidden)]

@@ -1,4 +1,5 @@
-//! The masked autoencoder as a detector part: its map is what it reconstructs otherwise than it is, or its defect logit.
+//! The masked autoencoder as a detector part: its map is its squared reconstruction error, or
+//! the defect probability that it gives each pixel.
 
 use super::{DetectorPart, FitInput};
 use crate::config::{Config, NetworkConfig, NetworkMap};
