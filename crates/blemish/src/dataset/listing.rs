@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{BufRead, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
@@ -54,17 +54,6 @@ pub fn list(paths: &[PathBuf]) -> Result<Listing> {
         return Err(Error::data(place, nothing(&listing.skipped)));
     }
     Ok(listing)
-}
-
-/// As [`list`], for paths or patterns that are read line by line, such as those of standard input; empty lines are ignored.
-///
-/// # Errors
-/// As [`list`], and [`Error::Data`] where `reader` fails or is no Unicode text.
-pub fn list_from(reader: impl BufRead) -> Result<Listing> {
-    let failed = |error: std::io::Error| Error::data("the list of files", error.to_string());
-    let lines: Vec<String> = reader.lines().collect::<Result<_, _>>().map_err(failed)?;
-    let paths = lines.iter().map(|line| line.trim_end_matches('\r')).filter(|line| !line.trim().is_empty());
-    list(&paths.map(PathBuf::from).collect::<Vec<_>>())
 }
 
 /// The files and folders that match a pattern, sorted: `*` and `?` within a name, `[ab]`, and `**` for any number of folders. Upper

@@ -5,6 +5,7 @@
 
 mod btad;
 mod folder;
+mod hash;
 mod images;
 mod join;
 mod listing;
@@ -24,7 +25,7 @@ pub use self::folder::open_folders;
 pub use self::images::Images;
 pub use self::join::open_all;
 #[doc(hidden)]
-pub use self::listing::{Listing, OUTPUT_MARKER, expand, images_in as image_files, list, list_from};
+pub use self::listing::{Listing, OUTPUT_MARKER, expand, images_in as image_files, list};
 pub use self::load::OnError;
 #[doc(hidden)]
 pub use self::load::{LoadOptions, Loaded, LoadedImage, load, load_masks};
