@@ -11,6 +11,7 @@ pub mod features;
 pub mod line_filter;
 pub mod memory;
 pub mod network;
+pub mod places;
 #[cfg(test)]
 mod saturation;
 #[cfg(test)]

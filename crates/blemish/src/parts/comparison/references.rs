@@ -6,9 +6,10 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::super::memory::k_centres;
+use super::super::places::squared_distance;
 use super::super::{put, take};
 use super::levels::{GROUPS, INPUTS, LEVELS, LOGIT_SCALE, Level, STRIDE, average, residual, scales};
-use super::nearest::{Searched, nearest_near, squared_distance};
+use super::nearest::{Searched, nearest_near};
 use super::reader::Reading;
 use crate::engine::{FeatureMap, Weights};
 use crate::error::Result;
@@ -35,7 +36,7 @@ struct LevelReferences {
     scales: [Vec<f32>; 2],
 }
 
-/// The vectors of all levels, and the usual defect logit.
+/// The vectors of all levels, and the mean defect logit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct References {
     levels: Vec<LevelReferences>,
