@@ -10,8 +10,6 @@ mod plots;
 mod raw;
 mod tables;
 
-#[doc(hidden)]
-pub use heatmap::{FOUND_COLOUR, TRUTH_COLOUR, colour_map};
 pub use heatmap::{encode_png, heat, overlay, save_png};
 #[doc(hidden)]
 pub use html::data_uri;
@@ -38,7 +36,7 @@ pub struct Report<'a> {
     pub history: &'a [EpochRecord],
     /// Curves and scores for the charts.
     pub curves: Curves,
-    /// Images to look at; [`select_gallery`] chooses them.
+    /// Images to look at.
     pub gallery: Vec<GalleryItem>,
     /// Missed defects and false alarms that the gallery does not show, in its order.
     pub listed: Vec<Listed>,
@@ -123,8 +121,7 @@ pub struct Listed {
 const SHOWN_ERRORS: usize = 20;
 
 /// Of what [`select_gallery`] chose: what is shown, and what is named only.
-#[doc(hidden)]
-pub fn shown_and_listed(chosen: Vec<(GalleryGroup, usize)>) -> [Vec<(GalleryGroup, usize)>; 2] {
+pub(crate) fn shown_and_listed(chosen: Vec<(GalleryGroup, usize)>) -> [Vec<(GalleryGroup, usize)>; 2] {
     let (mut shown, mut listed): (Vec<_>, Vec<_>) = Default::default();
     for (group, i) in chosen {
         let before = shown.iter().filter(|(other, _)| *other == group).count();
@@ -138,8 +135,7 @@ pub fn shown_and_listed(chosen: Vec<(GalleryGroup, usize)>) -> [Vec<(GalleryGrou
 /// at most `limit` of each other group. Of the first two, no more than 20 each are meant to be shown.
 ///
 /// `defective` says for each score whether its image is defective. Scores that are not finite are not shown.
-#[doc(hidden)]
-pub fn select_gallery(
+pub(crate) fn select_gallery(
     scores: &[f64],
     defective: &[bool],
     threshold: f64,
