@@ -12,10 +12,10 @@ use crate::hysteresis::NORMAL_MAX;
 use crate::image::{Image, ImageFacts, ImageView, PixelMask, decode_with_facts};
 use crate::metrics::regions;
 use crate::parts::FittedPart;
-pub use crate::prediction::{Prediction, Reason, Verdict};
+use crate::prediction::{Prediction, Reason, Verdict};
 use crate::provenance::Provenance;
 pub use crate::scoring::image_score;
-use crate::scoring::{anomaly_map, area_open, propagates};
+use crate::scoring::{anomaly_map, propagates, view_score};
 use crate::view::{Framed, Template, View, unlike};
 
 /// What was fitted on good images, and what decides.
@@ -164,13 +164,7 @@ impl Detector {
     /// The score of a view's map, of an image of `original` height and width.
     #[doc(hidden)]
     pub fn score(&self, map: &[f32], original: [usize; 2]) -> f32 {
-        match self.config.least_area(original) {
-            1 => image_score(map, &self.config.score),
-            least => {
-                let [_, width] = self.config.view().size_of(original);
-                image_score(&area_open(map, width, least), &self.config.score)
-            }
-        }
+        view_score(map, &self.config, original)
     }
 
     /// Scores and locates; regions are given in the pixels of the original image.
@@ -233,8 +227,7 @@ impl Detector {
     ///
     /// # Errors
     /// The model has no threshold.
-    #[doc(hidden)]
-    pub fn decision(&self, raw: f32, image: &Framed) -> Result<(f32, Verdict, Reason)> {
+    pub(crate) fn decision(&self, raw: f32, image: &Framed) -> Result<(f32, Verdict, Reason)> {
         let threshold = self.threshold()?.value as f32;
         let missing = image.product_found == Some(false) && self.provenance.always_found;
         let unseen = match image.blank {

@@ -6,9 +6,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, ModelConfig};
-use crate::engine::{Array, Weights, weights_for_grid};
+use crate::engine::{Array, Weights, take_prefixed, weights_for_grid};
 use crate::error::{Error, Result};
-use crate::tensors::{fewest_parameters, read_tensors_of, write_tensors};
+use crate::tensors::{read_tensors_of, require_parameters, write_tensors};
 
 /// Version of the file's layout; a file of a newer one is refused.
 const VERSION: u32 = 1;
@@ -113,15 +113,8 @@ impl Pretrained {
         let mut run = Config { model, ..Config::default() };
         (run.data.image_size, run.data.channels) = (image_size, Some(channels));
         run.validate().map_err(|e| bad(e.to_string()))?;
-        let stored: usize = weights.values().map(|a| a.values.len()).sum();
-        let needed = fewest_parameters(&run.model, run.grid());
-        if stored < needed {
-            // Checked before a model of the stated size is made: a lie must not cost memory.
-            return Err(bad(format!(
-                "holds {stored} parameters where its configuration needs {needed} or more"
-            )));
-        }
         let grid = run.grid();
+        require_parameters(&weights, &run.model, grid).map_err(bad)?;
         let weights = weights_for_grid(weights, grid, grid).map_err(bad)?;
         Ok(Self { model: run.model, image_size, channels, weights, origin })
     }
@@ -137,12 +130,7 @@ impl Pretrained {
     /// # Errors
     /// A sentence: tables that fit no square grid.
     pub fn take(tensors: &mut Weights, prefix: &str) -> Result<Self, String> {
-        let names: Vec<String> = tensors.keys().filter(|name| name.starts_with(prefix)).cloned().collect();
-        let weights: Weights = names
-            .into_iter()
-            .filter_map(|name| tensors.remove_entry(&name))
-            .map(|(name, array)| (name[prefix.len()..].to_owned(), array))
-            .collect();
+        let weights = take_prefixed(tensors, prefix);
         let comparison = weights.keys().any(|name| name.starts_with("comparison."));
         let model = ModelConfig { comparison, ..ModelConfig::light() };
         let rows = weights.get("pos_embed.learnable").map_or(0, |table| table.shape[0]);

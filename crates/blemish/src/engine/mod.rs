@@ -53,6 +53,7 @@ pub use self::mask::Mask;
 use self::plan::Plan;
 pub use self::positions::sinusoid_values;
 use self::task::{Blocks, alone};
+pub(crate) use self::weights::take_prefixed;
 pub use self::weights::{Array, Weights};
 use crate::config::{self, ModelConfig, PatchEmbed};
 use blemish_kernels::aligned::Aligned;

@@ -60,7 +60,7 @@ impl Prepared {
         let threshold = detector.threshold()?.value;
         let score = |view: &Image, i: usize| -> Result<f64> {
             let map = anomaly_map(parts, &self.config.data.normalised(view), self.ignored.as_deref());
-            Ok(f64::from(finite_score(map, &self.config, self.sizes[i])?))
+            Ok(f64::from(finite_score(&map, &self.config, self.sizes[i])?))
         };
         let ready = |&i: &usize| -> Result<Option<(usize, Image, Vec<f32>)>> {
             let view = self.views.get(i)?;
