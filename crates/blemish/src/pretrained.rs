@@ -133,7 +133,8 @@ impl Pretrained {
         let weights = take_prefixed(tensors, prefix);
         let comparison = weights.keys().any(|name| name.starts_with("comparison."));
         let model = ModelConfig { comparison, ..ModelConfig::light() };
-        let rows = weights.get("pos_embed.learnable").map_or(0, |table| table.shape[0]);
+        let rows =
+            weights.get("pos_embed.learnable").and_then(|table| table.shape.first().copied()).unwrap_or(0);
         let side = rows.isqrt();
         if side == 0 || side * side != rows {
             return Err("its positional table is of no square grid".to_owned());

@@ -41,7 +41,7 @@ struct LevelReferences {
 pub struct References {
     levels: Vec<LevelReferences>,
     /// `[H/4, W/4]`
-    usual_logit: Vec<f32>,
+    mean_logit: Vec<f32>,
 }
 
 impl References {
@@ -59,16 +59,16 @@ impl References {
                 LevelReferences::fit(level, &maps, has_places, progress)
             })
             .collect::<Result<Vec<_>>>()?;
-        let mut usual_logit = vec![0.0f32; readings[0].logit.len()];
+        let mut mean_logit = vec![0.0f32; readings[0].logit.len()];
         for reading in readings {
             let weight = 1.0 / readings.len() as f32;
-            usual_logit.iter_mut().zip(&reading.logit).for_each(|(mean, v)| *mean += v * weight);
+            mean_logit.iter_mut().zip(&reading.logit).for_each(|(mean, v)| *mean += v * weight);
         }
         if !has_places {
-            let mean = average(&usual_logit, 1)[0];
-            usual_logit.fill(mean);
+            let mean = average(&mean_logit, 1)[0];
+            mean_logit.fill(mean);
         }
-        Ok(Self { levels, usual_logit })
+        Ok(Self { levels, mean_logit })
     }
 
     /// How an image differs from the references: the planes that the last layers see, `[H/4, W/4, INPUTS]`.
@@ -86,10 +86,10 @@ impl References {
                 }
             }
         }
-        let logits = reading.logit.iter().zip(&self.usual_logit);
-        for (place, (logit, usual)) in out.chunks_exact_mut(INPUTS).zip(logits) {
-            place[INPUTS - 2] = (logit - usual) / LOGIT_SCALE;
-            place[INPUTS - 1] = usual / LOGIT_SCALE;
+        let logits = reading.logit.iter().zip(&self.mean_logit);
+        for (place, (logit, mean)) in out.chunks_exact_mut(INPUTS).zip(logits) {
+            place[INPUTS - 2] = (logit - mean) / LOGIT_SCALE;
+            place[INPUTS - 1] = mean / LOGIT_SCALE;
         }
         out
     }
@@ -113,7 +113,7 @@ impl References {
                 put(tensors, &name(&format!("scale_{way}")), &[scales.len() / GROUPS, GROUPS], scales);
             }
         }
-        put(tensors, "comparison.usual_logit", &[self.usual_logit.len()], &self.usual_logit);
+        put(tensors, "comparison.usual_logit", &[self.mean_logit.len()], &self.mean_logit);
     }
 
     /// Takes what [`save`](Self::save) has added, for views of `size` and a network whose levels have `channels`.
@@ -155,12 +155,12 @@ impl References {
                 scales: [scale("scale_anywhere")?, scale("scale_near")?],
             });
         }
-        let usual_logit = take(tensors, "comparison.usual_logit")?;
+        let mean_logit = take(tensors, "comparison.usual_logit")?;
         let [rows, columns] = levels[0].grid;
-        if usual_logit.len() != rows * columns {
+        if mean_logit.len() != rows * columns {
             return Err("comparison.usual_logit does not fit the view".to_owned());
         }
-        Ok(Self { levels, usual_logit })
+        Ok(Self { levels, mean_logit })
     }
 }
 

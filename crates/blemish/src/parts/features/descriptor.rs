@@ -80,9 +80,9 @@ impl Descriptor {
         for &channels in &self.channels {
             let level = &deviation[at..at + channels];
             // A channel that hardly varies on these images is not blown up beyond the level's own measure.
-            let usual = (level.iter().map(|d| d * d).sum::<f64>() / channels as f64).sqrt().max(1e-9);
+            let rms = (level.iter().map(|d| d * d).sum::<f64>() / channels as f64).sqrt().max(1e-9);
             for (scale, d) in self.scale[at..at + channels].iter_mut().zip(level) {
-                *scale = (1.0 / (d.max(0.3 * usual) * (channels as f64).sqrt())) as f32;
+                *scale = (1.0 / (d.max(0.3 * rms) * (channels as f64).sqrt())) as f32;
             }
             at += channels;
         }
