@@ -29,13 +29,13 @@ pub struct DataConfig {
     /// [`depth_range`](crate::image::depth_range). To be touched where floating point files hold other values than 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub range: Option<[f64; 2]>,
-    /// Per-image normalisation before the model.
+    /// Per-image normalisation before parts map a view.
     pub normalize: Normalize,
     /// Images with more pixels than this are refused before they are decoded.
     pub max_pixels: u64,
 }
 
-/// How an image is fitted to the model.
+/// How an image becomes a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fit {

@@ -32,8 +32,8 @@ pub struct PlaceScale {
 ///
 /// The statistic of a place is the median of its values over the images, so a defect on some of them counts for nothing. A
 /// place whose statistic lies [`LIMIT`] robust standard deviations above that of all places, and at [`TIMES`] what a tenth of
-/// them exceed, is divided by how many times as large it is as the upper quartile of the others, and so is what lies beside it. All other places stay what they are:
-/// divided by their own means throughout, image AUROC on screw fell by 0.08 (commit 0fe1544).
+/// them exceed, is divided by how many times as large it is as the upper quartile of the others, and so is what lies beside it.
+/// All other places stay what they are: divided by their own means throughout, image AUROC on screw fell by 0.08 (commit 0fe1544).
 pub fn place_scale(maps: &[Vec<f32>], [height, width]: [usize; 2]) -> Option<PlaceScale> {
     if maps.len() < FEWEST {
         return None;

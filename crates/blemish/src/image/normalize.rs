@@ -1,9 +1,9 @@
-//! Global brightness and contrast: taking them out before the model looks, measuring them, setting them.
+//! Global brightness and contrast: taken out of an image before parts map it, measured, and set.
 
 use crate::image::Image;
 use serde::{Deserialize, Serialize};
 
-/// How an image is normalised before it enters the model.
+/// How a view is normalised before parts map it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Normalize {
