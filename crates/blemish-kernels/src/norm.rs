@@ -5,9 +5,9 @@ use super::reduce::{add_parts, rows_per_part};
 use super::simd::{CHUNK, fold, run, sum};
 use rayon::prelude::*;
 
-/// Mean and reciprocal standard deviation of a row.
+/// Mean and reciprocal standard deviation, `1 / sqrt(var + eps)`, of a row.
 #[inline(always)]
-fn moments(x: &[f32], eps: f32) -> (f32, f32) {
+pub fn moments(x: &[f32], eps: f32) -> (f32, f32) {
     let scale = 1.0 / x.len() as f32;
     let mean = sum(x) * scale;
     let square = |acc: f32, x: f32| (x - mean).mul_add(x - mean, acc);

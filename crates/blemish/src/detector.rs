@@ -12,10 +12,10 @@ use crate::hysteresis::NORMAL_MAX;
 use crate::image::{Image, ImageFacts, ImageView, PixelMask, decode_with_facts};
 use crate::metrics::regions;
 use crate::parts::FittedPart;
-pub use crate::prediction::{Prediction, Reason, Verdict};
+use crate::prediction::{Prediction, Reason, Verdict};
 use crate::provenance::Provenance;
 pub use crate::scoring::image_score;
-use crate::scoring::{anomaly_map, area_open, propagates};
+use crate::scoring::{anomaly_map, propagates, view_score};
 use crate::view::{Framed, Template, View, unlike};
 
 /// What was fitted on good images, and what decides.
@@ -114,7 +114,7 @@ impl Detector {
         Framed::new(&image, self.config.data.image_size, &self.config.view())
     }
 
-    /// Memory for an image in `f32` is not asked for before its size is known to be meant.
+    /// Refuses an image of more than `data.max_pixels`, before memory for it in `f32` is asked for.
     fn require_size(&self, [height, width]: [usize; 2]) -> Result<()> {
         let most = self.config.data.max_pixels;
         if (height as u64).saturating_mul(width as u64) <= most {
@@ -164,13 +164,7 @@ impl Detector {
     /// The score of a view's map, of an image of `original` height and width.
     #[doc(hidden)]
     pub fn score(&self, map: &[f32], original: [usize; 2]) -> f32 {
-        match self.config.least_area(original) {
-            1 => image_score(map, &self.config.score),
-            least => {
-                let [_, width] = self.config.view().size_of(original);
-                image_score(&area_open(map, width, least), &self.config.score)
-            }
-        }
+        view_score(map, &self.config, original)
     }
 
     /// Scores and locates; regions are given in the pixels of the original image.
@@ -233,8 +227,7 @@ impl Detector {
     ///
     /// # Errors
     /// The model has no threshold.
-    #[doc(hidden)]
-    pub fn decision(&self, raw: f32, image: &Framed) -> Result<(f32, Verdict, Reason)> {
+    pub(crate) fn decision(&self, raw: f32, image: &Framed) -> Result<(f32, Verdict, Reason)> {
         let threshold = self.threshold()?.value as f32;
         let missing = image.product_found == Some(false) && self.provenance.always_found;
         let unseen = match image.blank {
@@ -301,10 +294,11 @@ impl Detector {
         Ok(self.map_threshold()?.min(score).min(peak))
     }
 
-    /// Decides by another rule: any target false-positive rate, percentile or number of deviations.
+    /// Decides by another rule, and, with the rule `fpr`, at another target false-positive rate (above 0, below 1); a threshold that
+    /// was [set](Self::set_threshold) no longer decides.
     ///
     /// # Errors
-    /// A rate that is no rate; a model without scores of good images.
+    /// A rate outside that range, or not below that of `score.review_fpr`; a model without scores of good images.
     pub fn choose_threshold(&mut self, rule: ThresholdRule, fpr: Option<f64>) -> Result<()> {
         let mut score = self.config.score.clone();
         (score.threshold, score.fpr) = (rule, fpr.unwrap_or(score.fpr));
@@ -317,14 +311,14 @@ impl Detector {
         self.threshold().map(|_| ())
     }
 
-    /// Decides by this score.
+    /// Decides by this score, whatever the rule.
     pub fn set_threshold(&mut self, value: f32) {
         self.thresholds.fix(value);
         self.decide();
     }
 
-    /// Images between the threshold of this false-positive rate and the one that decides are
-    /// to be reviewed by a person. `None`: no image is.
+    /// Images between the threshold of this false-positive rate and the one that decides are to be reviewed by a person.
+    /// `None`: no image is.
     ///
     /// # Errors
     /// A rate that is not above that of the threshold that decides, or no rate.
@@ -337,7 +331,7 @@ impl Detector {
         Ok(())
     }
 
-    /// Scores of good images that thresholds are computed from from now on.
+    /// Scores of good images that thresholds are computed from hereafter.
     pub(crate) fn set_good_scores(&mut self, scores: Vec<f32>) {
         self.thresholds = Thresholds::new(scores);
         self.decide();
@@ -370,7 +364,7 @@ impl Detector {
         self.thresholds.good_scores()
     }
 
-    /// The threshold of every rule, at the usual rates.
+    /// The threshold of every rule; that of the rule `fpr` at the set rate, 0.05 and 0.01.
     pub fn thresholds(&self) -> Vec<Threshold> {
         self.thresholds.all(&self.config.score)
     }

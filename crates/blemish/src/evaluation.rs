@@ -9,7 +9,7 @@ use crate::metrics::{Z95, wilson};
 use crate::prediction::{Reason, Verdict};
 
 /// AUROC above which (and, mirrored, 1 minus it, below which) a shortcut is warned of.
-pub(crate) const SHORTCUT_AUROC: f64 = 0.8;
+const SHORTCUT_AUROC: f64 = 0.8;
 
 /// Everything measured in one evaluation of one model on one data set.
 ///
@@ -41,7 +41,8 @@ pub struct Evaluation {
     pub counts: Counts,
     /// What brightness and contrast alone would reach.
     pub shortcut_audit: ShortcutAudit,
-    /// The metrics once more, every image's median and spread set to the training median.
+    /// The metrics once more, every image's median and standard deviation set to those of the good images that were fitted on
+    /// ([`Provenance::median`](crate::Provenance::median)).
     pub equalised: Option<Metrics>,
     /// All thresholds of the model file, with what each of them does on these images.
     pub thresholds: Vec<ThresholdRow>,
@@ -93,7 +94,7 @@ pub struct Counts {
 pub struct Rate {
     /// Images that count.
     pub count: usize,
-    /// Images looked at.
+    /// Images in all.
     pub total: usize,
     /// `count / total`.
     pub share: Option<f64>,
@@ -119,7 +120,7 @@ impl Rate {
     }
 }
 
-/// Image AUROC of three properties of brightness and contrast: how far the data could be "solved" without looking.
+/// Image AUROC of three properties of brightness and contrast: how far these alone separate good from defective images.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ShortcutAudit {
     /// AUROC of the mean grey level.
@@ -136,7 +137,7 @@ impl ShortcutAudit {
     /// The audit of three AUROCs, with a warning when one is above 0.8 or as far below 0.5.
     pub fn new(mean: Option<f64>, spread: Option<f64>, high_frequency: Option<f64>) -> Self {
         let suspects: Vec<String> =
-            [("mean", mean), ("spread", spread), ("high-frequency energy", high_frequency)]
+            [("mean", mean), ("standard deviation", spread), ("high-frequency energy", high_frequency)]
                 .into_iter()
                 .filter_map(|(name, auroc)| auroc.map(|a| (name, a)))
                 .filter(|&(_, auroc)| is_shortcut(auroc))

@@ -14,8 +14,8 @@ const FADING: f32 = 256.0;
 /// specks that stand alone stay what they are.
 ///
 /// Steps go to the eight neighbours (Borgefors 1986), along ways that two passes find. Nothing is raised beyond 1, nor
-/// beyond the largest value, so no score that is that value, and no outline at more than 1, changes; what is not above 0, or no
-/// number, is left alone.
+/// beyond the largest value, so no score that is that value, and no outline at more than 1, changes; what is not above 0, or
+/// NaN, is left alone.
 pub fn propagate(map: &mut [f32], width: usize) {
     // What a step into each pixel leaves of a share.
     let leaves = |step: f32| {

@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 use crate::history::EpochRecord;
 use crate::parts::{FittedPart, put, used};
 pub use crate::provenance::Provenance;
-use crate::tensors::{fewest_parameters, read_tensors_of, to_bytes};
 pub use crate::tensors::{read_tensors, write_tensors};
+use crate::tensors::{read_tensors_of, require_parameters, to_bytes};
 use crate::view::Template;
 use crate::write::write_whole;
 
@@ -158,15 +158,8 @@ impl ModelFile {
         if header.config.data.channels.is_none() {
             return Err(bad("does not say how many channels its images have".to_owned()));
         }
-        let stored: usize = tensors.values().map(|a| a.values.len()).sum();
-        let needed = match header.config.network.usage {
-            Use::Always => fewest_parameters(&header.config.model, header.config.grid()),
-            _ => 0,
-        };
-        if stored < needed {
-            // Checked before a model of the stated size is made: a lie must not cost memory.
-            let reason = format!("holds {stored} parameters where its configuration needs {needed} or more");
-            return Err(bad(reason));
+        if header.config.network.usage == Use::Always {
+            require_parameters(&tensors, &header.config.model, header.config.grid()).map_err(bad)?;
         }
         Ok(Self { header, tensors })
     }

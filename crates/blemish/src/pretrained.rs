@@ -6,9 +6,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, ModelConfig};
-use crate::engine::{Array, Weights, weights_for_grid};
+use crate::engine::{Array, Weights, take_prefixed, weights_for_grid};
 use crate::error::{Error, Result};
-use crate::tensors::{fewest_parameters, read_tensors_of, write_tensors};
+use crate::tensors::{read_tensors_of, require_parameters, write_tensors};
 
 /// Version of the file's layout; a file of a newer one is refused.
 const VERSION: u32 = 1;
@@ -113,20 +113,13 @@ impl Pretrained {
         let mut run = Config { model, ..Config::default() };
         (run.data.image_size, run.data.channels) = (image_size, Some(channels));
         run.validate().map_err(|e| bad(e.to_string()))?;
-        let stored: usize = weights.values().map(|a| a.values.len()).sum();
-        let needed = fewest_parameters(&run.model, run.grid());
-        if stored < needed {
-            // Checked before a model of the stated size is made: a lie must not cost memory.
-            return Err(bad(format!(
-                "holds {stored} parameters where its configuration needs {needed} or more"
-            )));
-        }
         let grid = run.grid();
+        require_parameters(&weights, &run.model, grid).map_err(bad)?;
         let weights = weights_for_grid(weights, grid, grid).map_err(bad)?;
         Ok(Self { model: run.model, image_size, channels, weights, origin })
     }
 
-    /// Adds the parameters to a model file's tensors, their names behind `prefix`, and what shapes them as one more.
+    /// Adds the parameters to a model file's tensors, their names behind `prefix`; the shape is not stored, since it is that of `light`.
     pub fn put(&self, tensors: &mut Weights, prefix: &str) {
         let named = |(name, array): (&String, &Array)| (format!("{prefix}{name}"), array.clone());
         tensors.extend(self.weights.iter().map(named));
@@ -137,15 +130,11 @@ impl Pretrained {
     /// # Errors
     /// A sentence: tables that fit no square grid.
     pub fn take(tensors: &mut Weights, prefix: &str) -> Result<Self, String> {
-        let names: Vec<String> = tensors.keys().filter(|name| name.starts_with(prefix)).cloned().collect();
-        let weights: Weights = names
-            .into_iter()
-            .filter_map(|name| tensors.remove_entry(&name))
-            .map(|(name, array)| (name[prefix.len()..].to_owned(), array))
-            .collect();
+        let weights = take_prefixed(tensors, prefix);
         let comparison = weights.keys().any(|name| name.starts_with("comparison."));
         let model = ModelConfig { comparison, ..ModelConfig::light() };
-        let rows = weights.get("pos_embed.learnable").map_or(0, |table| table.shape[0]);
+        let rows =
+            weights.get("pos_embed.learnable").and_then(|table| table.shape.first().copied()).unwrap_or(0);
         let side = rows.isqrt();
         if side == 0 || side * side != rows {
             return Err("its positional table is of no square grid".to_owned());

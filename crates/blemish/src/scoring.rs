@@ -1,6 +1,6 @@
 //! From the maps of parts to one map, and from that to a score.
 
-use crate::config::{Reduce, ScoreConfig};
+use crate::config::{Config, Reduce, ScoreConfig};
 use crate::hysteresis::propagate;
 use crate::image::Image;
 use crate::parts::FittedPart;
@@ -71,13 +71,24 @@ pub fn image_score(map: &[f32], score: &ScoreConfig) -> f32 {
     }
 }
 
+/// The score of a view's map, of an image of `original` height and width; regions smaller than `score.min_area` do not count.
+pub(crate) fn view_score(map: &[f32], config: &Config, original: [usize; 2]) -> f32 {
+    match config.least_area(original) {
+        1 => image_score(map, &config.score),
+        least => {
+            let [_, width] = config.view().size_of(original);
+            image_score(&area_open(map, width, least), &config.score)
+        }
+    }
+}
+
 /// The area opening of a map of rows of `width`: each value lowered to the most at which its 8-connected region of values no
 /// smaller has `least` pixels (Vincent, "Morphological area openings and closings for grey-scale images", 1993; computed by
 /// union-find as Meijster and Wilkinson, "A comparison of algorithms for connected set openings and closings", 2002).
 ///
 /// So regions that are too small make no score, at any threshold, and good images are scored the same way. A map of fewer
 /// than `least` pixels becomes its smallest value throughout. No value may be NaN.
-pub(crate) fn area_open(map: &[f32], width: usize, least: usize) -> Vec<f32> {
+fn area_open(map: &[f32], width: usize, least: usize) -> Vec<f32> {
     if least <= 1 || map.is_empty() {
         return map.to_vec();
     }

@@ -14,8 +14,25 @@ use crate::engine::{Array, Weights};
 use crate::error::{Error, Result};
 use crate::write::write_whole;
 
-/// A lower bound that is cheap and cannot overflow for validated configurations.
-pub(crate) fn fewest_parameters(model: &ModelConfig, grid: [usize; 2]) -> usize {
+/// Refuses fewer parameters than a network of this shape has, before one is made: a false header must not cost memory.
+///
+/// # Errors
+/// A sentence with both numbers.
+pub(crate) fn require_parameters(
+    weights: &Weights,
+    model: &ModelConfig,
+    grid: [usize; 2],
+) -> Result<(), String> {
+    let stored: usize = weights.values().map(|array| array.values.len()).sum();
+    let needed = fewest_parameters(model, grid);
+    if stored >= needed {
+        return Ok(());
+    }
+    Err(format!("holds {stored} parameters where its configuration needs {needed} or more"))
+}
+
+/// A lower bound of a network's parameters that is cheap and cannot overflow for validated configurations.
+fn fewest_parameters(model: &ModelConfig, grid: [usize; 2]) -> usize {
     let (dim, decoder) = (model.embed_dim, model.decoder_embed_dim);
     // The 3 x 3 kernels of the stem, which the pyramid head has a counterpart of.
     let stem = match model.patch_embed {

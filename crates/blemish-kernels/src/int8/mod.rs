@@ -131,7 +131,7 @@ impl Linear8 {
         self.bias.len()
     }
 
-    /// Contiguous rows `x` to contiguous rows `out`. A row with a value that is no number gives none.
+    /// Contiguous rows `x` to contiguous rows `out`. A row with NaN gives NaN.
     pub fn rows(&self, x: &[f32], write: Write, out: &mut [f32]) {
         let rows = x.len() / self.inputs;
         assert_eq!((x.len(), out.len()), (rows * self.inputs, rows * self.outputs()));
@@ -147,8 +147,8 @@ impl Linear8 {
     }
 }
 
-/// `most`, which is not below 0, or the size of `x` if that is larger. Sizes are ordered as their bits are, and what is no number
-/// is above them all.
+/// `most`, which is not below 0, or the size of `x` if that is larger. Sizes are ordered as their bits are, and NaN is
+/// above them all.
 #[inline(always)]
 fn larger(most: f32, x: f32) -> f32 {
     f32::from_bits(most.to_bits().max(x.abs().to_bits()))

@@ -9,8 +9,9 @@ mod thresholds;
 
 #[doc(hidden)]
 pub use self::robust::suspected;
+pub(crate) use self::tail::NORMAL_SHARE;
 #[doc(hidden)]
-pub use self::tail::{NORMAL_SHARE, TailCalibration};
+pub use self::tail::TailCalibration;
 pub use self::thresholds::Threshold;
 #[doc(hidden)]
 pub use self::thresholds::Thresholds;

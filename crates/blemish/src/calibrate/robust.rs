@@ -49,21 +49,26 @@ pub(crate) fn qn(sorted: &[f64]) -> f64 {
     2.2219 * factor * raw
 }
 
-/// From which value on one of these positive values is an outlier among them: [`LIMIT`] standard deviations of the
-/// logarithms above their median, more for few values; infinite for fewer than [`FEWEST`].
+/// Which of these positive values are outliers among them: further above the median of the logarithms than [`LIMIT`] of their
+/// standard deviations (more for few values); none of fewer than [`FEWEST`].
 ///
 /// The standard deviation is the larger one of Qn and of what the upper quartile says, so that a distribution with a long
 /// upper tail is not cut. The addition for few values keeps what is taken for an outlier among 5 to 10 normal logarithms
 /// under 1 % (`a_clean_sample_seldom_has_outliers`).
-pub(crate) fn outlier_limit(values: &[f32]) -> f32 {
-    limit(values, LIMIT)
+pub fn outliers(values: &[f32]) -> Vec<bool> {
+    beyond(values, LIMIT)
 }
 
 /// How many of these positive values are doubtful: no outliers, perhaps, but further from the others than [`DOUBTFUL`] standard
 /// deviations (more for few values).
 pub(crate) fn doubtful(values: &[f32]) -> usize {
-    let limit = limit(values, DOUBTFUL) * (1.0 + 1e-5);
-    values.iter().filter(|&&v| v > limit && v > f32::MIN_POSITIVE).count()
+    beyond(values, DOUBTFUL).into_iter().filter(|&is_beyond| is_beyond).count()
+}
+
+fn beyond(values: &[f32], deviations: f64) -> Vec<bool> {
+    // Rounding to f32 must not make an outlier of a value that equals all others.
+    let limit = limit(values, deviations) * (1.0 + 1e-5);
+    values.iter().map(|&v| v > limit && v > f32::MIN_POSITIVE).collect()
 }
 
 fn limit(values: &[f32], deviations: f64) -> f32 {
@@ -76,14 +81,6 @@ fn limit(values: &[f32], deviations: f64) -> f32 {
     let middle = median(&logs);
     let scale = qn(&logs).max((logs[n - 1 - n / 4] - middle) / QUARTILE);
     (middle + deviations * (1.0 + 8.0 / n as f64) * scale).exp() as f32
-}
-
-/// Which of these positive values are [outliers](outlier_limit).
-pub fn outliers(values: &[f32]) -> Vec<bool> {
-    let limit = outlier_limit(values);
-    // Rounding to f32 must not make an outlier of a value that equals all others.
-    let limit = limit * (1.0 + 1e-5);
-    values.iter().map(|&v| v > limit && v > f32::MIN_POSITIVE).collect()
 }
 
 /// The scores that are outliers among all; of these the largest, at most the share `most` of all scores.

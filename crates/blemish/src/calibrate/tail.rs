@@ -1,4 +1,4 @@
-//! How rare a value is on good images: the scale on which parts that look at different things are compared.
+//! How rare a value is on good images: the scale on which the maps of different parts are compared.
 
 /// Knots of the scale: the values that a half, a quarter, .. of good images' pixels exceed.
 const HALVINGS: usize = 12;

@@ -93,7 +93,7 @@ impl Thresholds {
         })
     }
 
-    /// The threshold of every rule, and of the usual rates; none without scores.
+    /// The threshold of every rule, that of the rule `fpr` at `config.fpr`, 0.05 and 0.01; none without scores.
     pub fn all(&self, config: &ScoreConfig) -> Vec<Threshold> {
         if self.good.is_empty() {
             return Vec::new();
@@ -199,9 +199,10 @@ fn too_few(n: usize, rate: f64) -> String {
 
 /// What doubtful scores may mean, and what to do.
 fn doubts(doubtful: usize, n: usize) -> String {
-    let (images, are) = if doubtful == 1 { ("image scores", "it is") } else { ("images score", "they are") };
+    let (images, are, them) =
+        if doubtful == 1 { ("image scores", "it is", "it") } else { ("images score", "they are", "them") };
     format!(
-        "{doubtful} of {n} good {images} far above the others and decide{} the threshold: if {are} not good, remove and fit anew, \
+        "{doubtful} of {n} good {images} far above the others and decide{} the threshold: if {are} not good, remove {them} and fit anew, \
          and small defects are found again",
         if doubtful == 1 { "s" } else { "" }
     )

@@ -10,11 +10,11 @@ use crate::image::{DecodeOptions, Image};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// Height and width of anomaly maps, and of what the model sees unless `view` says otherwise, pixels.
+    /// Height and width of anomaly maps, and of the view unless `view` says otherwise, pixels.
     pub image_size: [usize; 2],
     /// What becomes of images that are not of that shape, and of products in arbitrary orientation.
     pub fit: Fit,
-    /// What the model looks at; absent: the whole image at `image_size`. With `fit = "auto"` found from the training images;
+    /// The view; absent: the whole image at `image_size`. With `fit = "auto"` found from the training images;
     /// it cannot be set.
     #[doc(hidden)]
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -29,19 +29,18 @@ pub struct DataConfig {
     /// [`depth_range`](crate::image::depth_range). To be touched where floating point files hold other values than 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub range: Option<[f64; 2]>,
-    /// Per-image normalisation before the model.
+    /// Per-image normalisation before parts map a view.
     pub normalize: Normalize,
     /// Images with more pixels than this are refused before they are decoded.
     pub max_pixels: u64,
 }
 
-/// How an image is fitted to the model.
+/// How an image becomes a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fit {
     /// Single products in arbitrary orientation are rectified; long images keep their shape; a surface's images of many sizes keep
-    /// their scale; see
-    /// [`Survey::view`](crate::view::Survey::view).
+    /// their scale; see [`Survey::view`](crate::view::Survey::view).
     Auto,
     /// The whole image is stretched to `image_size`.
     Stretch,

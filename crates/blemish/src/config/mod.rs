@@ -211,13 +211,13 @@ impl Config {
         }
     }
 
-    /// What is looked at.
+    /// The view; where none is set, the whole image at `data.image_size`.
     pub fn view(&self) -> ViewConfig {
         self.data.view.clone().unwrap_or_else(|| ViewConfig::whole(self.data.image_size))
     }
 
-    /// Height and width of views and of their maps, pixels; where views have sizes of their own, of the tiles in which parts that
-    /// take one size only look at them.
+    /// Height and width of views and of their maps, pixels; where views have sizes of their own, of the tiles for parts that take
+    /// one size only.
     pub fn view_size(&self) -> [usize; 2] {
         self.view().size
     }

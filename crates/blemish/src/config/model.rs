@@ -47,7 +47,7 @@ pub struct ModelConfig {
     pub output: Output,
     /// Whether the pyramid head also gives a defect logit per pixel.
     pub defect_logit: bool,
-    /// Whether it has the layers that compare an image with good references ([`crate::parts::features`]).
+    /// Whether it has the layers that compare an image with good references ([`crate::parts::comparison`]).
     #[serde(default)]
     pub comparison: bool,
 }

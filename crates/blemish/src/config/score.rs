@@ -33,7 +33,7 @@ pub enum Reduce {
     Max,
     /// The mean of the largest 0.3 % of the values.
     TopMean,
-    /// `top_mean` on surfaces, whose stains may be faint but wide, otherwise `max`.
+    /// `top_mean` where the texture model is used (surfaces, products in any pose), since stains may be faint but wide; else `max`.
     Auto,
 }
 

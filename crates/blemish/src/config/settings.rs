@@ -100,7 +100,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "network.map",
         "defect, reconstruction",
-        "`reconstruction` scores by what the network reconstructs otherwise than it is.",
+        "`reconstruction` scores by the squared error of the network's reconstruction.",
     ),
     Setting::new(
         "network.passes",

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::hash::{START, fnv1a};
 use super::{DataSet, Sample, image_files, open};
 use crate::error::{Error, Result};
 use crate::image::{DecodeOptions, Image, ImageFacts, decode_with_facts, depth_range, require_size};
@@ -68,8 +69,7 @@ impl Images {
     pub fn fingerprint(&self, i: usize) -> Result<Option<u64>> {
         let Some(path) = self.file(i) else { return Ok(None) };
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        Ok(Some(bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)))
+        Ok(Some(fnv1a(START, bytes)))
     }
 
     /// These images, then `others`.
@@ -86,14 +86,13 @@ impl Images {
 
     /// A number that is drawn from `seed` and from what image `i` is: its file's name, or its pixels (FNV-1a, 64 bits).
     pub fn key(&self, i: usize, seed: u64) -> u64 {
-        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        let start = seed.to_le_bytes().into_iter().fold(0xcbf2_9ce4_8422_2325, step);
+        let start = fnv1a(START, seed.to_le_bytes());
         match &self.sources[i] {
             Source::File(path) => {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
-                name.bytes().fold(start, step)
+                fnv1a(start, name.bytes())
             }
-            Source::Memory(image) => image.pixels.iter().flat_map(|v| v.to_le_bytes()).fold(start, step),
+            Source::Memory(image) => fnv1a(start, image.pixels.iter().flat_map(|v| v.to_le_bytes())),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{BufRead, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
@@ -56,17 +56,6 @@ pub fn list(paths: &[PathBuf]) -> Result<Listing> {
     Ok(listing)
 }
 
-/// As [`list`], for paths or patterns that are read line by line, such as those of standard input; empty lines are ignored.
-///
-/// # Errors
-/// As [`list`], and [`Error::Data`] where `reader` fails or is no Unicode text.
-pub fn list_from(reader: impl BufRead) -> Result<Listing> {
-    let failed = |error: std::io::Error| Error::data("the list of files", error.to_string());
-    let lines: Vec<String> = reader.lines().collect::<Result<_, _>>().map_err(failed)?;
-    let paths = lines.iter().map(|line| line.trim_end_matches('\r')).filter(|line| !line.trim().is_empty());
-    list(&paths.map(PathBuf::from).collect::<Vec<_>>())
-}
-
 /// The files and folders that match a pattern, sorted: `*` and `?` within a name, `[ab]`, and `**` for any number of folders. Upper
 /// and lower case count as the same; hidden files need a dot in the pattern. A path that exists stands for itself.
 ///
@@ -89,7 +78,7 @@ pub fn expand(pattern: &Path) -> Result<Vec<PathBuf>> {
     let below = pattern.components().count() - folder.components().count();
     let depth = if text.contains("**") { usize::MAX } else { below };
     let start = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
-    // Not 'glob::glob': it follows links in circles. What cannot be read holds nothing that could match.
+    // Not `glob::glob`, which follows links in circles. What cannot be read holds nothing that could match.
     let walk = WalkDir::new(start).min_depth(1).max_depth(depth).follow_links(true);
     let paths = walk.into_iter().flatten().map(|entry| folder.join(below_start(entry.path(), start)));
     let mut found: Vec<PathBuf> = paths.filter(|path| compiled.matches_path_with(path, options)).collect();

@@ -23,7 +23,7 @@ pub enum OnError {
 pub struct LoadOptions {
     /// The size `[H, W]` that every image is resized to, unless its view keeps its scale.
     pub image_size: [usize; 2],
-    /// What the model looks at.
+    /// How views are cut.
     pub view: ViewConfig,
     /// 1 (grey) or 3 (RGB), whatever the files have; see [`Images::detect_channels`](super::Images::detect_channels).
     pub channels: usize,

@@ -22,7 +22,7 @@ const LAST_DEFECT_NUMBER: f32 = 31.0;
 /// As [`decode`](crate::image::decode()); [`Error::Config`] if `H` or `W` is 0.
 pub fn decode_mask(path: &Path, [height, width]: [usize; 2], max_pixels: u64) -> Result<PixelMask> {
     if height == 0 || width == 0 {
-        return Err(Error::config("image_size", format!("{height} x {width} is not a size")));
+        return Err(Error::config("data.image_size", format!("{height} x {width} is not a size")));
     }
     let image = decode_dynamic(path, &read(path)?, max_pixels)?;
     let (source_height, source_width) = (image.height() as usize, image.width() as usize);

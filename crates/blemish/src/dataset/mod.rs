@@ -5,6 +5,7 @@
 
 mod btad;
 mod folder;
+mod hash;
 mod images;
 mod join;
 mod listing;
@@ -24,7 +25,7 @@ pub use self::folder::open_folders;
 pub use self::images::Images;
 pub use self::join::open_all;
 #[doc(hidden)]
-pub use self::listing::{Listing, OUTPUT_MARKER, expand, images_in as image_files, list, list_from};
+pub use self::listing::{Listing, OUTPUT_MARKER, expand, images_in as image_files, list};
 pub use self::load::OnError;
 #[doc(hidden)]
 pub use self::load::{LoadOptions, Loaded, LoadedImage, load, load_masks};
@@ -144,9 +145,9 @@ pub struct DataSet {
     pub category: String,
     /// How its files are arranged.
     pub layout: Layout,
-    /// Good images to learn from, never empty, sorted by path.
+    /// Good images to fit on, never empty, sorted by path.
     pub train: Vec<Sample>,
-    /// Good and defective images to measure with; empty when all there is are good images to learn from.
+    /// Good and defective images to measure with; empty when there are only good images to fit on.
     pub test: Vec<Sample>,
     /// What could not be used, or not in full: missing masks, files of other formats.
     pub problems: Vec<Problem>,
@@ -195,7 +196,7 @@ const READERS: [Reader; 5] = [mvtec::READER, btad::READER, visa::READER, sorted:
 /// # Errors
 ///
 /// [`Error::Io`] if a folder cannot be read; [`Error::Data`] if no layout fits (with what was looked for and what was
-/// found) or there is no good image to learn from.
+/// found) or there is no good image to fit on.
 pub fn open(root: &Path, category: Option<&str>) -> Result<DataSet> {
     let folder = match category {
         // `root` may already be the category that is asked for.
@@ -235,7 +236,7 @@ impl DataSet {
                 Some(Problem { path, reason }) => format!("; {}: {reason}", path.display()),
                 None => String::new(),
             };
-            return Err(Error::data(root, format!("no good image to learn from was found{reason}")));
+            return Err(Error::data(root, format!("no good image to fit on was found{reason}")));
         }
         Ok(Self { category: folder_name(&root), root, layout, train, test, problems, note })
     }

@@ -5,7 +5,7 @@
 //! with `ground_truth` inside it (its `validation` and private test folders are not read). Case does not count, and folders of good
 //! images and of masks may have any of their usual names.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::listing::look;
 use super::masks::{Defective, Masks, images_and_masks};
@@ -79,10 +79,10 @@ impl Samples {
     /// defect that is called so.
     pub(super) fn finish(
         mut self,
-        good: Vec<std::path::PathBuf>,
+        good: Vec<PathBuf>,
         mut defective: Defective,
-        mut masks: Vec<std::path::PathBuf>,
-        labels: Vec<std::path::PathBuf>,
+        mut masks: Vec<PathBuf>,
+        labels: Vec<PathBuf>,
     ) -> Result<Self> {
         let stems = defective.stems();
         for folder in labels {

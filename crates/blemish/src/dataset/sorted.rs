@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::hash::{START, fnv1a};
 use super::listing::look;
 use super::masks::{Defective, images_and_masks};
 use super::names::{Role, having, role};
@@ -81,8 +82,7 @@ fn split(root: &Path, images: Vec<PathBuf>) -> (Vec<PathBuf>, Vec<PathBuf>) {
 
 /// FNV-1a, with a last mixing step (that of SplitMix64) so that names which differ in one digit are far apart.
 fn hash(name: &str) -> u64 {
-    let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    let mut hash = name.bytes().fold(0xcbf2_9ce4_8422_2325 ^ SEED, fold);
+    let mut hash = fnv1a(START ^ SEED, name.bytes());
     hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     hash ^ (hash >> 31)

@@ -3,7 +3,7 @@
 use super::Mask;
 
 /// Rows of patches in a band, about: with two, a patch is two or three from one that is shown, and a convolution that
-/// judges bands computes few lines twice.
+/// scores bands computes few lines twice.
 const BAND: usize = 2;
 
 /// K masks of one image, and for every patch the one under which it is scored (the partition of RIAD, Zavrtanik et al.
@@ -57,10 +57,10 @@ impl Complementary {
         &self.scored_in
     }
 
-    /// 1 where a mask judges a pixel, `[K, H, W, 1]` flattened, for patches of side `p`.
+    /// 1 where a pixel is scored under a mask, `[K, H, W, 1]` flattened, for patches of side `p`.
     pub fn pixels(&self, p: usize) -> Vec<f32> {
-        let judges = |pass| self.scored_in.iter().map(|&scored_in| scored_in == pass).collect();
-        super::mask::pixels(self.masks.grid(), (0..self.masks.batch()).map(judges), p)
+        let scores = |pass| self.scored_in.iter().map(|&scored_in| scored_in == pass).collect();
+        super::mask::pixels(self.masks.grid(), (0..self.masks.batch()).map(scores), p)
     }
 }
 

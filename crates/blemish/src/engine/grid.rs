@@ -1,5 +1,5 @@
 //! Positional tables on another grid: stored for one, resampled bilinearly to any other, so that weights learned at one
-//! image size serve every size. Knows no tensor library.
+//! image size serve every size.
 
 use super::weights::{Array, Weights};
 

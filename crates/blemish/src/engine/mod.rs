@@ -7,7 +7,7 @@
 //!   while the block lies in a second-level cache. So do convolution, GELU, the next linear map and its pixel shuffle.
 //! - Maps are channels last with a border of zeros; the stem writes its levels beside the channels that the pyramid
 //!   head will fill, so nothing is concatenated.
-//! - Where every patch is looked at in one of several masked passes only, each pass computes what those patches ask for.
+//! - Where every patch is scored in one of several masked passes only, each pass computes what its own patches need.
 //! - Work is cut by shape alone, so no result depends on the number of threads.
 //!
 //! The model that it follows is `Mae` of the crate `blemish-train`, to which it is held by test within 1e-5.
@@ -53,6 +53,7 @@ pub use self::mask::Mask;
 use self::plan::Plan;
 pub use self::positions::sinusoid_values;
 use self::task::{Blocks, alone};
+pub(crate) use self::weights::take_prefixed;
 pub use self::weights::{Array, Weights};
 use crate::config::{self, ModelConfig, PatchEmbed};
 use blemish_kernels::aligned::Aligned;
@@ -61,9 +62,9 @@ pub use blemish_kernels::precision::{Arithmetic, Precision};
 /// What a pass gives.
 #[derive(Clone, Debug, Default)]
 pub struct Output {
-    /// The images as the model thinks they should be, `[B, H, W, C]`.
+    /// The reconstructed images, `[B, H, W, C]`.
     pub image: Vec<f32>,
-    /// What else the model says of each pixel, `[B, H, W, E]`: the defect logit where it has one; else empty.
+    /// Further outputs of the head, `[B, H, W, E]`: the defect logit where it has one; else empty.
     pub extra: Vec<f32>,
     /// The features that were asked for, in that order.
     pub features: Vec<FeatureMap>,

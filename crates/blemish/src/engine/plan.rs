@@ -50,7 +50,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// What it takes to know each patch as the pass knows it that judges it; `blank` are the stem's maps of a blank image.
+    /// What is needed to score each patch in its own pass; `blank` are the stem's maps of a blank image.
     pub fn scored(config: &ModelConfig, maps: &[MapShape], parts: &Complementary, blank: &'a [Maps]) -> Self {
         let (masks, p) = (parts.masks(), config.patch_size);
         let [rows, columns] = masks.grid();

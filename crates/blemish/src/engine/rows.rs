@@ -3,7 +3,8 @@
 use crate::config;
 use blemish_kernels::activation::gelu;
 use blemish_kernels::math::tanh;
-use blemish_kernels::simd::{self, fold, sum};
+use blemish_kernels::norm::moments;
+use blemish_kernels::simd;
 
 /// The variance floor of layer normalisation.
 const EPS: f32 = 1e-5;
@@ -41,11 +42,7 @@ impl Norm {
                 #[inline(always)]
                 || {
                     for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-                        let scale = 1.0 / width as f32;
-                        let mean = sum(x) * scale;
-                        let square = |acc: f32, x: f32| (x - mean).mul_add(x - mean, acc);
-                        let variance = fold(x, 0.0, square, |a, b| a + b) * scale;
-                        let factor = 1.0 / (variance + EPS).sqrt();
+                        let (mean, factor) = moments(x, EPS);
                         for (out, &x) in out.iter_mut().zip(x) {
                             *out = (x - mean) * factor;
                         }

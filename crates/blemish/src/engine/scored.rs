@@ -1,4 +1,4 @@
-//! Several masked passes of one image, each computed only as far as the patches go that it judges.
+//! Several masked passes of one image, each computed only as far as the patches that are scored in it need.
 
 use super::map::{MapShape, Maps};
 use super::plan::Plan;
@@ -6,8 +6,8 @@ use super::{Engine, Output, embed};
 use crate::engine::Complementary;
 
 impl Engine {
-    /// One image, every patch of it as [`forward`](Self::forward) gives it with the mask that judges it, for little more
-    /// than an unmasked pass where each mask shows little and judges whole rows of patches.
+    /// One image, every patch of it as [`forward`](Self::forward) gives it with the mask under which it is scored, for
+    /// little more than an unmasked pass where each mask shows little and scores whole rows of patches.
     ///
     /// # Shapes
     /// `image`: `[H, W, C]`
@@ -41,7 +41,7 @@ impl Engine {
     }
 }
 
-/// `[K, H, W, ..]` to `[H, W, ..]`, every patch from the pass that judges it.
+/// `[K, H, W, ..]` to `[H, W, ..]`, every patch from the pass in which it is scored.
 fn join(passes: &[f32], parts: &Complementary, [height, patch_size]: [usize; 2]) -> Vec<f32> {
     let columns = parts.masks().grid()[1];
     let image = passes.len() / parts.masks().batch();

@@ -13,3 +13,10 @@ pub struct Array {
 
 /// Every parameter by its dotted name, such as `encoder.0.attn.qkv.weight`.
 pub type Weights = BTreeMap<String, Array>;
+
+/// Takes the parameters whose names begin with `prefix`, without it.
+pub(crate) fn take_prefixed(weights: &mut Weights, prefix: &str) -> Weights {
+    let names: Vec<String> = weights.keys().filter(|name| name.starts_with(prefix)).cloned().collect();
+    let taken = names.into_iter().filter_map(|name| weights.remove_entry(&name));
+    taken.map(|(name, array)| (name[prefix.len()..].to_owned(), array)).collect()
+}

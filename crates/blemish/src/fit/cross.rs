@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::good::{GoodImages, Progress};
 use crate::image::Image;
 use crate::parts::{CalibrationRule, FitInput, FittedPart, PartKind, used};
-use crate::scoring::{area_open, combine, ignore, image_score};
+use crate::scoring::{combine, ignore, view_score};
 use crate::spill::Spill;
 
 /// Folds of the good images, each of which is scored by what was fitted on the others; fewer than twice as many are left out
@@ -219,7 +219,7 @@ impl Probes {
                 map
             });
             let map = combine(parts, calibrated, width, prepared.ignored.as_deref());
-            finite_score(map, config, prepared.sizes[self.images[at]])
+            finite_score(&map, config, prepared.sizes[self.images[at]])
         };
         let results: Vec<Result<f32>> = (0..self.images.len()).into_par_iter().map(score).collect();
         let mut scores: Vec<Option<f32>> = vec![None; prepared.views.len()];
@@ -244,12 +244,11 @@ fn unit(peaks: &[f32]) -> Calibration {
 ///
 /// # Errors
 /// [`Error::Training`] for a value that is not finite.
-pub(crate) fn finite_score(map: Vec<f32>, config: &Config, original: [usize; 2]) -> Result<f32> {
+pub(crate) fn finite_score(map: &[f32], config: &Config, original: [usize; 2]) -> Result<f32> {
     if !map.iter().all(|v| v.is_finite()) {
         return Err(Error::Training("a good image's anomaly map is not finite".to_owned()));
     }
-    let (least, [_, width]) = (config.least_area(original), config.view().size_of(original));
-    Ok(image_score(&if least > 1 { area_open(&map, width, least) } else { map }, &config.score))
+    Ok(view_score(map, config, original))
 }
 
 #[cfg(test)]

@@ -90,13 +90,13 @@ pub fn groups(views: &Views, progress: &Progress<'_>) -> Result<Vec<usize>> {
     let (long_burst, all) = (beside_a_long_burst(&beside), middle(beside.iter()).1);
     let each: Vec<f64> = beside.chunks(PROBES.min(n - 1)).map(|own| middle(own.iter()).1).collect();
     // Energies of independent images add up.
-    let usual = |i: usize, j: usize| long_burst.unwrap_or(each[i] + each[j] - all);
+    let expected = |i: usize, j: usize| long_burst.unwrap_or(each[i] + each[j] - all);
     progress.check()?;
     let near = nearest(n, &pairs, &distances);
     let mut same: Vec<[usize; 2]> = near
         .iter()
         .zip(differences(&near))
-        .filter(|&(&[i, j], difference)| difference.is_noise(usual(i, j)))
+        .filter(|&(&[i, j], difference)| difference.is_noise(expected(i, j)))
         .map(|(&pair, _)| pair)
         .collect();
     // Of a long burst one view stands for all: it would be the mean, and most pairs would be its own.
@@ -104,9 +104,9 @@ pub fn groups(views: &Views, progress: &Progress<'_>) -> Result<Vec<usize>> {
     let distinct: Vec<usize> = (0..n).filter(|&i| long_burst.is_none() || roots[i] == i).collect();
     let signs = signs(&details, &distinct);
     let agreement = |&[i, j]: &[usize; 2]| agreement(&signs[i], &signs[j]);
-    let mut usual: Vec<f64> = probes(&distinct).iter().map(agreement).collect();
-    usual.sort_unstable_by(f64::total_cmp);
-    let limit = if usual.is_empty() { 0.0 } else { median(&usual) + DEVIATIONS * qn(&usual) };
+    let mut agreements: Vec<f64> = probes(&distinct).iter().map(agreement).collect();
+    agreements.sort_unstable_by(f64::total_cmp);
+    let limit = if agreements.is_empty() { 0.0 } else { median(&agreements) + DEVIATIONS * qn(&agreements) };
     let limit = limit.clamp(AGREEMENT[0], AGREEMENT[1]);
     same.retain(|pair| agreement(pair) > limit);
     let roots = connected(n, &same);
@@ -272,11 +272,12 @@ impl Difference {
         Self { energy, correlation: 0.5 * (across + down) / energy.max(1e-9) }
     }
 
-    /// Whether it is a frame's noise, where two images usually differ by `usual`.
-    fn is_noise(self, usual: f64) -> bool {
-        let usual = usual.max(0.0);
-        let within =
-            |[energy, correlation]: [f64; 2]| self.energy <= energy * usual && self.correlation < correlation;
+    /// Whether it is a frame's noise, where the energy of the difference between distinct images is expected to be `expected`.
+    fn is_noise(self, expected: f64) -> bool {
+        let expected = expected.max(0.0);
+        let within = |[energy, correlation]: [f64; 2]| {
+            self.energy <= energy * expected && self.correlation < correlation
+        };
         within([ENERGY, WHITE]) || within(SAME)
     }
 }

@@ -15,9 +15,9 @@ use crate::parts::{FitInput, FittedPart};
 use crate::scoring::anomaly_map;
 use crate::view::foreground;
 
-/// Sizes that are tried, pixels of the view, as far as they are at most [`LARGEST`] of its shorter side.
+/// Sizes that are tried, pixels of the view, up to [`LARGEST`].
 const SIZES: [f32; 9] = [3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0];
-/// See there.
+/// Largest size, as a share of the view's shorter side.
 const LARGEST: f32 = 0.25;
 /// Good images that defects are put on, at most.
 const IMAGES: usize = 40;
@@ -60,7 +60,7 @@ impl Prepared {
         let threshold = detector.threshold()?.value;
         let score = |view: &Image, i: usize| -> Result<f64> {
             let map = anomaly_map(parts, &self.config.data.normalised(view), self.ignored.as_deref());
-            Ok(f64::from(finite_score(map, &self.config, self.sizes[i])?))
+            Ok(f64::from(finite_score(&map, &self.config, self.sizes[i])?))
         };
         let ready = |&i: &usize| -> Result<Option<(usize, Image, Vec<f32>)>> {
             let view = self.views.get(i)?;

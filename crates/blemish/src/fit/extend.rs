@@ -58,8 +58,7 @@ impl Detector {
     ) -> Result<Extended> {
         let origin = self.provenance();
         if !self.history().is_empty() || !origin.training.is_empty() {
-            let reason =
-                "was trained on these images: with more of them it must be trained anew, with 'train'";
+            let reason = "the network was trained on the model's images: with more of them it must be trained anew, with 'train'";
             return Err(Error::config("network.use", reason));
         }
         let unusable = |reason: &str| Error::model(Path::new("the model"), reason);
@@ -94,7 +93,7 @@ impl Detector {
             || names(before) != names(after);
         if is_other {
             let text = format!(
-                "with the new images the model looks at its product in another way ({}, before: {}): are they of the same product?",
+                "with the new images the model inspects its product by other parts or another view ({}, before: {}): are they of the same product?",
                 names(after).join(", "),
                 names(before).join(", ")
             );

@@ -389,7 +389,7 @@ impl Prepared {
         for &i in outliers {
             let image = self.views.normalised(i)?;
             let map = crate::scoring::anomaly_map(&fitted.parts, &image, self.ignored.as_deref());
-            fitted.scores[i] = Some(cross::finite_score(map, &self.config, self.sizes[i])?);
+            fitted.scores[i] = Some(cross::finite_score(&map, &self.config, self.sizes[i])?);
         }
         Ok(fitted)
     }

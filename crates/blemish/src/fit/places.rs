@@ -32,21 +32,21 @@ pub struct PlaceScale {
 ///
 /// The statistic of a place is the median of its values over the images, so a defect on some of them counts for nothing. A
 /// place whose statistic lies [`LIMIT`] robust standard deviations above that of all places, and at [`TIMES`] what a tenth of
-/// them exceed, is divided by how many times as large it is as the upper quartile of the others, and so is what lies beside it. All other places stay what they are:
-/// divided by their own means throughout, image AUROC on screw fell by 0.08 (commit 0fe1544).
+/// them exceed, is divided by how many times as large it is as the upper quartile of the others, and so is what lies beside it.
+/// All other places stay what they are: divided by their own means throughout, image AUROC on screw fell by 0.08 (commit 0fe1544).
 pub fn place_scale(maps: &[Vec<f32>], [height, width]: [usize; 2]) -> Option<PlaceScale> {
     if maps.len() < FEWEST {
         return None;
     }
     let mut here = vec![0.0; maps.len()];
-    let usual: Vec<f64> = (0..height * width)
+    let medians: Vec<f64> = (0..height * width)
         .map(|at| {
             here.iter_mut().zip(maps).for_each(|(v, map)| *v = map[at]);
             f64::from(upper_median(&mut here))
         })
         .collect();
-    let mut sorted: Vec<f64> = usual.iter().filter(|v| **v > 0.0).map(|v| v.ln()).collect();
-    if sorted.len() < usual.len() / 2 || sorted.is_empty() {
+    let mut sorted: Vec<f64> = medians.iter().filter(|v| **v > 0.0).map(|v| v.ln()).collect();
+    if sorted.len() < medians.len() / 2 || sorted.is_empty() {
         return None;
     }
     sorted.sort_unstable_by(f64::total_cmp);
@@ -54,31 +54,31 @@ pub fn place_scale(maps: &[Vec<f32>], [height, width]: [usize; 2]) -> Option<Pla
     let beyond = |deviations: f64| (centre + deviations * scale).exp();
     let tenth = sorted[sorted.len() - 1 - sorted.len() / 10].exp();
     let (limit, beside) = (beyond(LIMIT).max(TIMES * tenth), beyond(BESIDE).max(tenth));
-    let seeds: Vec<usize> = (0..usual.len()).filter(|&at| usual[at] > limit).collect();
-    if seeds.is_empty() || seeds.len() as f64 > SHARE * usual.len() as f64 {
+    let seeds: Vec<usize> = (0..medians.len()).filter(|&at| medians[at] > limit).collect();
+    if seeds.is_empty() || seeds.len() as f64 > SHARE * medians.len() as f64 {
         return None;
     }
     let reach = ((height.min(width) as f64 * REACH) as usize).max(1);
-    let (labels, boxes) = grow(&seeds, &usual, beside, [height, width], reach);
-    let mut others: Vec<f64> = (0..usual.len()).filter(|&at| !labels[at]).map(|at| usual[at]).collect();
+    let (labels, boxes) = grow(&seeds, &medians, beside, [height, width], reach);
+    let mut others: Vec<f64> = (0..medians.len()).filter(|&at| !labels[at]).map(|at| medians[at]).collect();
     if others.is_empty() {
         return None;
     }
     let quartile = others.len() - 1 - others.len() / 4;
     let reference = *others.select_nth_unstable_by(quartile, f64::total_cmp).1;
-    let divisor = |at: usize| if labels[at] { (usual[at] / reference).max(1.0) as f32 } else { 1.0 };
-    Some(PlaceScale { divisors: (0..usual.len()).map(divisor).collect(), boxes })
+    let divisor = |at: usize| if labels[at] { (medians[at] / reference).max(1.0) as f32 } else { 1.0 };
+    Some(PlaceScale { divisors: (0..medians.len()).map(divisor).collect(), boxes })
 }
 
 /// The seeds and what is connected to them, above `least`, within `reach` steps; and the boxes of what hangs together.
 fn grow(
     seeds: &[usize],
-    usual: &[f64],
+    medians: &[f64],
     least: f64,
     [height, width]: [usize; 2],
     reach: usize,
 ) -> (Vec<bool>, Vec<[usize; 4]>) {
-    let mut inside = vec![false; usual.len()];
+    let mut inside = vec![false; medians.len()];
     seeds.iter().for_each(|&at| inside[at] = true);
     let neighbours = |at: usize| {
         let (y, x) = (at / width, at % width);
@@ -90,7 +90,7 @@ fn grow(
         let mut next = Vec::new();
         for at in front {
             for near in neighbours(at) {
-                if !inside[near] && usual[near] > least {
+                if !inside[near] && medians[near] > least {
                     inside[near] = true;
                     next.push(near);
                 }

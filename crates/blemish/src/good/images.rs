@@ -25,7 +25,7 @@ pub struct Views {
 }
 
 impl Views {
-    /// For views of `size` (height, width), or of any size where parts look at them in tiles of `size`.
+    /// For views of `size` (height, width), or of any size where parts take them in tiles of `size`.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) where no temporary file can be made.

@@ -248,7 +248,7 @@ pub(crate) fn require_size(name: &Path, [height, width]: [usize; 2], max_pixels:
     Ok(())
 }
 
-/// Only one frame of an animation would be looked at.
+/// Refuses an animation, of which only one frame would be read.
 fn refuse_animation(name: &Path, bytes: &[u8]) -> Result<()> {
     let animated = match image::guess_format(bytes) {
         Ok(ImageFormat::Png) => {

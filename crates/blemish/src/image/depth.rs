@@ -14,8 +14,8 @@ const LARGEST: f32 = 65535.0;
 const ENDS: f32 = 0.001;
 /// Images whose values cover less than this share of their depth are stretched.
 const COVERED: f64 = 1.0 / 16.0;
-/// Values that are looked at in one image, about.
-const LOOKS: usize = 1 << 16;
+/// Values of one image that are sampled, about.
+const SAMPLED: usize = 1 << 16;
 
 impl Image {
     /// Whether it holds values that 8 bits cannot.
@@ -42,7 +42,7 @@ pub fn depth_range(images: &[Image]) -> Option<[f64; 2]> {
         return None;
     }
     let ends = images.iter().map(|image| {
-        let step = (image.pixels.len() / LOOKS).max(1);
+        let step = (image.pixels.len() / SAMPLED).max(1);
         let mut values: Vec<f32> = image.pixels.iter().step_by(step).copied().collect();
         let rank = ((values.len() - 1) as f32 * ENDS) as usize;
         let last = values.len() - 1 - rank;

@@ -14,24 +14,28 @@ mod tiles;
 use crate::error::{Error, Result};
 
 #[doc(hidden)]
-pub use self::blank::{BlankReason, is_blank};
+pub use self::blank::BlankReason;
+pub(crate) use self::blank::is_blank;
 pub use self::buffer::{ImageView, Order};
 pub(crate) use self::decode::require_size;
 pub use self::decode::{DecodeOptions, decode, decode_bytes};
+pub(crate) use self::decode::{decode_dynamic, is_readable};
 #[doc(hidden)]
-pub use self::decode::{decode_dynamic, decode_with_facts, dimensions, is_readable, read};
+pub use self::decode::{decode_with_facts, dimensions, read};
 #[doc(hidden)]
 pub use self::depth::depth_range;
 #[doc(hidden)]
 pub use self::facts::ImageFacts;
 pub use self::normalize::Normalize;
 #[doc(hidden)]
-pub use self::normalize::{Affine, Statistics, equalising, image_statistics, median};
+pub use self::normalize::{Affine, Statistics, image_statistics};
+pub(crate) use self::normalize::{equalising, median};
 #[doc(hidden)]
 pub use self::resize::resize;
 #[doc(hidden)]
 pub use self::sampling::{Border, sample};
-pub use self::tiles::{Pieces, Tiles};
+#[doc(hidden)]
+pub use self::tiles::Pieces;
 
 /// An 8-bit image, `[H, W, C]` interleaved, 1 (grey) or 3 (RGB) channels: how images are shown.
 #[derive(Clone, Debug, PartialEq, Eq)]

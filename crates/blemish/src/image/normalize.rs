@@ -1,9 +1,9 @@
-//! Global brightness and contrast: taking them out before the model looks, measuring them, setting them.
+//! Global brightness and contrast: taken out of an image before parts map it, measured, and set.
 
 use crate::image::Image;
 use serde::{Deserialize, Serialize};
 
-/// How an image is normalised before it enters the model.
+/// How a view is normalised before parts map it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Normalize {
@@ -14,7 +14,7 @@ pub enum Normalize {
     ///
     /// The spread is the squared mean of `sqrt(|x - median|)`. Quantile ranges vanish on a small product before a plain
     /// background; a standard deviation is ruled by the defect. A black square over a tenth of the image raises this
-    /// spread 1.6-fold on both sets of `data.md`, the standard deviation 1.9- and 2.8-fold.
+    /// spread 1.6-fold on screw and on KolektorSDD, the standard deviation 1.9- and 2.8-fold.
     #[default]
     Robust,
 }
@@ -50,7 +50,7 @@ impl Normalize {
     }
 
     /// As [`affine`](Self::affine), with the least spread that is stretched: the step between two values of the image's depth.
-    pub(crate) fn affine_from(self, image: &Image, floor: f32) -> Affine {
+    fn affine_from(self, image: &Image, floor: f32) -> Affine {
         if self == Self::None {
             return Affine { gain: 1.0, offset: 0.0 };
         }

@@ -53,7 +53,7 @@ impl Header {
             decoder.find_tag_unsigned_vec::<u64>(Tag::SampleFormat).map_err(wrong)?.unwrap_or_default();
         let turned = decoder.find_tag_unsigned::<u8>(Tag::Orientation).ok().flatten();
         let mut pages = 1;
-        // Each page is looked at once: what follows may point back.
+        // At most so many: a page may point back to an earlier one.
         for _ in 0..MAX_PAGES {
             if !decoder.more_images() || decoder.next_image().is_err() {
                 break;
@@ -85,7 +85,7 @@ impl Header {
     pub fn check(&self, name: &Path) -> Result<()> {
         if self.pages > 1 {
             let reason = format!(
-                "is a TIFF of {} pages, of which only one would be looked at: save each page as a file of its own",
+                "is a TIFF of {} pages, of which only one would be read: save each page as a file of its own",
                 self.pages
             );
             return Err(Error::image(name, reason));

@@ -1,6 +1,6 @@
-//! Tiles: how a part looks at an image that is larger than what it takes in at once, and how its maps are joined.
+//! Tiles: how an image that is larger than what a part takes at once is cut for it, and how its maps are joined.
 //!
-//! Neighbouring tiles overlap by at least half. Where they do, their maps pass into each other by squared sines, so that no
+//! Neighbouring tiles overlap by at least half. Where they do, their maps are weighted by Hann windows, so that no
 //! seam is left: a step between two tiles of as much as `d` climbs by no more than about `pi d / side` from pixel to pixel.
 
 use std::f32::consts::PI;
@@ -29,9 +29,9 @@ pub enum Pieces {
 }
 
 impl Pieces {
-    /// Fewest pixels along a side that a part is shown.
+    /// Fewest pixels along a side that a part is given.
     const LEAST: usize = 32;
-    /// Most pixels that a part is shown at once.
+    /// Most pixels that a part is given at once.
     const MOST: usize = 1 << 20;
     /// Longest side of the tiles of an image with more than that.
     const TILE: usize = 768;

@@ -85,7 +85,7 @@ pub fn connected_components(mask: &PixelMask) -> Result<Components> {
 }
 
 /// The 8-connected regions of `map`, `[H, W]`, with scores >= `threshold`; the highest peak first, then the
-/// largest area, then row-major order. None at all is an answer, not an error.
+/// largest area, then row-major order. There may be none.
 ///
 /// # Errors
 /// [`Error::Metric`] if the map does not have `height * width` values, or if a value or the threshold is NaN.

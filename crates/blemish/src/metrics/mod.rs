@@ -23,9 +23,7 @@ pub use components::{Region, regions};
 #[doc(hidden)]
 pub use f1::{Confusion, f1_all_positive, f1_at};
 pub use f1::{F1Max, f1_max};
-#[doc(hidden)]
-pub use interval::{Z95, wilson};
+pub(crate) use interval::{Z95, wilson};
 pub use pro::{aupro, pro_curve};
 pub use roc::{RocPoint, auroc, pixel_auroc, roc_curve};
-#[doc(hidden)]
-pub use streamed::{MapSource, PixelMetrics, pixel_metrics};
+pub(crate) use streamed::{MapSource, PixelMetrics, pixel_metrics};

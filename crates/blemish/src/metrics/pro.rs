@@ -20,8 +20,7 @@ const SPACING: f64 = 1.0 / 499.0;
 ///
 /// # Errors
 /// [`Error::Metric`](crate::error::Error::Metric) if maps and masks differ in number or size, a score is not
-/// finite,
-/// there is no good or no defective pixel, or the limit is not in (0, 1].
+/// finite, there is no good or no defective pixel, or the limit is not in (0, 1].
 pub fn aupro(maps: &[&[f32]], masks: &[&PixelMask], fpr_limit: f64) -> Result<f64> {
     Ranking::of_regions(maps, masks, fpr_limit).map(|ranking| ranking.area())
 }

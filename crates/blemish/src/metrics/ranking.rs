@@ -16,7 +16,7 @@ pub(super) struct Ranking {
     good: Vec<u32>,
     /// How many good items there are, those below the limit included.
     pub(super) goods: f64,
-    /// Largest share of the good items at or above a threshold that is looked at, in (0, 1].
+    /// Largest share of the good items at or above a threshold that counts, in (0, 1].
     fpr_limit: f64,
     /// [`key`]s and weights of the defective items; never empty.
     defective: Vec<(u32, f64)>,
@@ -53,9 +53,7 @@ impl Ranking {
 
     /// Ranks the pixels of all maps, down to `fpr_limit`; every 8-connected region of the masks weighs 1.
     pub(super) fn of_regions(maps: &[&[f32]], masks: &[&PixelMask], fpr_limit: f64) -> Result<Self> {
-        if !(fpr_limit > 0.0 && fpr_limit <= 1.0) {
-            return Err(Error::Metric(format!("the FPR limit must be in (0, 1], got {fpr_limit}")));
-        }
+        check_limit(fpr_limit)?;
         Self::floats(maps, masks, fpr_limit, |mask| {
             let components = connected_components(mask)?;
             let mut area = vec![0.0; components.count + 1];
@@ -85,11 +83,7 @@ impl Ranking {
 
     fn new(good: &[Vec<u32>], mut defective: Vec<(u32, f64)>, fpr_limit: f64, unit: &str) -> Result<Self> {
         let goods: usize = good.iter().map(Vec::len).sum();
-        for (count, kind) in [(defective.len(), "defective"), (goods, "good")] {
-            if count == 0 {
-                return Err(Error::Metric(format!("no {kind} {unit}: at least one is needed")));
-            }
-        }
+        check_both(defective.len(), goods, unit)?;
         let goods = goods as f64;
         let mut good = highest(good, fpr_limit * goods);
         radix_sort(&mut good);
@@ -195,6 +189,24 @@ pub(super) fn radix_sort(keys: &mut Vec<u32>) {
         }
         std::mem::swap(keys, &mut sorted);
     }
+}
+
+/// Checks a false-positive rate up to which a curve is integrated.
+pub(super) fn check_limit(fpr_limit: f64) -> Result<()> {
+    if fpr_limit > 0.0 && fpr_limit <= 1.0 {
+        return Ok(());
+    }
+    Err(Error::Metric(format!("the FPR limit must be in (0, 1], got {fpr_limit}")))
+}
+
+/// Checks that there are defective and good items, images or pixels as `unit` says.
+pub(super) fn check_both(defective: usize, good: usize, unit: &str) -> Result<()> {
+    for (count, kind) in [(defective, "defective"), (good, "good")] {
+        if count == 0 {
+            return Err(Error::Metric(format!("no {kind} {unit}: at least one is needed")));
+        }
+    }
+    Ok(())
 }
 
 /// Checks that there is one finite score for each label.

@@ -22,8 +22,7 @@ pub struct RocPoint {
 ///
 /// # Errors
 /// [`Error::Metric`](crate::error::Error::Metric) if the lengths differ, a score is not finite, or there is
-/// no good or
-/// no defective image.
+/// no good or no defective image.
 pub fn auroc(scores: &[f32], positive: &[bool]) -> Result<f64> {
     Ranking::of_images(scores, positive).map(|ranking| ranking.area())
 }
@@ -45,8 +44,7 @@ pub fn roc_curve(scores: &[f32], positive: &[bool]) -> Result<Vec<RocPoint>> {
 ///
 /// # Errors
 /// [`Error::Metric`](crate::error::Error::Metric) if maps and masks differ in number or size, a score is not
-/// finite, or
-/// there is no good or no defective pixel.
+/// finite, or there is no good or no defective pixel.
 pub fn pixel_auroc(maps: &[&[f32]], masks: &[&PixelMask]) -> Result<f64> {
     Ranking::of_pixels(maps, masks).map(|ranking| ranking.area())
 }

@@ -8,8 +8,8 @@ use rayon::prelude::*;
 
 use super::components::connected_components;
 use super::pro::Thinned;
-use super::ranking::{check_map, key, radix_sort};
-use crate::error::{Error, Result};
+use super::ranking::{check_both, check_limit, check_map, key, radix_sort};
+use crate::error::Result;
 use crate::image::PixelMask;
 
 /// Values that are sorted at a time.
@@ -57,15 +57,9 @@ fn pixel_metrics_within(
     with_auroc: bool,
     most: usize,
 ) -> Result<PixelMetrics> {
-    if !(fpr_limit > 0.0 && fpr_limit <= 1.0) {
-        return Err(Error::Metric(format!("the FPR limit must be in (0, 1], got {fpr_limit}")));
-    }
+    check_limit(fpr_limit)?;
     let counts = Counts::of(source)?;
-    for (count, kind) in [(counts.defects, "defective"), (counts.goods, "good")] {
-        if count == 0 {
-            return Err(Error::Metric(format!("no {kind} pixel: at least one is needed")));
-        }
-    }
+    check_both(counts.defects, counts.goods, "pixel")?;
     let (goods, total) = (counts.goods as f64, counts.total.round());
     let mut pro = Area::new(fpr_limit * goods, total);
     let mut roc = Area::new(goods, counts.defects as f64);

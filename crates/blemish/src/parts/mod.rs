@@ -1,4 +1,4 @@
-//! Detector parts: the ways in which an image is looked at. Each lives in a folder of its own, behind one trait.
+//! Detector parts: each gives an anomaly map of an image, and lives in a folder of its own, behind one trait.
 //!
 //! A part is fitted on good images and gives an anomaly map for any other. Maps are calibrated against good images that
 //! the part was not fitted on ([`Calibration`]), so that 1 is about the most that good images show, and a pixel is as
@@ -11,6 +11,7 @@ pub mod features;
 pub mod line_filter;
 pub mod memory;
 pub mod network;
+pub mod places;
 #[cfg(test)]
 mod saturation;
 #[cfg(test)]
@@ -32,9 +33,9 @@ use crate::error::Result;
 use crate::good::{GoodImages, Progress};
 use crate::image::{Image, Pieces};
 
-/// One way to look at an image.
+/// A detector part.
 pub trait DetectorPart: Debug + Send + Sync + 'static {
-    /// Whether images may have different sizes, each looked at whole; else a part is shown tiles of one size.
+    /// Whether it maps images of any size whole; else it is given tiles of one size.
     fn takes_any_size() -> bool
     where
         Self: Sized,

@@ -9,10 +9,10 @@ use crate::image::{ByteImage, PixelMask};
 use crate::write::write_whole;
 
 /// Colour of the line around what the detector found; like the next one it is not in the colour map.
-pub const FOUND_COLOUR: [u8; 3] = [255, 0, 170];
+pub(super) const FOUND_COLOUR: [u8; 3] = [255, 0, 170];
 
 /// Colour of the line around the ground truth.
-pub const TRUTH_COLOUR: [u8; 3] = [0, 190, 255];
+pub(super) const TRUTH_COLOUR: [u8; 3] = [0, 190, 255];
 
 /// Share of the heat colour in a pixel at or above the threshold; the rest is the image, which must remain visible.
 const HEAT_OPACITY: f32 = 0.3;
@@ -31,7 +31,7 @@ const INFERNO: [[u8; 3]; 9] = [
 ];
 
 /// The colour of `value`, clamped to \[0, 1\]: black, purple, red, orange, pale yellow. NaN is black.
-pub fn colour_map(value: f32) -> [u8; 3] {
+pub(super) fn colour_map(value: f32) -> [u8; 3] {
     let position = value.clamp(0.0, 1.0) * (INFERNO.len() - 1) as f32;
     let below = (position as usize).min(INFERNO.len() - 2);
     mix(INFERNO[below], INFERNO[below + 1], position - below as f32)
@@ -48,7 +48,7 @@ pub fn heat(map: &[f32], height: usize, width: usize, scale_max: f32) -> ByteIma
 }
 
 /// The image with the map's colours over it where the map reaches `threshold`, in the scale of [`heat`],
-/// a line around these regions, and one in [`TRUTH_COLOUR`] around the ground truth when it is given.
+/// a line around these regions, and another around the ground truth when it is given.
 ///
 /// The lines run outside what they enclose, so that a defect of a few pixels is not hidden by its own outline.
 ///
@@ -82,7 +82,7 @@ pub fn overlay(
 /// The image as the bytes of a PNG file.
 ///
 /// # Errors
-/// A image without pixels, or whose sizes contradict each other.
+/// An image without pixels, or whose sizes contradict each other.
 pub fn encode_png(image: &ByteImage) -> Result<Vec<u8>> {
     let ByteImage { height, width, channels, pixels } = image;
     let fault = |reason: String| Error::image("image to be written", reason);

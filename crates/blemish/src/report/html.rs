@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use minijinja::{Environment, UndefinedBehavior, context};
 use serde::Serialize;
 
-use super::heatmap::{colour_map, encode_png, heat, overlay};
+use super::heatmap::{FOUND_COLOUR, TRUTH_COLOUR, colour_map, encode_png, heat, overlay};
 use super::tables::{metric_rows, verdict};
 use super::{GalleryGroup, GalleryItem, Listed, Report, number, plots};
 use crate::error::{Error, Result};
@@ -32,7 +32,7 @@ impl Report<'_> {
             .collect();
         let audit = [
             ("Mean grey level", e.shortcut_audit.mean),
-            ("Spread of the grey levels", e.shortcut_audit.spread),
+            ("Standard deviation of the grey levels", e.shortcut_audit.spread),
             ("High-frequency energy", e.shortcut_audit.high_frequency),
         ];
         let audit =
@@ -53,8 +53,8 @@ impl Report<'_> {
                 threshold: f64::from(self.map_threshold),
                 max: f64::from(self.map_scale_max),
                 position: f64::from(self.map_threshold / self.map_scale_max).clamp(0.0, 1.0),
-                found: rgb(super::FOUND_COLOUR),
-                truth: rgb(super::TRUTH_COLOUR),
+                found: rgb(FOUND_COLOUR),
+                truth: rgb(TRUTH_COLOUR),
             },
             provenance => self.provenance,
             config => self.config,

@@ -1,4 +1,4 @@
-//! What a person reads: heat maps, charts, one HTML file, tables. No tensor library; pure functions of plain data.
+//! What a person reads: heat maps, charts, one HTML file, tables: pure functions of plain data.
 
 mod chart;
 mod font;
@@ -10,8 +10,6 @@ mod plots;
 mod raw;
 mod tables;
 
-#[doc(hidden)]
-pub use heatmap::{FOUND_COLOUR, TRUTH_COLOUR, colour_map};
 pub use heatmap::{encode_png, heat, overlay, save_png};
 #[doc(hidden)]
 pub use html::data_uri;
@@ -38,11 +36,11 @@ pub struct Report<'a> {
     pub history: &'a [EpochRecord],
     /// Curves and scores for the charts.
     pub curves: Curves,
-    /// Images to look at; [`select_gallery`] chooses them.
+    /// Images to look at.
     pub gallery: Vec<GalleryItem>,
     /// Missed defects and false alarms that the gallery does not show, in its order.
     pub listed: Vec<Listed>,
-    /// Map value from which a pixel counts as part of a found region, on images that are judged defective.
+    /// Map value from which a pixel counts as part of a found region, on defective images.
     pub map_threshold: f32,
     /// Map value shown in the hottest colour, the same for all images; twice the threshold shows both sides.
     pub map_scale_max: f32,
@@ -120,11 +118,10 @@ pub struct Listed {
 }
 
 /// Images of missed defects, and of false alarms, that are shown; more are named only, so that the page can be opened.
-pub(crate) const SHOWN_ERRORS: usize = 20;
+const SHOWN_ERRORS: usize = 20;
 
 /// Of what [`select_gallery`] chose: what is shown, and what is named only.
-#[doc(hidden)]
-pub fn shown_and_listed(chosen: Vec<(GalleryGroup, usize)>) -> [Vec<(GalleryGroup, usize)>; 2] {
+pub(crate) fn shown_and_listed(chosen: Vec<(GalleryGroup, usize)>) -> [Vec<(GalleryGroup, usize)>; 2] {
     let (mut shown, mut listed): (Vec<_>, Vec<_>) = Default::default();
     for (group, i) in chosen {
         let before = shown.iter().filter(|(other, _)| *other == group).count();
@@ -138,8 +135,7 @@ pub fn shown_and_listed(chosen: Vec<(GalleryGroup, usize)>) -> [Vec<(GalleryGrou
 /// at most `limit` of each other group. Of the first two, no more than 20 each are meant to be shown.
 ///
 /// `defective` says for each score whether its image is defective. Scores that are not finite are not shown.
-#[doc(hidden)]
-pub fn select_gallery(
+pub(crate) fn select_gallery(
     scores: &[f64],
     defective: &[bool],
     threshold: f64,

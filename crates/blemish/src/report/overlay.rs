@@ -21,7 +21,7 @@ pub struct Caption {
     pub score: f32,
     /// What it was compared with.
     pub threshold: f32,
-    /// Whether the verdict is a complaint: it is written in colour.
+    /// Whether the verdict is written in the colour of an alarm.
     pub alarm: bool,
     /// From which map value on a pixel is outlined.
     pub outlined_from: f32,

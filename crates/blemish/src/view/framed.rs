@@ -9,7 +9,7 @@ use crate::image::{BlankReason, Image, ImageFacts, is_blank, resize};
 pub struct Framed {
     /// The whole image at the size of anomaly maps: `data.image_size`, or a size of its own where the view has a scale.
     pub image: Image,
-    /// What the model sees of it.
+    /// The part of it that is inspected, at the view's size.
     pub view: View,
     /// Height and width before resizing, upright.
     pub original_size: [usize; 2],

@@ -32,14 +32,14 @@ const COVER_GRID: usize = 64;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ViewConfig {
-    /// Height and width of the view, pixels: what the model takes. With `scale`: of the tiles in which a part looks at a view
-    /// that takes one size only.
+    /// Height and width of the view, pixels. With `scale`: of the tiles in which a part that takes one size only is given a
+    /// view.
     pub size: [usize; 2],
     /// Height and width that it covers, in units of the image's longer side. Absent: the whole image, stretched.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub product: Option<[f64; 2]>,
-    /// Pixels of the view for one of the image, along each side: a view shows the whole image at a size of its own, as a
-    /// surface whose images have many sizes is looked at. Absent: all views have one size.
+    /// Pixels of the view for one of the image, along each side: a view shows the whole image at a size of its own, as
+    /// for a surface whose images have many sizes. Absent: all views have one size.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub scale: Option<f64>,
 }
@@ -59,7 +59,7 @@ impl ViewConfig {
     }
 }
 
-/// An image for the model, and where it comes from.
+/// The part of an image that is inspected, and where it lies in it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct View {
     /// The image.

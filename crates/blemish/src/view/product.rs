@@ -15,7 +15,7 @@ const TERMS: usize = 6;
 const ROUNDS: usize = 6;
 /// Least difference from the ground, in grey levels, that counts as product.
 const VISIBLE: f64 = 12.0;
-/// By how much more it must differ, where what differs less is no single thing: a shadow may tie it to the border.
+/// By how much more it must differ, where what differs less is no single region: a shadow may tie it to the border.
 const THRESHOLD_MULTIPLIERS: [f64; 4] = [1.0, 1.5, 2.0, 3.0];
 /// Share of the image that one product may cover.
 const SHARE: std::ops::RangeInclusive<f64> = 0.01..=0.6;
@@ -33,8 +33,8 @@ pub struct Product {
     pub extent: [f64; 2],
 }
 
-/// Finds the largest thing that stands out from a smoothly lit ground; `None` where there is no such ground, or what
-/// stands out is no single thing that lies within the image.
+/// Finds the largest region that stands out from a smoothly lit ground; `None` where there is no such ground, or what
+/// stands out is no single region within the image.
 ///
 /// The ground is a quadratic surface of grey levels, fitted first to the border and then to all that is near it.
 pub fn find_product(image: &Image) -> Option<Product> {
@@ -63,7 +63,8 @@ pub fn find_product(image: &Image) -> Option<Product> {
     Some(moments(&product, width, 1.0 / SIDE as f64))
 }
 
-/// How far pixels are from the ground, in units of the least that its noise, and our eyes, allow; `None` where no surface fits.
+/// How far pixels are from the ground, in units of six standard deviations of its noise, or of [`VISIBLE`] grey levels where that is
+/// more; `None` where no surface fits.
 fn differences(levels: &[f64], [height, width]: [usize; 2]) -> Option<Vec<f64>> {
     let terms = |i: usize| -> [f64; TERMS] {
         let y = (i / width) as f64 / height as f64 - 0.5;
@@ -92,7 +93,7 @@ fn differences(levels: &[f64], [height, width]: [usize; 2]) -> Option<Vec<f64>> 
         let mut of_ground: Vec<f64> =
             residuals.iter().zip(&is_ground).filter(|(_, g)| **g).map(|(r, _)| *r).collect();
         let middle = of_ground.len() / 2;
-        // The median absolute deviation of a normal distribution is 0.6745 of its spread.
+        // The median absolute deviation of a normal distribution is 0.6745 of its standard deviation.
         noise = *of_ground.select_nth_unstable_by(middle, f64::total_cmp).1 / 0.6745;
         is_ground = residuals.iter().map(|&r| r < 3.0 * noise + 2.0).collect();
         if is_ground.iter().filter(|&&g| g).count() < 4 * TERMS {

@@ -1,6 +1,6 @@
-//! Registration of an image to the good images' mean: shift, turn and size, found by comparing both.
+//! Registration of an image to the good images' mean by a similarity: shift, rotation and scale.
 //!
-//! Gauss and Newton on brightness differences, coarse to fine, with weights that ignore what does not fit (Lucas and
+//! Gauss-Newton on brightness differences, coarse to fine, with weights that ignore what does not fit (Lucas and
 //! Kanade 1981; Baker and Matthews 2004). Brightness and contrast of the image do not matter.
 
 use nalgebra::{Matrix4, Vector4};
@@ -17,9 +17,9 @@ const STEPS: usize = 8;
 const ROUNDS: usize = 2;
 /// A direction in which the image changes less than this share of the strongest is left alone: a round part has no angle.
 const RIDGE: f64 = 0.01;
-/// Largest pose that is believed: shift as a share of the shorter side, radians, logarithm of the size.
-const BELIEVED: [f32; 4] = [0.12, 0.12, 0.2, 0.12];
-/// Shift down and right, turn, logarithm of the size.
+/// Largest pose that is accepted: shift as a share of the shorter side, radians, logarithm of the scale.
+const LARGEST: [f32; 4] = [0.12, 0.12, 0.2, 0.12];
+/// Shift down and right, rotation, logarithm of the scale.
 const PARAMETERS: usize = 4;
 
 /// Gives an image by its number.
@@ -65,7 +65,7 @@ impl Pose {
         [size * (cos * y + sin * x) + self.shift[0], size * (cos * x - sin * y) + self.shift[1]]
     }
 
-    /// The other way round.
+    /// The place `[y, x]` of the template that belongs at `[y, x]` of the image: the inverse of [`place`](Self::place).
     pub(super) fn inverse(&self, [y, x]: [f32; 2]) -> [f32; 2] {
         let (sin, cos) = self.angle.sin_cos();
         let size = (-self.size).exp();
@@ -84,9 +84,9 @@ impl Pose {
         Self { shift, angle, size }
     }
 
-    fn is_believed(&self, shorter: f32) -> bool {
+    fn is_plausible(&self, shorter: f32) -> bool {
         let values = [self.shift[0] / shorter, self.shift[1] / shorter, self.angle, self.size];
-        values.iter().zip(BELIEVED).all(|(v, most)| v.abs() <= most)
+        values.iter().zip(LARGEST).all(|(v, most)| v.abs() <= most)
     }
 }
 
@@ -174,8 +174,8 @@ impl Template {
             }
             nearer = level.compare(&small, &pose).1 < level.compare(&small, &Pose::default()).1;
         }
-        let believed = nearer && pose.is_believed(self.height.min(self.width) as f32);
-        if believed { pose } else { Pose::default() }
+        let accepted = nearer && pose.is_plausible(self.height.min(self.width) as f32);
+        if accepted { pose } else { Pose::default() }
     }
 }
 
@@ -213,13 +213,13 @@ impl Level {
         let gain = dot(&now, &self.pixels) / dot(&now, &now).max(1e-12);
         let differences: Vec<f32> = now.iter().zip(&self.pixels).map(|(v, t)| gain * v - t).collect();
         let mut sizes: Vec<f32> = differences.iter().map(|d| d.abs()).collect();
-        let spread = 3.0 * median(&mut sizes) + 1e-6;
+        let scale = 3.0 * median(&mut sizes) + 1e-6;
         let mut normal = [[0.0f64; PARAMETERS]; PARAMETERS];
         let mut right = [0.0f64; PARAMETERS];
         let mut total = 0.0;
         for (d, slope) in differences.iter().zip(&self.slopes) {
             // Cauchy's weight.
-            let weight = 1.0 / (1.0 + (d / spread) * (d / spread));
+            let weight = 1.0 / (1.0 + (d / scale) * (d / scale));
             total += weight * d * d;
             for (k, row) in normal.iter_mut().enumerate() {
                 let scaled = weight * slope[k];
@@ -237,7 +237,7 @@ impl Level {
     /// `pose` after a step.
     fn moved(&self, pose: &Pose, step: [f32; PARAMETERS]) -> Pose {
         let factor = self.factor as f32;
-        // The steps of turn and size are lengths at the rim.
+        // The steps of rotation and scale are lengths at the rim.
         let radius = 0.5 * self.shape[0].min(self.shape[1]) as f32;
         Pose {
             shift: [pose.shift[0] - factor * step[0], pose.shift[1] - factor * step[1]],

@@ -1,4 +1,4 @@
-//! What the good training images look like, as far as training has to know: found by rule, printed, overridable.
+//! What the good images look like, as far as the view and the choice of parts depend on it.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -10,9 +10,7 @@ use crate::image::{Image, resize};
 
 /// Side of the thumbnails that are compared.
 const SIDE: usize = 32;
-/// Images that were looked at.
-const LOOKS: usize = 64;
-/// Their longer side, at most.
+/// Longer side of the images that are surveyed, at most.
 const LARGEST: usize = 1280;
 /// Mean correlation of an image with the others' mean from which the pose counts as fixed.
 const FIXED: f64 = 0.6;
@@ -44,7 +42,7 @@ const STRETCHED: f64 = 2.0;
 /// Facts about a set of good images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Survey {
-    /// Images that were looked at.
+    /// Images that were surveyed.
     pub images: usize,
     /// Mean correlation of each image's thumbnail with the mean of all the others, -1 to 1.
     pub pose_correlation: f64,
@@ -65,15 +63,15 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// How many images are looked at, at most.
-    pub const IMAGES: usize = LOOKS;
+    /// How many images are surveyed, at most.
+    pub const IMAGES: usize = 64;
 
-    /// Looks at images as they were decoded.
+    /// Surveys images as they were decoded.
     pub fn new(images: &[Image]) -> Self {
         Self::of_sizes(images, &images.iter().map(|image| [image.height, image.width]).collect::<Vec<_>>())
     }
 
-    /// Looks at images that had these heights and widths before they were [shrunk](shrunk()).
+    /// Surveys images that had these heights and widths before they were [shrunk](shrunk()).
     pub fn of_sizes(images: &[Image], sizes: &[[usize; 2]]) -> Self {
         let thumbnails: Vec<Vec<f64>> = images.par_iter().map(thumbnail).collect();
         let share = |image: &Image| {
@@ -204,7 +202,7 @@ impl Survey {
     }
 }
 
-/// What so many of the `values` of `sizes` lie below; 1 without any.
+/// The value, over the `sizes`, below which this share of them lies; at least 1, and 1 without any.
 fn quantile(sizes: &[[usize; 2]], share: f64, value: impl Fn([usize; 2]) -> f64) -> f64 {
     let mut values: Vec<f64> = sizes.iter().map(|&size| value(size)).collect();
     values.sort_by(f64::total_cmp);

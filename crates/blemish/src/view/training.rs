@@ -75,12 +75,12 @@ fn longer(facts: &ImageFacts) -> usize {
 /// How an image differs from the training images, one sentence each; nothing where it is like them.
 pub fn unlike(image: &ImageFacts, training: &TrainingFacts) -> Vec<String> {
     let mut differences = Vec::new();
-    let ([height, width], [usual_height, usual_width]) = (image.size, training.size);
+    let ([height, width], [median_height, median_width]) = (image.size, training.size);
     let sizes =
-        format!("{width} x {height} pixels, where the training images have {usual_width} x {usual_height}");
+        format!("{width} x {height} pixels, where the training images have {median_width} x {median_height}");
     let [flattest, tallest] = training.shape;
-    let usual = flattest / (1.0 + SHAPE)..=tallest * (1.0 + SHAPE);
-    if !training.any_shape && !usual.contains(&shape(image)) {
+    let shapes = flattest / (1.0 + SHAPE)..=tallest * (1.0 + SHAPE);
+    if !training.any_shape && !shapes.contains(&shape(image)) {
         differences.push(format!("another shape: {sizes}"));
     } else {
         let side = longer(image) as f64;
@@ -91,12 +91,12 @@ pub fn unlike(image: &ImageFacts, training: &TrainingFacts) -> Vec<String> {
     }
     let colours = |channels: usize| if channels == 1 { "grey" } else { "in colour" };
     if image.channels != training.channels {
-        let (own, usual) = (colours(image.channels), colours(training.channels));
-        differences.push(format!("the image is {own}, where the training images are {usual}"));
+        let (own, training) = (colours(image.channels), colours(training.channels));
+        differences.push(format!("the image is {own}, where the training images are {training}"));
     }
     if image.bits != training.bits {
-        let (own, usual) = (image.bits, training.bits);
-        differences.push(format!("another depth: {own} bits, where the training images have {usual}"));
+        let (own, training) = (image.bits, training.bits);
+        differences.push(format!("another depth: {own} bits, where the training images have {training}"));
     }
     let [darkest, brightest] = training.brightness;
     let than = |word: &str, end: &str, of: f32| {

@@ -7,6 +7,7 @@ use blemish::engine::FeatureMap;
 use blemish::kernels::matmul::matmul;
 use blemish::kernels::panels::Matrix;
 use blemish::kernels::product::Init;
+use blemish::parts::places::squared_distance;
 
 /// References that are compared with everywhere; of more, every so manieth is.
 const MOST: usize = 3072;
@@ -113,20 +114,6 @@ pub fn near(vectors: &Vectors, references: usize, queries: Range<usize>) -> Maps
         }
     }
     vectors.maps(distances)
-}
-
-/// In eight sums, so that it is computed in vectors.
-fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0f32; 16];
-    let (a_chunks, a_rest) = a.as_chunks::<16>();
-    let (b_chunks, b_rest) = b.as_chunks::<16>();
-    for (a, b) in a_chunks.iter().zip(b_chunks) {
-        for k in 0..16 {
-            sums[k] += (a[k] - b[k]) * (a[k] - b[k]);
-        }
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| (a - b) * (a - b)).sum();
-    sums.iter().sum::<f32>() + rest
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! For every place the nearest reference is looked for (sparse cross-attention; DictAS, arXiv 2508.13560), and what goes on is the
 //! residual, not the features (ResAD, arXiv 2410.20047), as squared lengths of groups of channels.
 
+use super::super::places::mean_3x3;
 use crate::engine::{Feature, Precision, Weights};
 use blemish_kernels::activation::gelu;
 use blemish_kernels::conv::{ConvShape, Input, conv3x3_forward};
@@ -40,7 +41,7 @@ pub const LOGIT_SCALE: f32 = 4.0;
 /// Added to the ratio of squared residuals, so that its logarithm is bounded below.
 pub const FLOOR: f32 = 0.01;
 /// Share of the scale that is the same at all places, where places are known.
-pub const GLOBAL_SHARE: f32 = 0.25;
+const GLOBAL_SHARE: f32 = 0.25;
 
 /// The squared residual of every group, `[GROUPS]`.
 pub fn residual(query: &[f32], reference: &[f32]) -> [f32; GROUPS] {
@@ -60,7 +61,7 @@ pub fn scales(means: &[f32], [rows, columns]: [usize; 2], planes: usize, has_pla
     if !has_places {
         return floor.repeat(rows * columns);
     }
-    let local = blurred(means, [rows, columns], planes);
+    let local = mean_3x3(means, [rows, columns], planes);
     let joined = |(i, v): (usize, &f32)| GLOBAL_SHARE * floor[i % planes] + (1.0 - GLOBAL_SHARE) * v;
     local.iter().enumerate().map(joined).collect()
 }
@@ -73,23 +74,6 @@ pub fn average(values: &[f32], planes: usize) -> Vec<f32> {
     }
     let n = (values.len() / planes).max(1) as f64;
     sums.iter().map(|sum| (sum / n) as f32).collect()
-}
-
-/// Means over 3 x 3 places, `[rows, columns, planes]`.
-pub fn blurred(values: &[f32], [rows, columns]: [usize; 2], planes: usize) -> Vec<f32> {
-    let mut out = vec![0.0; values.len()];
-    for (place, out) in out.chunks_exact_mut(planes).enumerate() {
-        let (y, x) = (place / columns, place % columns);
-        let (ys, xs) = (y.saturating_sub(1)..(y + 2).min(rows), x.saturating_sub(1)..(x + 2).min(columns));
-        let weight = 1.0 / (ys.len() * xs.len()) as f32;
-        for ny in ys {
-            for nx in xs.clone() {
-                let there = &values[(ny * columns + nx) * planes..][..planes];
-                out.iter_mut().zip(there).for_each(|(out, v)| *out += weight * v);
-            }
-        }
-    }
-    out
 }
 
 /// The mean of every `STRIDE x STRIDE` pixels.

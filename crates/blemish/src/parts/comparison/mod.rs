@@ -16,9 +16,9 @@ use std::sync::atomic::AtomicBool;
 use self::levels::{LEVELS, Layers};
 use self::reader::{Reader, Reading};
 use self::references::References;
-use super::features::pretrained;
+use super::features::{has_places, pretrained};
 use super::{DetectorPart, FitInput};
-use crate::config::{Config, Use};
+use crate::config::Config;
 use crate::engine::{Arithmetic, Feature, Weights};
 use crate::error::{Error, Result};
 use crate::good::Progress;
@@ -85,11 +85,6 @@ fn network(
 ) -> Result<(Reader, Layers), String> {
     let layers = Layers::new(&pretrained.weights)?;
     Ok((Reader::new(size, pretrained, config)?, layers))
-}
-
-/// Whether views show the same place at the same pixel.
-fn has_places(config: &Config) -> bool {
-    config.memory.usage == Use::Always
 }
 
 /// The maps of `tests` by the references of `good`, normalised views of one size; for measurements.

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::super::places::{squared_distance, squared_length};
 use blemish_kernels::matmul::matmul;
 use blemish_kernels::panels::Matrix;
 use blemish_kernels::product::Init;
@@ -22,7 +23,7 @@ pub struct Searched {
 impl Searched {
     /// Of `vectors`, `[N, channels]`.
     pub fn new(vectors: Vec<f32>, channels: usize) -> Self {
-        let squares = vectors.chunks_exact(channels).map(square).collect();
+        let squares = vectors.chunks_exact(channels).map(squared_length).collect();
         Self { channels, vectors, squares }
     }
 
@@ -114,24 +115,6 @@ pub fn nearest_near(
         nearest
     };
     (0..rows * columns).into_par_iter().map(at).collect()
-}
-
-fn square(vector: &[f32]) -> f32 {
-    vector.iter().map(|v| v * v).sum()
-}
-
-/// The squared Euclidean distance, in sixteen sums, so that it is computed in vectors.
-pub fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0f32; 16];
-    let (a_chunks, a_rest) = a.as_chunks::<16>();
-    let (b_chunks, b_rest) = b.as_chunks::<16>();
-    for (a, b) in a_chunks.iter().zip(b_chunks) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += (a - b) * (a - b);
-        }
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| (a - b) * (a - b)).sum();
-    sums.iter().sum::<f32>() + rest
 }
 
 #[cfg(test)]

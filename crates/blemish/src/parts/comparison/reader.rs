@@ -39,9 +39,7 @@ impl Reader {
         let weights = pretrained.weights_at(size)?;
         let engine = Engine::new(&pretrained.model, size, pretrained.channels, &weights, arithmetic)?;
         if !LEVELS.iter().all(|level| engine.has(level.feature)) || !pretrained.model.defect_logit {
-            return Err(
-                "the network lacks a level or the defect logit that a memory of features needs".to_owned()
-            );
+            return Err("the network lacks a level or the defect logit that the comparison needs".to_owned());
         }
         Ok(Self { engine, pretrained, size })
     }

@@ -6,9 +6,10 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::super::memory::k_centres;
+use super::super::places::squared_distance;
 use super::super::{put, take};
 use super::levels::{GROUPS, INPUTS, LEVELS, LOGIT_SCALE, Level, STRIDE, average, residual, scales};
-use super::nearest::{Searched, nearest_near, squared_distance};
+use super::nearest::{Searched, nearest_near};
 use super::reader::Reading;
 use crate::engine::{FeatureMap, Weights};
 use crate::error::Result;
@@ -35,12 +36,12 @@ struct LevelReferences {
     scales: [Vec<f32>; 2],
 }
 
-/// The vectors of all levels, and the usual defect logit.
+/// The vectors of all levels, and the mean defect logit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct References {
     levels: Vec<LevelReferences>,
     /// `[H/4, W/4]`
-    usual_logit: Vec<f32>,
+    mean_logit: Vec<f32>,
 }
 
 impl References {
@@ -58,16 +59,16 @@ impl References {
                 LevelReferences::fit(level, &maps, has_places, progress)
             })
             .collect::<Result<Vec<_>>>()?;
-        let mut usual_logit = vec![0.0f32; readings[0].logit.len()];
+        let mut mean_logit = vec![0.0f32; readings[0].logit.len()];
         for reading in readings {
             let weight = 1.0 / readings.len() as f32;
-            usual_logit.iter_mut().zip(&reading.logit).for_each(|(mean, v)| *mean += v * weight);
+            mean_logit.iter_mut().zip(&reading.logit).for_each(|(mean, v)| *mean += v * weight);
         }
         if !has_places {
-            let mean = average(&usual_logit, 1)[0];
-            usual_logit.fill(mean);
+            let mean = average(&mean_logit, 1)[0];
+            mean_logit.fill(mean);
         }
-        Ok(Self { levels, usual_logit })
+        Ok(Self { levels, mean_logit })
     }
 
     /// How an image differs from the references: the planes that the last layers see, `[H/4, W/4, INPUTS]`.
@@ -85,10 +86,10 @@ impl References {
                 }
             }
         }
-        let logits = reading.logit.iter().zip(&self.usual_logit);
-        for (place, (logit, usual)) in out.chunks_exact_mut(INPUTS).zip(logits) {
-            place[INPUTS - 2] = (logit - usual) / LOGIT_SCALE;
-            place[INPUTS - 1] = usual / LOGIT_SCALE;
+        let logits = reading.logit.iter().zip(&self.mean_logit);
+        for (place, (logit, mean)) in out.chunks_exact_mut(INPUTS).zip(logits) {
+            place[INPUTS - 2] = (logit - mean) / LOGIT_SCALE;
+            place[INPUTS - 1] = mean / LOGIT_SCALE;
         }
         out
     }
@@ -112,7 +113,7 @@ impl References {
                 put(tensors, &name(&format!("scale_{way}")), &[scales.len() / GROUPS, GROUPS], scales);
             }
         }
-        put(tensors, "comparison.usual_logit", &[self.usual_logit.len()], &self.usual_logit);
+        put(tensors, "comparison.usual_logit", &[self.mean_logit.len()], &self.mean_logit);
     }
 
     /// Takes what [`save`](Self::save) has added, for views of `size` and a network whose levels have `channels`.
@@ -154,12 +155,12 @@ impl References {
                 scales: [scale("scale_anywhere")?, scale("scale_near")?],
             });
         }
-        let usual_logit = take(tensors, "comparison.usual_logit")?;
+        let mean_logit = take(tensors, "comparison.usual_logit")?;
         let [rows, columns] = levels[0].grid;
-        if usual_logit.len() != rows * columns {
+        if mean_logit.len() != rows * columns {
             return Err("comparison.usual_logit does not fit the view".to_owned());
         }
-        Ok(Self { levels, usual_logit })
+        Ok(Self { levels, mean_logit })
     }
 }
 

@@ -6,6 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::super::memory::k_centres;
+use super::super::places::{squared_distance, squared_length};
 use crate::error::Result;
 use crate::good::Progress;
 use blemish_kernels::matmul::matmul;
@@ -33,7 +34,7 @@ pub struct Bank {
 
 impl Bank {
     fn new(vectors: Vec<f32>, count: usize, each: Option<usize>) -> Self {
-        let squares = vectors.chunks_exact(count).map(square).collect();
+        let squares = vectors.chunks_exact(count).map(squared_length).collect();
         Self { vectors, squares, count, each }
     }
 
@@ -116,7 +117,7 @@ impl Bank {
                 products.iter().zip(&self.squares).map(|(p, s)| s - 2.0 * p).fold(f32::INFINITY, f32::min)
             };
             let pairs = queries.chunks_exact(self.count).zip(products.chunks_exact(rows));
-            pairs.map(|(query, products)| (least(products) + square(query)).max(0.0).sqrt()).collect()
+            pairs.map(|(query, products)| (least(products) + squared_length(query)).max(0.0).sqrt()).collect()
         };
         queries.par_chunks(BLOCK * self.count).flat_map_iter(block).collect()
     }
@@ -138,24 +139,6 @@ impl Bank {
         };
         (0..rows * columns).into_par_iter().map(at).collect()
     }
-}
-
-fn square(vector: &[f32]) -> f32 {
-    vector.iter().map(|v| v * v).sum()
-}
-
-/// In sixteen sums, so that it is computed in vectors.
-fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0f32; 16];
-    let (a_chunks, a_rest) = a.as_chunks::<16>();
-    let (b_chunks, b_rest) = b.as_chunks::<16>();
-    for (a, b) in a_chunks.iter().zip(b_chunks) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += (a - b) * (a - b);
-        }
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| (a - b) * (a - b)).sum();
-    sums.iter().sum::<f32>() + rest
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::super::places::mean_3x3;
 use crate::config::Config;
 use crate::engine::{Arithmetic, Engine, Feature, FeatureMap};
 use crate::error::Result;
@@ -79,9 +80,9 @@ impl Descriptor {
         for &channels in &self.channels {
             let level = &deviation[at..at + channels];
             // A channel that hardly varies on these images is not blown up beyond the level's own measure.
-            let usual = (level.iter().map(|d| d * d).sum::<f64>() / channels as f64).sqrt().max(1e-9);
+            let rms = (level.iter().map(|d| d * d).sum::<f64>() / channels as f64).sqrt().max(1e-9);
             for (scale, d) in self.scale[at..at + channels].iter_mut().zip(level) {
-                *scale = (1.0 / (d.max(0.3 * usual) * (channels as f64).sqrt())) as f32;
+                *scale = (1.0 / (d.max(0.3 * rms) * (channels as f64).sqrt())) as f32;
             }
             at += channels;
         }
@@ -150,20 +151,7 @@ impl Descriptor {
 fn on_grid(map: &FeatureMap, grid: [usize; 2]) -> Vec<f32> {
     let FeatureMap { height, width, channels, values } = map;
     let (h, w, c) = (*height, *width, *channels);
-    let mut means = vec![0.0; values.len()];
-    for y in 0..h {
-        for x in 0..w {
-            let out = &mut means[(y * w + x) * c..][..c];
-            let (rows, columns) = (y.saturating_sub(1)..(y + 2).min(h), x.saturating_sub(1)..(x + 2).min(w));
-            let weight = 1.0 / (rows.len() * columns.len()) as f32;
-            for ny in rows {
-                for nx in columns.clone() {
-                    let cell = &values[(ny * w + nx) * c..][..c];
-                    out.iter_mut().zip(cell).for_each(|(out, v)| *out += weight * v);
-                }
-            }
-        }
-    }
+    let means = mean_3x3(values, [h, w], c);
     if [h, w] == grid {
         return means;
     }

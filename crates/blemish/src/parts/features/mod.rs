@@ -130,6 +130,6 @@ pub(super) fn pretrained(input: &FitInput<'_>) -> Result<Pretrained> {
 }
 
 /// Whether views show the same place at the same pixel.
-fn has_places(config: &Config) -> bool {
+pub(super) fn has_places(config: &Config) -> bool {
     config.memory.usage == Use::Always
 }

@@ -2,8 +2,8 @@
 //!
 //! Second derivatives of elongated Gaussians at sixteen angles, in two lengths (Freeman and Adelson 1991; Lindeberg 1998),
 //! signed: texture averages out along a line, a scratch adds up. Each filter is divided by its own standard deviation on the
-//! image at hand, so a coarser or more contrasty surface is no defect. The long filters are made of the short ones' responses, some pixels apart
-//! (the algorithme a trous, Holschneider et al. 1989).
+//! image at hand, so a coarser or more contrasty surface is no defect. The long filters are made of the short ones' responses,
+//! some pixels apart (the algorithme à trous, Holschneider et al. 1989).
 
 use rayon::prelude::*;
 
@@ -59,11 +59,12 @@ fn strongest(image: &Image) -> [Vec<f32>; 2] {
             if stage < SHORTEST {
                 continue;
             }
-            let spreads: Vec<f32> = responses.par_chunks(pixels).map(spread).collect();
+            let deviations: Vec<f32> = responses.par_chunks(pixels).map(deviation).collect();
             for (sign, strongest) in &mut signs {
                 strongest.par_chunks_mut(CHUNK).enumerate().for_each(|(i, strongest)| {
-                    for (response, spread) in responses.chunks_exact(pixels).zip(&spreads) {
-                        let (scale, response) = (*sign / spread, &response[i * CHUNK..][..strongest.len()]);
+                    for (response, deviation) in responses.chunks_exact(pixels).zip(&deviations) {
+                        let (scale, response) =
+                            (*sign / deviation, &response[i * CHUNK..][..strongest.len()]);
                         run(
                             #[inline(always)]
                             || {
@@ -91,8 +92,8 @@ fn lengthen(stage: usize, size @ [height, width]: [usize; 2], responses: &[f32],
     });
 }
 
-/// What the median size of some of its values says of a normal distribution's standard deviation.
-fn spread(response: &[f32]) -> f32 {
+/// The standard deviation of a response, from the median size of some of its values, as for a normal distribution.
+fn deviation(response: &[f32]) -> f32 {
     // Sizes are ordered as their bits are.
     let mut sizes: Vec<u32> = response.iter().step_by(SAMPLED).map(|v| v.abs().to_bits()).collect();
     let middle = sizes.len() / 2;
@@ -266,7 +267,7 @@ pub mod tests {
         }
     }
 
-    /// What every angle responses after that many stages, one map after the other.
+    /// The responses at every angle after that many stages, one map after the other.
     fn after(image: &Image, stages: usize) -> Vec<f32> {
         let curvature = Curvature::of(image);
         let mut responses = vec![0.0; ANGLES * image.pixels.len()];

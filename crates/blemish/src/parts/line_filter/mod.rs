@@ -1,4 +1,4 @@
-//! Lines and spots that stand out of a surface's texture: what scratches and cracks are.
+//! The line filter as a detector part: responses in units of what good images show.
 
 mod filters;
 

@@ -1,8 +1,9 @@
-//! The masked autoencoder as a detector part: its map is what it reconstructs otherwise than it is, or its defect logit.
+//! The masked autoencoder as a detector part: its map is its squared reconstruction error, or
+//! the defect probability that it gives each pixel.
 
 use super::{DetectorPart, FitInput};
 use crate::config::{Config, NetworkConfig, NetworkMap};
-use crate::engine::{Complementary, Engine, Output, Weights};
+use crate::engine::{Complementary, Engine, Output, Weights, take_prefixed};
 use crate::error::{Error, Result};
 use crate::image::Image;
 use blemish_kernels::blur::blur_same_reflect;
@@ -55,12 +56,7 @@ impl DetectorPart for Network {
     }
 
     fn load(tensors: &mut Weights, config: &Config) -> Result<Self, String> {
-        let names: Vec<String> = tensors.keys().filter(|name| name.starts_with(PREFIX)).cloned().collect();
-        let own = names.into_iter().filter_map(|name| {
-            let array = tensors.remove(&name)?;
-            Some((name[PREFIX.len()..].to_owned(), array))
-        });
-        Self::new(own.collect(), config)
+        Self::new(take_prefixed(tensors, PREFIX), config)
     }
 }
 
