@@ -116,12 +116,7 @@ fn side(text: &str) -> Result<usize, String> {
 
 fn evaluate(file: &Path, args: &PretrainArgs, output: &Output) -> Result<()> {
     let weights = Pretrained::load(file)?;
-    let options = GateOptions {
-        scenes: args.scenes,
-        side: args.side,
-        baselines: args.baselines,
-        ..GateOptions::default()
-    };
+    let options = GateOptions { scenes: args.scenes, side: args.side, baselines: args.baselines };
     let rows = gate(&weights, options)?;
     output.result(&rows, || {
         let mut text = format!(

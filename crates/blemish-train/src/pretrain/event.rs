@@ -12,7 +12,7 @@ pub enum PretrainEvent {
     Started {
         /// Steps that are behind.
         done: usize,
-        /// Numbers that are learnt.
+        /// Parameters of the network.
         parameters: usize,
     },
     /// The number of steps is settled.

@@ -8,7 +8,7 @@ use blemish::kernels::matmul::matmul;
 use blemish::kernels::panels::Matrix;
 use blemish::kernels::product::Init;
 
-/// References that are compared with everywhere; of more, every so manieth is.
+/// References that are compared with everywhere; of more, every n-th is.
 const MOST: usize = 3072;
 /// Cells that a place may be away from its reference, either way.
 const REACH: usize = 2;
