@@ -1,7 +1,6 @@
 //! `blemish pretrain`: weights trained once, on generated images.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use serde::Serialize;
 use crate::args::positive;
 use crate::device::DeviceArgs;
 use crate::failure::{Failure, Result};
+use crate::metrics_file::{METRICS, append, retain};
 use crate::out_folder::Folder;
 use crate::output::{Output, json, quoted};
 use crate::stop::Stop;
@@ -33,7 +33,6 @@ No image is needed: all are generated. The folder gets light.safetensors (the we
 goes on can be used.";
 
 const CONFIG: &str = "pretrain.json";
-const METRICS: &str = "metrics.jsonl";
 const CHECKPOINT: &str = "checkpoint.safetensors";
 
 /// Pre-train the network on generated images
@@ -220,7 +219,11 @@ fn settings(args: &PretrainArgs) -> Result<PretrainConfig> {
         match (objective.get_mut(name), serde_json::from_str(value)) {
             (Some(slot), Ok(value)) => *slot = value,
             (None, _) => return Err(Failure::Usage(format!("--objective {setting}: there is no {name}"))),
-            (_, Err(_)) => return Err(Failure::Usage(format!("--objective {setting}: {value} is no value"))),
+            (_, Err(_)) => {
+                return Err(Failure::Usage(format!(
+                    "--objective {setting}: {value} is neither a number nor true or false"
+                )));
+            }
         }
     }
     config.objective = serde_json::from_value(objective).map_err(unusable)?;
@@ -231,23 +234,13 @@ fn settings(args: &PretrainArgs) -> Result<PretrainConfig> {
 /// Keeps `metrics.jsonl`, without the lines of steps that were lost with an interruption.
 fn log(folder: &Folder, event: &PretrainEvent) -> Result<()> {
     let path = folder.join(METRICS);
-    let failed = |e| Error::io(&path, e);
     match event {
         PretrainEvent::Started { done, .. } if path.exists() => {
-            let text = fs::read_to_string(&path).map_err(failed)?;
-            let is_kept =
-                |line: &&str| serde_json::from_str::<StepRecord>(line).is_ok_and(|r| r.step <= *done);
-            let kept: String = text.lines().filter(is_kept).map(|line| format!("{line}\n")).collect();
-            write_whole(&path, kept.as_bytes())?;
+            retain(&path, |record: &StepRecord| record.step <= *done)
         }
-        PretrainEvent::Steps(record) => {
-            let line = serde_json::to_string(record).map_err(|e| failed(e.into()))? + "\n";
-            let mut file = OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
-            file.write_all(line.as_bytes()).map_err(failed)?;
-        }
-        _ => {}
+        PretrainEvent::Steps(record) => append(&path, record),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Steps between remarks.
