@@ -45,7 +45,7 @@ pub struct PretrainArgs {
     /// Pre-train nothing; measure these weights on generated scenes of families that are never trained on
     #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "steps", "minutes", "resume", "overwrite"])]
     evaluate: Option<PathBuf>,
-    /// Scenes that --evaluate looks at
+    /// Scenes that --evaluate measures on
     #[arg(long, value_name = "N", default_value_t = 40, requires = "evaluate")]
     scenes: usize,
     /// Also measure random weights, patches and plain filters

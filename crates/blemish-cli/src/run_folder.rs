@@ -95,7 +95,7 @@ impl RunFolder {
         Ok(Self { lock: inner, _outer_lock: Some(lock), work, outer: Some(folder), start })
     }
 
-    /// Whether the folder can be used for `start`, as far as a look tells.
+    /// Whether the folder can be used for `start`; it is neither made nor locked.
     ///
     /// # Errors
     /// [`Failure::Usage`].
