@@ -31,6 +31,11 @@ fn argument(message: impl Into<String>) -> Failure {
     Failure::new(BlemishStatus::Argument, message)
 }
 
+/// The failure of a handle that names nothing.
+fn gone(what: &str) -> Failure {
+    Failure::new(BlemishStatus::Handle, format!("this {what} was freed, or never was a {what}"))
+}
+
 /// Where an answer goes, if it can be written there.
 fn place<T>(at: *mut T, name: &str) -> Result<*mut T, Failure> {
     if at.is_null() {
@@ -46,8 +51,7 @@ fn model_of(model: *const BlemishModel) -> Result<Arc<Model>, Failure> {
     if model.is_null() {
         return Err(argument("model is null"));
     }
-    let gone = || Failure::new(BlemishStatus::Handle, "this model was freed, or never was a model");
-    MODELS.get(model.addr()).ok_or_else(gone)
+    MODELS.get(model.addr()).ok_or_else(|| gone("model"))
 }
 
 /// # Safety
@@ -159,8 +163,7 @@ pub extern "C" fn blemish_free(model: *mut BlemishModel) -> BlemishStatus {
         if model.is_null() {
             return Ok(());
         }
-        let gone = || Failure::new(BlemishStatus::Handle, "this model was freed, or never was a model");
-        MODELS.remove(model.addr()).map(drop).ok_or_else(gone)
+        MODELS.remove(model.addr()).map(drop).ok_or_else(|| gone("model"))
     })
 }
 
@@ -233,9 +236,7 @@ pub unsafe extern "C" fn blemish_prediction_get(
         if prediction.is_null() {
             return Err(argument("prediction is null"));
         }
-        let gone =
-            || Failure::new(BlemishStatus::Handle, "this prediction was freed, or never was a prediction");
-        let stored = PREDICTIONS.get(prediction.addr()).ok_or_else(gone)?;
+        let stored = PREDICTIONS.get(prediction.addr()).ok_or_else(|| gone("prediction"))?;
         // SAFETY: not null and aligned; readable (contract).
         let size = unsafe { (&raw const (*result).struct_size).read() };
         // No version has had a smaller struct than this one.
@@ -256,9 +257,7 @@ pub extern "C" fn blemish_prediction_free(prediction: *mut BlemishPrediction) ->
         if prediction.is_null() {
             return Ok(());
         }
-        let gone =
-            || Failure::new(BlemishStatus::Handle, "this prediction was freed, or never was a prediction");
-        PREDICTIONS.remove(prediction.addr()).map(drop).ok_or_else(gone)
+        PREDICTIONS.remove(prediction.addr()).map(drop).ok_or_else(|| gone("prediction"))
     })
 }
 

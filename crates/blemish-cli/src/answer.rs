@@ -92,9 +92,7 @@ impl Judged {
             mask: None,
         }
     }
-}
 
-impl Judged {
     /// What there is to say beyond verdict and score.
     fn in_words(&self) -> String {
         let why = match self.reason {

@@ -177,7 +177,7 @@ pub fn named<T: Copy + Send + Sync>(
 }
 
 fn chosen(text: &str) -> Result<Chosen, String> {
-    // The name that the rule had.
+    // An alias, as `--far` is of `--fpr`.
     let name = if text == "far" { "fpr" } else { text };
     if let Some(rule) = RULES.into_iter().find(|rule| rule.name() == name) {
         return Ok(Chosen::Rule(rule));

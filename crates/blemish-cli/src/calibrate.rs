@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
+use blemish::Detector;
 use blemish::config::ThresholdRule;
-use blemish::dataset::{Listing, list};
 use blemish::fit::{Calibrated, CurvePoint};
 use blemish::report::significant;
-use blemish::{Detector, Images};
 use clap::Args;
 use serde::Serialize;
 
 use crate::args::{MaskArgs, share};
 use crate::failure::Result;
+use crate::inputs::images;
 use crate::model::model_file;
 use crate::output::{Output, counted, quoted, warn_of};
 
@@ -100,13 +100,6 @@ pub fn run(args: &CalibrateArgs, output: &Output) -> Result<()> {
             None => text + "nothing was written (--dry-run)\n",
         }
     })
-}
-
-/// The images of files and folders; other files are named.
-fn images(paths: &[PathBuf]) -> Result<Images> {
-    let Listing { images, skipped } = list(paths)?;
-    warn_of(&skipped);
-    Ok(Images::from(images))
 }
 
 fn text(calibrated: &Calibrated) -> String {

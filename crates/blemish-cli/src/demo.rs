@@ -67,7 +67,7 @@ fn images(seed: u64) -> SyntheticConfig {
     SyntheticConfig { image_size: 128, train: 160, test_good: 40, test_defective: 40, seed, channels: 3 }
 }
 
-/// Small enough for a minute on two processor cores.
+/// Small enough to be fitted within seconds on two processor cores.
 fn config(seed: u64) -> RunConfig {
     let mut config = RunConfig::preset(Preset::Light);
     config.detector.seed = seed;

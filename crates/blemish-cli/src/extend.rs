@@ -3,18 +3,18 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use blemish::Detector;
 use blemish::calibrate::Threshold;
-use blemish::dataset::{Listing, Problem, list};
+use blemish::dataset::Problem;
 use blemish::fit::{FitEvent, FitOptions};
-use blemish::model_file::Provenance;
 use blemish::report::significant;
-use blemish::{Detector, Images};
 use clap::Args;
 use serde::Serialize;
 
 use crate::args::ErrorArgs;
 use crate::date::today;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
+use crate::inputs::images;
 use crate::model::model_file;
 use crate::output::{Output, counted, quoted, warn_of};
 use crate::progress::Progress;
@@ -87,11 +87,11 @@ pub fn run(args: &ExtendArgs, output: &Output) -> Result<()> {
         FitOptions { on_error: args.errors.on_error.into(), listener: &listener, stop: stop.flag() };
     let extended = detector
         .extend_with(originals.as_ref(), &more, &options)
-        .map_err(|error| crate::failure::Failure::from(error).with_next(|| stop.next()));
+        .map_err(|error| Failure::from(error).with_next(|| stop.next()));
     progress.lock().unwrap_or_else(PoisonError::into_inner).clear();
     let extended = extended?;
     warn_of(&extended.problems);
-    let mut origin: Provenance = extended.detector.provenance().clone();
+    let mut origin = extended.detector.provenance().clone();
     let names: Vec<String> = args.good.iter().map(|path| path.display().to_string()).collect();
     origin.data = [vec![origin.data], names].concat().join(", ");
     origin.fitted = today();
@@ -133,11 +133,4 @@ pub fn run(args: &ExtendArgs, output: &Output) -> Result<()> {
             quoted(&target)
         )
     })
-}
-
-/// The images of files and folders; other files are named.
-fn images(paths: &[PathBuf]) -> Result<Images> {
-    let Listing { images, skipped } = list(paths)?;
-    warn_of(&skipped);
-    Ok(Images::from(images))
 }

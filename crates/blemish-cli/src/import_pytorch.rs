@@ -11,14 +11,15 @@ use serde::Serialize;
 use crate::args::ErrorArgs;
 use crate::failure::Result;
 use crate::inputs::open_data;
-use crate::output::{Output, thousands, warn_of};
+use crate::output::{Output, counted, thousands, warn_of};
 use crate::stop::Stop;
 
 const EXAMPLES: &str = "\
 Example:
   blemish import-pytorch best_model.pth --out imported.safetensors --calibrate mvtec --category screw
 
-Without --calibrate the model file has no thresholds: 'inspect' shows it, but it can give no verdict. The state dict must have the names and shapes of the reference model (preset 'diyt'). Nothing in the file is executed.";
+Without --calibrate the model file has no thresholds: 'inspect' shows it, but it can give no verdict. The state dict must have
+the names and shapes of the reference model (preset 'diyt'). Nothing in the file is executed.";
 
 /// Turn PyTorch weights of the reference model into a model file
 #[derive(Args)]
@@ -45,7 +46,7 @@ struct Summary {
     model: String,
     preset: &'static str,
     parameters: usize,
-    /// Scores of good images that thresholds come from.
+    /// Scores of good images that thresholds come from; 0 without --calibrate.
     calibrated_on: usize,
 }
 
@@ -76,8 +77,10 @@ pub fn run(args: &ImportArgs, output: &Output) -> Result<()> {
     output.result(&summary, || {
         let Summary { model, preset, parameters, calibrated_on } = &summary;
         let parameters = thousands(*parameters);
-        format!(
-            "{model}: {parameters} parameters, preset {preset}, calibrated on {calibrated_on} good images\n"
-        )
+        let calibrated = match calibrated_on {
+            0 => "no thresholds (--calibrate sets them)".to_owned(),
+            count => format!("calibrated on {}", counted(*count, "good image", "good images")),
+        };
+        format!("{model}: {parameters} parameters, preset {preset}, {calibrated}\n")
     })
 }

@@ -4,11 +4,12 @@ use std::fs;
 use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 
-use blemish::Error;
-use blemish::dataset::{self, DataSet, OUTPUT_MARKER, Problem};
+use blemish::dataset::{self, DataSet, Listing, OUTPUT_MARKER, Problem};
+use blemish::{Error, Images};
 
 use crate::failure::{Failure, Result};
 use crate::out_folder::resolved;
+use crate::output::warn_of;
 
 /// One thing to judge.
 #[derive(Debug)]
@@ -165,6 +166,16 @@ fn standard_input() -> Result<Stream> {
         Err(error) => Some(Err(error)),
     });
     Ok(Stream::Names(Box::new(names)))
+}
+
+/// The images of files and folders; other files are named on standard error.
+///
+/// # Errors
+/// Those of [`dataset::list`].
+pub fn images(paths: &[PathBuf]) -> Result<Images> {
+    let Listing { images, skipped } = dataset::list(paths)?;
+    warn_of(&skipped);
+    Ok(Images::from(images))
 }
 
 /// The data set of one or several paths; says what was found where that is not obvious.

@@ -29,8 +29,9 @@ Examples:
 
 PATH is an image, a folder that is searched for images, @LIST (a file with a name a line), or - (standard input: an image,
 or a name a line). On a terminal each image gives a line to read; elsewhere, and with --json, a line of JSON: path, score,
-threshold, verdict (good, review or defective), the reason, the share of the image that was inspected, and the regions found, in pixels of the image, the most anomalous first. A file that
-is not judged gives its path and the error; where it was named, or should have been an image, the exit code is 3 in the end.
+threshold, verdict (good, review or defective), the reason, the share of the image that was inspected, and the regions found, in
+pixels of the image, the most anomalous first. A file that is not judged gives its path and the error; where it was named, or
+should have been an image, the exit code is 3 in the end.
 With --fail-on-defect the exit code is 10 if any image is defective and none failed.";
 
 /// Files that are named in the summary.

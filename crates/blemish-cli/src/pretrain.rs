@@ -1,7 +1,6 @@
 //! `blemish pretrain`: weights trained once, on generated images.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use serde::Serialize;
 use crate::args::positive;
 use crate::device::DeviceArgs;
 use crate::failure::{Failure, Result};
+use crate::metrics_file::{METRICS, append, retain};
 use crate::out_folder::Folder;
 use crate::output::{Output, json, quoted};
 use crate::stop::Stop;
@@ -33,7 +33,6 @@ No image is needed: all are generated. The folder gets light.safetensors (the we
 goes on can be used.";
 
 const CONFIG: &str = "pretrain.json";
-const METRICS: &str = "metrics.jsonl";
 const CHECKPOINT: &str = "checkpoint.safetensors";
 
 /// Pre-train the network on generated images
@@ -46,7 +45,7 @@ pub struct PretrainArgs {
     /// Pre-train nothing; measure these weights on generated scenes of families that are never trained on
     #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "steps", "minutes", "resume", "overwrite"])]
     evaluate: Option<PathBuf>,
-    /// Scenes that --evaluate looks at
+    /// Scenes that --evaluate measures on
     #[arg(long, value_name = "N", default_value_t = 40, requires = "evaluate")]
     scenes: usize,
     /// Also measure random weights, patches and plain filters
@@ -116,12 +115,7 @@ fn side(text: &str) -> Result<usize, String> {
 
 fn evaluate(file: &Path, args: &PretrainArgs, output: &Output) -> Result<()> {
     let weights = Pretrained::load(file)?;
-    let options = GateOptions {
-        scenes: args.scenes,
-        side: args.side,
-        baselines: args.baselines,
-        ..GateOptions::default()
-    };
+    let options = GateOptions { scenes: args.scenes, side: args.side, baselines: args.baselines };
     let rows = gate(&weights, options)?;
     output.result(&rows, || {
         let mut text = format!(
@@ -225,7 +219,11 @@ fn settings(args: &PretrainArgs) -> Result<PretrainConfig> {
         match (objective.get_mut(name), serde_json::from_str(value)) {
             (Some(slot), Ok(value)) => *slot = value,
             (None, _) => return Err(Failure::Usage(format!("--objective {setting}: there is no {name}"))),
-            (_, Err(_)) => return Err(Failure::Usage(format!("--objective {setting}: {value} is no value"))),
+            (_, Err(_)) => {
+                return Err(Failure::Usage(format!(
+                    "--objective {setting}: {value} is neither a number nor true or false"
+                )));
+            }
         }
     }
     config.objective = serde_json::from_value(objective).map_err(unusable)?;
@@ -236,23 +234,13 @@ fn settings(args: &PretrainArgs) -> Result<PretrainConfig> {
 /// Keeps `metrics.jsonl`, without the lines of steps that were lost with an interruption.
 fn log(folder: &Folder, event: &PretrainEvent) -> Result<()> {
     let path = folder.join(METRICS);
-    let failed = |e| Error::io(&path, e);
     match event {
         PretrainEvent::Started { done, .. } if path.exists() => {
-            let text = fs::read_to_string(&path).map_err(failed)?;
-            let is_kept =
-                |line: &&str| serde_json::from_str::<StepRecord>(line).is_ok_and(|r| r.step <= *done);
-            let kept: String = text.lines().filter(is_kept).map(|line| format!("{line}\n")).collect();
-            write_whole(&path, kept.as_bytes())?;
+            retain(&path, |record: &StepRecord| record.step <= *done)
         }
-        PretrainEvent::Steps(record) => {
-            let line = serde_json::to_string(record).map_err(|e| failed(e.into()))? + "\n";
-            let mut file = OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
-            file.write_all(line.as_bytes()).map_err(failed)?;
-        }
-        _ => {}
+        PretrainEvent::Steps(record) => append(&path, record),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Steps between remarks.

@@ -3,8 +3,7 @@
 //! A run that replaces another one works in a folder of its own inside, and takes the other's place file by file when all is
 //! done: until then the model that was there stays in use.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use blemish::config::Overlay;
@@ -15,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::{ErrorPolicy, MaskArgs, Split};
 use crate::failure::{Failure, Result};
+use crate::metrics_file::{METRICS, append, retain};
 use crate::model::MODEL;
 use crate::out_folder::Folder;
 use crate::output::json;
@@ -23,7 +23,6 @@ use crate::settings::laid_over;
 const CHECKPOINT: &str = "checkpoint.safetensors";
 const CONFIG: &str = "run.toml";
 const SOURCE: &str = "data.json";
-const METRICS: &str = "metrics.jsonl";
 /// In the order in which they replace those of an earlier run: the model is complete by itself.
 const FILES: [&str; 5] = [MODEL, CHECKPOINT, METRICS, CONFIG, SOURCE];
 /// Where a run works that replaces another.
@@ -96,7 +95,7 @@ impl RunFolder {
         Ok(Self { lock: inner, _outer_lock: Some(lock), work, outer: Some(folder), start })
     }
 
-    /// Whether the folder can be used for `start`, as far as a look tells.
+    /// Whether the folder can be used for `start`; it is neither made nor locked.
     ///
     /// # Errors
     /// [`Failure::Usage`].
@@ -171,27 +170,16 @@ impl RunFolder {
     /// The file cannot be written.
     pub fn log(&self, event: &Event) -> Result<()> {
         let path = self.work.join(METRICS);
-        let failed = |e| Error::io(&path, e);
         match event {
             Event::StageStarted { stage, done, .. } if path.exists() => {
-                let text = fs::read_to_string(&path).map_err(failed)?;
-                let is_kept = |line: &&str| {
-                    serde_json::from_str::<EpochRecord>(line).is_ok_and(|record| {
-                        let earlier = record.stage == Stage::Pretrain && *stage == Stage::Finetune;
-                        earlier || (record.stage == *stage && record.epoch <= *done)
-                    })
-                };
-                let kept: String = text.lines().filter(is_kept).map(|line| format!("{line}\n")).collect();
-                write_whole(&path, kept.as_bytes())?;
+                retain(&path, |record: &EpochRecord| {
+                    let earlier = record.stage == Stage::Pretrain && *stage == Stage::Finetune;
+                    earlier || (record.stage == *stage && record.epoch <= *done)
+                })
             }
-            Event::Epoch(record) => {
-                let line = serde_json::to_string(record).map_err(|e| failed(e.into()))? + "\n";
-                let mut file = OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
-                file.write_all(line.as_bytes()).map_err(failed)?;
-            }
-            _ => {}
+            Event::Epoch(record) => append(&path, record),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// The run is done: where it replaces another one it takes its place. The model file's path.

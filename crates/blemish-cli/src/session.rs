@@ -245,9 +245,9 @@ fn announce(category: &str, images: usize, left_out: usize, config: &Config) {
 /// What the images show, in words.
 fn kind(config: &Config) -> &'static str {
     match () {
-        () if config.texture == Use::Always => "a surface",
         () if config.view().product.is_some() => "a product in arbitrary orientation, which is rectified",
         () if config.data.align == Align::Always => "a product in a fixed pose",
+        () if config.texture == Use::Always => "a surface, or a product in any pose",
         () => "a product whose pose varies",
     }
 }

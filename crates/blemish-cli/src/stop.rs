@@ -2,8 +2,8 @@
 //! whole or not at all, so neither leaves anything half-written.
 
 use std::process;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -14,16 +14,17 @@ use crate::output;
 const GRACE: Duration = Duration::from_millis(800);
 
 /// What Ctrl-C sets, and what is said then.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Stop {
     flag: Arc<AtomicBool>,
-    next: Arc<Mutex<String>>,
+    next: Arc<str>,
 }
 
 impl Stop {
     /// Catches Ctrl-C from now on; `next` tells how to go on.
     pub fn on_ctrl_c(next: impl Into<String>) -> Self {
-        let stop = Self { next: Arc::new(Mutex::new(next.into())), ..Self::default() };
+        let next: String = next.into();
+        let stop = Self { flag: Arc::default(), next: next.into() };
         let caught = stop.clone();
         let outcome = ctrlc::set_handler(move || {
             if caught.flag.swap(true, Ordering::Relaxed) {
@@ -51,6 +52,6 @@ impl Stop {
 
     /// How to go on.
     pub fn next(&self) -> String {
-        self.next.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.next.to_string()
     }
 }

@@ -29,7 +29,7 @@ pub fn fit(
     let work = move || {
         let listener = move |event| {
             if let FitEvent::Step { stage, done, total } = event {
-                // Nobody may be listening any more: then the fit is stopped anyhow.
+                // Nobody may be listening any more: then the fit is being stopped.
                 let _ = sender.send((stage, done, total));
             }
         };

@@ -1,4 +1,4 @@
-"""Learns what a good product looks like, then finds and locates defects.
+"""Fits a detector on images of good products, then finds and locates defects in new images.
 
 >>> import blemish
 >>> detector = blemish.Detector.fit("photos/good")  # a folder, paths, or arrays [H, W] or [H, W, C]

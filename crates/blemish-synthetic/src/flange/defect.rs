@@ -6,8 +6,9 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::noise::{Point, dot, length, minus, polar, rotate, smoothstep, value_noise};
+use super::noise::{Point, dot, length, minus, polar, rotate, value_noise};
 use super::product::{HOLES, TEETH, part_distance};
+use crate::noise::smoothstep;
 
 /// The kinds of defects that the product can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -20,7 +20,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 pub use self::defect::DefectKind;
-pub use self::product::product_image;
+use self::product::product_image;
 
 /// The smallest [`SyntheticConfig::image_size`]: below it the finest details are lost.
 const MIN_IMAGE_SIZE: usize = 32;

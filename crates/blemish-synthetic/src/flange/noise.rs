@@ -1,5 +1,7 @@
 //! Smooth random textures, and the few geometric functions that the product and its defects share.
 
+use crate::noise::{lerp, smoothstep};
+
 /// A point or a direction `[x, y]`; the product's radius is 1, y points down.
 pub(super) type Point = [f32; 2];
 
@@ -26,19 +28,12 @@ pub(super) fn rotate([x, y]: Point, angle: f32) -> Point {
     [x * cos - y * sin, x * sin + y * cos]
 }
 
-/// 0 up to `from`, 1 from `to` on, smooth between.
-pub(super) fn smoothstep(from: f32, to: f32, x: f32) -> f32 {
-    let t = ((x - from) / (to - from)).clamp(0.0, 1.0);
-    t * t * (3.0 - 2.0 * t)
-}
-
 /// Value noise in [-1, 1] with one random value per unit of `x` and `y`; it repeats after `period` units of `x`.
 pub(super) fn value_noise(seed: u32, x: f32, y: f32, period: i32) -> f32 {
     let (x0, y0) = (x.floor(), y.floor());
     let (u, v) = (smoothstep(0.0, 1.0, x - x0), smoothstep(0.0, 1.0, y - y0));
     let at = |dx: i32, dy: i32| hash(seed, (x0 as i32 + dx).rem_euclid(period), y0 as i32 + dy);
-    let mix = |a: f32, b: f32, t: f32| a + (b - a) * t;
-    mix(mix(at(0, 0), at(1, 0), u), mix(at(0, 1), at(1, 1), u), v)
+    lerp(lerp(at(0, 0), at(1, 0), u), lerp(at(0, 1), at(1, 1), u), v)
 }
 
 /// A random value in [-1, 1] of a lattice point.

@@ -7,7 +7,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::defect::{Defect, DefectKind, Effect};
-use super::noise::{Point, dot, length, minus, polar, rotate, smoothstep, value_noise};
+use super::noise::{Point, dot, length, minus, polar, rotate, value_noise};
+use crate::noise::smoothstep;
 use blemish::image::{Image, PixelMask};
 
 pub(super) const TEETH: usize = 12;
@@ -38,7 +39,7 @@ const PRINT_ANGLE: f32 = PI / HOLES as f32;
 
 /// One image of the product, `image_size` square with `channels` (1 or 3) channels, and the mask of its defect, which
 /// is empty without one. The same random numbers give the same part under the same light, with and without a defect.
-pub fn product_image(
+pub(super) fn product_image(
     rng: &mut ChaCha8Rng,
     image_size: usize,
     channels: usize,

@@ -49,8 +49,8 @@ fn grid(m: &mut Maker, low: usize, high: usize) -> Vec<Part> {
     let (rows, columns) = (m.between(low, high), m.between(low, high));
     let span = 0.9;
     let pitch = span / rows.max(columns) as f32;
-    let shape = any_shape(m, m_size(pitch));
-    let inner = m.chance(0.5).then(|| any_shape(m, 0.5 * m_size(pitch)));
+    let shape = any_shape(m, half_width(pitch));
+    let inner = m.chance(0.5).then(|| any_shape(m, 0.5 * half_width(pitch)));
     let (bevel, angle) = (m.uniform(-0.01, 0.03), m.uniform(0.0, TAU));
     let mut parts = Vec::new();
     if m.chance(0.4) {
@@ -71,7 +71,8 @@ fn grid(m: &mut Maker, low: usize, high: usize) -> Vec<Part> {
     parts
 }
 
-fn m_size(pitch: f32) -> f32 {
+/// Half of the width of a part that repeats every `pitch`, with a gap to the next.
+fn half_width(pitch: f32) -> f32 {
     0.42 * pitch
 }
 

@@ -32,7 +32,7 @@ impl Mae {
         self.map(&mut Updater { path: Vec::new(), update })
     }
 
-    /// How many numbers the model learns.
+    /// How many trainable numbers the model has.
     pub fn parameter_count(&self) -> usize {
         self.num_params()
     }

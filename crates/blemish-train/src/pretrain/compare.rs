@@ -13,7 +13,7 @@ use crate::loss;
 use crate::model::Features;
 use crate::ops;
 
-/// References of an episode that say what residuals good images have, at levels of stride 4: the search among all of them is dear.
+/// References of an episode that say what residuals good images have, at levels of stride 4: searching among all of them is slow.
 const PROBED: usize = 2;
 /// Pixels of a place that are defective at least where it counts as such.
 const LEAST: f32 = 2.0;
@@ -180,8 +180,8 @@ pub fn losses(episodes: &Episodes, map: Tensor<4>, gamma: f64) -> [Tensor<1>; 2]
     let (k, q) = (episodes.references, episodes.queries);
     let mut target = Vec::with_capacity(n * rows * columns);
     let mut defective = Vec::with_capacity(n);
-    for (i, mask) in episodes.defect.chunks_exact(h * w).enumerate().filter(|(i, _)| i % (k + q) >= k) {
-        let _ = i;
+    let masks = episodes.defect.chunks_exact(h * w).enumerate();
+    for (_, mask) in masks.filter(|(i, _)| i % (k + q) >= k) {
         let share = coarse(mask, [h, w]);
         let least = LEAST / (STRIDE * STRIDE) as f32;
         target.extend(share.iter().map(|share| f32::from(u8::from(*share >= least))));

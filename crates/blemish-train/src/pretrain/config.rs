@@ -22,57 +22,57 @@ pub struct PretrainConfig {
     pub mask: MaskConfig,
     /// Seed of weights, images and masks.
     pub seed: u64,
-    /// Scenes per step at 128 x 128 pixels; larger images are fewer, so that a step has about as many pixels.
+    /// Scenes per step at 128 x 128 pixels; larger images are fewer, so that a step has about as many pixels; at least 1.
     pub batch_size: usize,
-    /// Image sides of a step with their shares, which sum to 1; sides are multiples of 16.
+    /// Image sides of a step with their shares, which sum to 1; sides are multiples of 16, 32 to 1024.
     pub sides: Vec<(usize, f64)>,
-    /// Share of the scenes that hold a defect.
+    /// Share of the scenes that hold a defect, 0 to 1.
     pub defective: f64,
-    /// Share of the steps whose images are episodes rather than pairs of views.
+    /// Share of the steps whose images are episodes rather than pairs of views, 0 to 1; above 0 it needs `model.comparison`.
     pub episodes: f64,
-    /// Good images of an episode.
+    /// Good images of an episode, 2 to 16.
     pub references: usize,
-    /// Images of an episode that are compared with those.
+    /// Images of an episode that are compared with those, 1 to 16.
     pub queries: usize,
-    /// Peak learning rate of AdamW.
+    /// Peak learning rate of AdamW, above 0 and at most 1.
     pub learning_rate: f64,
     /// Steps of linear warm-up before the cosine.
     pub warmup: usize,
-    /// Decoupled weight decay.
+    /// Decoupled weight decay, 0 to 10.
     pub weight_decay: f64,
-    /// Gradients are scaled down to this global norm.
+    /// Gradients are scaled down to this global norm; 0: never.
     pub clip_norm: f64,
-    /// Decay of the moving average of the weights, which is what is exported.
+    /// Decay of the moving average of the weights, which is what is exported; 0 to below 1.
     pub ema_decay: f64,
     /// The parts of the loss.
     pub objective: ObjectiveConfig,
 }
 
-/// The parts of the loss: their weights, and what they are made of. A part of weight 0 is not computed.
+/// The parts of the loss: their weights, at least 0, and what they are made of. A part of weight 0 is not added.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ObjectiveConfig {
     /// Weight of masked reconstruction.
     pub masked: f64,
-    /// Share of the step's scenes that masked reconstruction sees.
+    /// Share of the step's scenes that masked reconstruction sees, 0 to 1.
     pub masked_share: f64,
-    /// Share of `1 - SSIM` in masked reconstruction.
+    /// Share of `1 - SSIM` in masked reconstruction, 0 to 1.
     pub ssim: f64,
     /// Weight of the repair of defects.
     pub repair: f64,
     /// Weight of the defect logit's focal loss.
     pub locate: f64,
-    /// Focusing exponent of that.
+    /// Focusing exponent of the focal losses, at least 0.
     pub focal_gamma: f64,
     /// Weight of the contrast between two views of a place.
     pub contrast: f64,
-    /// Its temperature.
+    /// Temperature of both contrasts, 0.001 to 10.
     pub temperature: f64,
     /// Whether other places of the same image are negatives as those of other images are.
     pub same_image: bool,
     /// Weight of the contrast between a defect and the good places of its image.
     pub repel: f64,
-    /// Cosine similarity above which a defect and a good place are too alike.
+    /// Cosine similarity above which a defect and a good place are too alike, -1 to 1.
     pub margin: f64,
     /// Weight of the focal loss of the comparison with good references.
     pub compare: f64,
@@ -80,7 +80,7 @@ pub struct ObjectiveConfig {
     pub judge: f64,
     /// Steps in which that comparison changes its own layers only.
     pub alone: usize,
-    /// Places per step and level.
+    /// Places per step and level, 2 to 4096.
     pub places: usize,
 }
 

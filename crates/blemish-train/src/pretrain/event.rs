@@ -12,7 +12,7 @@ pub enum PretrainEvent {
     Started {
         /// Steps that are behind.
         done: usize,
-        /// Numbers that are learnt.
+        /// Parameters of the network.
         parameters: usize,
     },
     /// The number of steps is settled.
@@ -57,6 +57,6 @@ pub struct StepRecord {
     pub skipped: usize,
     /// Scenes a second.
     pub scenes_per_second: f64,
-    /// Wall-clock seconds since the start, all sittings together.
+    /// Wall-clock seconds since the start, of all processes of the run together.
     pub seconds: f64,
 }

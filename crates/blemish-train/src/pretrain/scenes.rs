@@ -1,8 +1,7 @@
 //! Where the images come from: the generator of scenes.
 
-use blemish_synthetic::{Families, Scene};
-
 use blemish::Image;
+use blemish_synthetic::{Defective, Families, Scene};
 
 /// Which families of scenes pre-training sees, for the weights' file.
 pub const FAMILIES: &str = "training";
@@ -41,7 +40,7 @@ impl TrainingScene {
         if defective {
             return defective_of(&self.0, instance, size);
         }
-        let clean = image(self.0.good(instance, size));
+        let clean = self.0.good(instance, size);
         Drawn { image: clean.clone(), clean, mask: vec![0; size[0] * size[1]] }
     }
 }
@@ -62,7 +61,7 @@ impl ValidationScene {
 
     /// A good instance.
     pub fn good(&self, instance: u64, size: [usize; 2]) -> Image {
-        image(self.0.good(instance, size))
+        self.0.good(instance, size)
     }
 
     /// A defective instance.
@@ -72,11 +71,6 @@ impl ValidationScene {
 }
 
 fn defective_of(scene: &Scene, instance: u64, size: [usize; 2]) -> Drawn {
-    let drawn = scene.defective(instance, size);
-    Drawn { image: image(drawn.image), clean: image(drawn.clean), mask: drawn.mask }
-}
-
-fn image(image: blemish_synthetic::Image) -> Image {
-    let blemish_synthetic::Image { height, width, channels, pixels } = image;
-    Image { height, width, channels, pixels }
+    let Defective { image, clean, mask, .. } = scene.defective(instance, size);
+    Drawn { image, clean, mask }
 }

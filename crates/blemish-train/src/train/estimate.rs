@@ -14,7 +14,7 @@ use super::optimizer::{AdamW, StepSettings};
 use crate::config::{MOST_EPOCHS, RunConfig};
 use crate::model::Mae;
 
-/// Time and memory of a training.
+/// How long a training takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Estimate {
     /// Epochs of both stages.
@@ -25,8 +25,6 @@ pub struct Estimate {
     pub images_per_second: f64,
     /// Minutes of the whole training at that speed, early stopping aside.
     pub minutes: f64,
-    /// Peak memory of this process so far in MiB, the probe's steps included; absent where the system does not say.
-    pub memory_mib: Option<f64>,
 }
 
 /// Share of a training's time that steps take; the rest is for validation and checkpoints.
@@ -57,15 +55,14 @@ pub fn estimate(config: &RunConfig, batches: &Batches<'_>, device: &Device) -> R
         (model, _) = optimizer.step(model, gradients, settings);
         fastest = fastest.min(start.elapsed().as_secs_f64());
     }
-    let memory_mib = peak_memory_mib();
-    Ok(Estimate::new(config, batches.epoch_images(), chosen.len() as f64 / fastest, memory_mib))
+    Ok(Estimate::new(config, batches.epoch_images(), chosen.len() as f64 / fastest))
 }
 
 impl Estimate {
-    fn new(config: &RunConfig, epoch_images: usize, images_per_second: f64, memory_mib: Option<f64>) -> Self {
+    fn new(config: &RunConfig, epoch_images: usize, images_per_second: f64) -> Self {
         let epochs = config.epochs();
         let minutes = (epochs * epoch_images) as f64 / images_per_second / 60.0 / FOR_STEPS;
-        Self { epochs, epoch_images, images_per_second, minutes, memory_mib }
+        Self { epochs, epoch_images, images_per_second, minutes }
     }
 
     /// Scales both stages' epochs of `config`, in their proportion, to what fits into `minutes`; the estimate of that. At
@@ -79,7 +76,7 @@ impl Estimate {
         let finetune = train.finetune.epochs();
         train.pretrain.epochs = Some(scaled(train.pretrain.epochs()).max(usize::from(finetune == 0)));
         train.finetune.epochs = Some(scaled(finetune).max(usize::from(finetune > 0)));
-        Self::new(config, self.epoch_images, self.images_per_second, self.memory_mib)
+        Self::new(config, self.epoch_images, self.images_per_second)
     }
 }
 
@@ -100,7 +97,7 @@ mod tests {
     fn a_budget_keeps_the_proportion_of_the_stages() {
         let mut config = RunConfig::preset(Preset::Light);
         (config.train.pretrain.epochs, config.train.finetune.epochs) = (Some(20), Some(80));
-        let whole = Estimate::new(&config, 320, 32.0, None);
+        let whole = Estimate::new(&config, 320, 32.0);
         assert!((whole.minutes - 1000.0 / 60.0 / FOR_STEPS).abs() < 1e-9);
         let half = whole.fitted_into(0.5 * whole.minutes, &mut config);
         assert_eq!((config.train.pretrain.epochs(), config.train.finetune.epochs()), (10, 40));

@@ -6,7 +6,7 @@ use blemish::kernels::reduce::sum_squares;
 
 use crate::model::Mae;
 
-/// The optimiser's memory, kept in checkpoints.
+/// The optimiser's state, kept in checkpoints; beta1 0.9, beta2 0.999, epsilon 1e-8.
 #[derive(Clone, Debug, Default)]
 pub struct AdamW {
     /// Steps taken.

@@ -1,10 +1,6 @@
 //! Which images validate: decided by seed, named in every report.
 
-use std::path::{Path, PathBuf};
-
-use blemish::dataset::{
-    Label, LoadOptions, LoadedImage, OnError, Problem, Sample, image_files, load, load_masks, open,
-};
+use blemish::dataset::{Label, LoadOptions, LoadedImage, OnError, Problem, Sample, load, load_masks};
 use blemish::fit::Prepared;
 use blemish::image::PixelMask;
 use blemish::view::{View, foreground};
@@ -36,8 +32,6 @@ pub enum Protocol {
         /// All test images.
         test: Vec<Sample>,
     },
-    /// The user's own labelled images, in any layout.
-    Labelled(PathBuf),
 }
 
 impl Protocol {
@@ -52,7 +46,6 @@ impl Protocol {
             Self::Diyt { .. } => {
                 "network validated on 20 % of the official test images, as published (diyt)".to_owned()
             }
-            Self::Labelled(path) => format!("network validated on {}", path.display()),
         }
     }
 
@@ -74,7 +67,6 @@ impl Protocol {
                 }
                 labelled(&validation, prepared, on_error)
             }
-            Self::Labelled(path) => labelled(&labelled_samples(path)?, prepared, on_error),
         }
     }
 }
@@ -131,29 +123,6 @@ fn labelled(
         mask,
     };
     Ok((loaded.images.into_iter().zip(masks).map(one).collect(), loaded.problems))
-}
-
-/// Every labelled image below `path`: its test images where it has any, otherwise its folders named `good` or `ok`
-/// against all others.
-fn labelled_samples(path: &Path) -> Result<Vec<Sample>> {
-    if let Ok(set) = open(path, None)
-        && !set.test.is_empty()
-    {
-        return Ok(set.test);
-    }
-    let mut samples = Vec::new();
-    for file in image_files(path)? {
-        let kind = file.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
-        let good = ["good", "ok"].contains(&kind.to_lowercase().as_str());
-        samples.push(if good { Sample::good(file) } else { Sample::defective(file, kind, None) });
-    }
-    let has = |label| samples.iter().any(|s| s.label == label);
-    if !has(Label::Good) || !has(Label::Defective) {
-        let reason =
-            "validation needs good and defective images: a test folder, or folders `good` and others";
-        return Err(Error::data(path, reason));
-    }
-    Ok(samples)
 }
 
 /// The published split: of every kind's images, in seeded order, the first fifth validates and the rest tests.

@@ -209,7 +209,7 @@ impl<'a> Run<'a> {
             let (epoch, stage, skipped) = (epoch + 1, stage.name(), sum.skipped);
             let reason = format!(
                 "diverges: in epoch {epoch} of {stage} the loss ({loss}) or its gradient ({norm}) was not finite in \
-                 {skipped} of {steps} steps; a smaller train.{stage}.learning_rate may help"
+                 {skipped} of {steps} steps; another seed or a larger train.batch_size may help"
             );
             Err(Error::Training(reason))
         })?;

@@ -19,7 +19,7 @@ pub struct DefectConfig {
 
 impl Default for DefectConfig {
     fn default() -> Self {
-        // Per image, the real defects of the two sets cover 0.1 to 1 % at 256 pixels.
+        // Real defects (MVTec AD, KolektorSDD) cover 0.1 to 1 % of an image of 256 pixels.
         Self { probability: 0.88, area: [0.0008, 0.05], opacity: [0.35, 1.0] }
     }
 }

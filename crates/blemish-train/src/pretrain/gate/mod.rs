@@ -25,26 +25,20 @@ use blemish::pretrained::Pretrained;
 const TOP: f64 = 0.003;
 /// Pixels are compared on every second line and column.
 const EVERY: usize = 2;
+/// Test images of a scene, half of them defective.
+const TESTS: usize = 16;
+/// Seed of the scenes.
+const SEED: u64 = 1;
 
-/// What the gate looks at.
+/// What the gate measures.
 #[derive(Clone, Copy, Debug)]
 pub struct GateOptions {
     /// Scenes.
     pub scenes: usize,
-    /// Image side.
+    /// Image side, pixels: a multiple of 16.
     pub side: usize,
-    /// Test images of a scene, half of them defective.
-    pub tests: usize,
-    /// Seed of the scenes.
-    pub seed: u64,
-    /// Also looks at them by random weights, patches and filters.
+    /// Also measures random weights, patches and filters.
     pub baselines: bool,
-}
-
-impl Default for GateOptions {
-    fn default() -> Self {
-        Self { scenes: 40, side: 128, tests: 16, seed: 1, baselines: false }
-    }
 }
 
 /// How well one reading tells good from defective: means over the scenes.
@@ -110,15 +104,15 @@ fn judge(
     scene: usize,
 ) -> Result<BTreeMap<String, Figures>> {
     let size = [options.side; 2];
-    let drawn = ValidationScene::new(options.seed.wrapping_mul(1_000_003).wrapping_add(scene as u64));
+    let drawn = ValidationScene::new(SEED.wrapping_mul(1_000_003).wrapping_add(scene as u64));
     // 8 to 16.
     let count = 8 + scene % 9;
     let prepared = |image: &Image| Normalize::Robust.apply(image);
     let references: Vec<Image> = (0..count).map(|i| prepared(&drawn.good(i as u64, size))).collect();
-    let good = options.tests / 2;
+    let good = TESTS / 2;
     let mut tests: Vec<Image> = (0..good).map(|i| prepared(&drawn.good(1000 + i as u64, size))).collect();
     let mut masks = vec![PixelMask::empty(size[0], size[1]); good];
-    for i in good..options.tests {
+    for i in good..TESTS {
         let defective = drawn.defective(2000 + i as u64, size);
         tests.push(prepared(&defective.image));
         masks.push(PixelMask { height: size[0], width: size[1], pixels: defective.mask });

@@ -9,7 +9,7 @@ use blemish::kernels::panels::Matrix;
 use blemish::kernels::product::Init;
 use blemish::parts::places::squared_distance;
 
-/// References that are compared with everywhere; of more, every so manieth is.
+/// References that are compared with everywhere; of more, every n-th is.
 const MOST: usize = 3072;
 /// Cells that a place may be away from its reference, either way.
 const REACH: usize = 2;

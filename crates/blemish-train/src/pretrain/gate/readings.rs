@@ -53,7 +53,7 @@ impl Maps {
     }
 }
 
-/// The same network before it has learnt anything.
+/// The same network with random weights.
 pub fn random(pretrained: &Pretrained) -> Pretrained {
     let rng = &mut ChaCha8Rng::seed_from_u64(99);
     let device = burn::tensor::Device::flex();
