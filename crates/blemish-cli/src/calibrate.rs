@@ -13,7 +13,7 @@ use crate::args::{MaskArgs, share};
 use crate::failure::Result;
 use crate::inputs::images;
 use crate::model::model_file;
-use crate::output::{Output, counted, quoted, warn_of};
+use crate::output::{Output, counted, quoted, threshold_lines, warn_of};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -86,10 +86,7 @@ pub fn run(args: &CalibrateArgs, output: &Output) -> Result<()> {
     let written = (!args.dry_run).then(|| target.display().to_string());
     let summary = Summary { model: written, calibrated: &calibrated };
     output.result(&summary, || {
-        let mut text = text(&calibrated);
-        if let Some(warning) = &calibrated.threshold.warning {
-            text += &format!("            {warning}\n");
-        }
+        let text = text(&calibrated);
         match &summary.model {
             Some(model) => {
                 text + &format!(
@@ -117,8 +114,7 @@ fn text(calibrated: &Calibrated) -> String {
     for point in of_interest.into_iter().step_by(step) {
         text += &line(point);
     }
-    let value = significant(Some(threshold.value));
-    text + &format!("\nthreshold:  {value}: {}\n", threshold.how)
+    text + "\n" + &threshold_lines(threshold)
 }
 
 fn line(point: &CurvePoint) -> String {

@@ -14,7 +14,7 @@ use blemish::{Detector, Error};
 use serde::Serialize;
 
 use crate::failure::Result;
-use crate::output::{Output, colours, found, outlier, thousands};
+use crate::output::{Output, colours, found, outliers, thousands};
 use crate::progress::duration;
 
 /// Images that are timed; the median counts.
@@ -82,7 +82,7 @@ fn time(detector: &Detector) -> Result<Option<f64>> {
         return Ok(None);
     }
     let (view, channels) = (detector.config().view(), detector.channels());
-    // Of images that keep their scale, the usual one.
+    // Where images keep their scale, one of about the median size.
     let [height, width] = view.size.map(|side| (side as f64 / view.scale.unwrap_or(1.0)).round() as usize);
     let pixels = (0..height * width * channels).map(|i| (i * 97 % 251) as f32 / 255.0).collect();
     let image = detector.frame(&Image { height, width, channels, pixels })?;
@@ -147,9 +147,5 @@ fn text(summary: &Summary) -> String {
         text += &found(estimate, "             ");
     }
     provenance.profile.iter().for_each(|fact| text += &format!("images       {fact}\n"));
-    for (i, image) in provenance.suspected_outliers.iter().enumerate() {
-        let name = if i == 0 { "least like the others (score, file):\n" } else { "" };
-        text += &format!("{name}             {}\n", outlier(image));
-    }
-    text
+    text + &outliers(&provenance.suspected_outliers, "             ")
 }

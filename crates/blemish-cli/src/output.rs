@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
+use blemish::calibrate::Threshold;
 use blemish::dataset::Problem;
 use blemish::fit::SuspectedOutlier;
 use blemish::found::DetectionEstimate;
@@ -106,10 +107,28 @@ pub fn visible(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// A good image that is unlike the others in a line: its score, its file, and whether it was left out.
-pub fn outlier(image: &SuspectedOutlier) -> String {
-    let left_out = if image.left_out { " (left out)" } else { "" };
-    format!("{}  {}{left_out}", significant(Some(f64::from(image.score))), image.path)
+/// The good images that are least like the others, a line for each: its score, its file, and whether it was left out.
+pub fn outliers(images: &[SuspectedOutlier], indent: &str) -> String {
+    let mut text = String::new();
+    if !images.is_empty() {
+        text += "least like the others (score, file):\n";
+    }
+    for image in images {
+        let left_out = if image.left_out { " (left out)" } else { "" };
+        let score = significant(Some(f64::from(image.score)));
+        text += &format!("{indent}{score}  {}{left_out}\n", image.path);
+    }
+    text
+}
+
+/// A threshold and how it was found in a line, what to know of it in another.
+pub fn threshold_lines(threshold: &Threshold) -> String {
+    let value = significant(Some(threshold.value));
+    let mut text = format!("threshold:  {value}: {}\n", threshold.how);
+    if let Some(warning) = &threshold.warning {
+        text += &format!("            {warning}\n");
+    }
+    text
 }
 
 /// What will be found, a line for each kind of defect; all but the first begin with `indent`.

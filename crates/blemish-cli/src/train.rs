@@ -7,7 +7,6 @@ use blemish::dataset::{DataSet, Problem};
 use blemish::fit::SuspectedOutlier;
 use blemish::found::DetectionEstimate;
 use blemish::history::EpochRecord;
-use blemish::report::significant;
 use clap::Args;
 use serde::Serialize;
 
@@ -15,7 +14,7 @@ use crate::args::{ErrorArgs, MaskArgs, Split, positive};
 use crate::device::DeviceArgs;
 use crate::failure::Result;
 use crate::inputs::open_data;
-use crate::output::{Output, counted, found, outlier, quoted};
+use crate::output::{Output, counted, found, outliers, quoted, threshold_lines};
 use crate::progress::duration;
 use crate::run_folder::{RunFolder, Source, Start};
 use crate::session::{Session, Trained};
@@ -170,20 +169,13 @@ fn summarise(trained: &Trained, args: &TrainArgs, output: &Output) -> Result<()>
         if let Some(best) = summary.validation {
             text += &validation(best);
         }
-        let value = significant(Some(threshold.value));
-        text += &format!("threshold:  {value}: {}\n", threshold.how);
-        if let Some(warning) = &threshold.warning {
-            text += &format!("            {warning}\n");
-        }
+        text += &threshold_lines(&threshold);
         if let Some(estimate) = summary.estimate {
             text += &found(estimate, "            ");
         }
         text += &format!("model:      {}\n", summary.model);
-        let unlike = summary.suspected_outliers.iter().take(NAMED_OUTLIERS);
-        for (i, image) in unlike.enumerate() {
-            let name = if i == 0 { "least like the others (score, file):\n" } else { "" };
-            text += &format!("{name}            {}\n", outlier(image));
-        }
+        let named = summary.suspected_outliers.len().min(NAMED_OUTLIERS);
+        text += &outliers(&summary.suspected_outliers[..named], "            ");
         let run = quoted(&args.out);
         let next = if trained.set.test.is_empty() {
             format!("predict {run} IMAGES..")

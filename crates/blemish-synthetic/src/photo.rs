@@ -182,15 +182,15 @@ fn quantise([height, width]: [usize; 2], plane: &mut [f32], step: f32) {
                     *v = plane[(top + y).min(height - 1) * width + (left + x).min(width - 1)];
                 }
             }
-            let mut turned = product(&basis, &transposed(&product(&basis, &block)));
-            for (k, row) in turned.iter_mut().enumerate() {
+            let mut coefficients = product(&basis, &transposed(&product(&basis, &block)));
+            for (k, row) in coefficients.iter_mut().enumerate() {
                 for (j, v) in row.iter_mut().enumerate() {
                     let step = step * (1.0 + 0.6 * (k + j) as f32);
                     *v = step * (*v / step).round();
                 }
             }
             let back = transposed(&basis);
-            let block = product(&back, &transposed(&product(&back, &turned)));
+            let block = product(&back, &transposed(&product(&back, &coefficients)));
             for y in 0..8.min(height - top) {
                 for x in 0..8.min(width - left) {
                     plane[(top + y) * width + left + x] = block[y][x];

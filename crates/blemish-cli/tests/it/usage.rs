@@ -2,8 +2,9 @@
 
 use crate::blemish;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "train",
+    "extend",
     "evaluate",
     "predict",
     "benchmark",

@@ -94,10 +94,10 @@ fn of_level(episodes: &Episodes, level: &Level, map: Tensor<4>) -> [Tensor<4>; 2
         let scale = std::mem::take(&mut scale[way]);
         let scale = Tensor::<2>::from_data(TensorData::new(scale, [n * places, GROUPS]), &device);
         // Worth 1, but with a gradient: features that merely shrink change nothing, as where the scale is taken from them.
-        let usual = (squares.clone() * usual_weights(episodes, [rows, columns], level.stride, &device))
+        let good = (squares.clone() * good_weights(episodes, [rows, columns], level.stride, &device))
             .reshape([episodes.count, q * places, GROUPS]);
-        let usual = usual.sum_dim(1) + 1e-12;
-        let unit = (usual.clone() / usual.detach()).expand([episodes.count, q * places, GROUPS]);
+        let good = good.sum_dim(1) + 1e-12;
+        let unit = (good.clone() / good.detach()).expand([episodes.count, q * places, GROUPS]);
         let squares = squares / unit.reshape([n * places, GROUPS]);
         let plane = ((squares / scale + FLOOR).log() * 0.5).reshape([n, rows, columns, GROUPS]);
         repeated(plane, level.stride / STRIDE)
@@ -105,7 +105,7 @@ fn of_level(episodes: &Episodes, level: &Level, map: Tensor<4>) -> [Tensor<4>; 2
 }
 
 /// For every place of the queries, whether it shows no defect, over their number in the episode, `[count queries places, 1]`.
-fn usual_weights(
+fn good_weights(
     episodes: &Episodes,
     [rows, columns]: [usize; 2],
     stride: usize,
@@ -148,7 +148,7 @@ fn of_logit(episodes: &Episodes, logit: &Tensor<4>) -> Vec<Tensor<4>> {
     let [rows, columns] = [h / STRIDE, w / STRIDE];
     let values = read(logit);
     let device = logit.device();
-    let mut usual = Vec::new();
+    let mut reference = Vec::new();
     for (episode, &has_places) in episodes.has_places.iter().enumerate() {
         let mut mean = vec![0.0f32; rows * columns];
         for i in 0..k {
@@ -160,7 +160,7 @@ fn of_logit(episodes: &Episodes, logit: &Tensor<4>) -> Vec<Tensor<4>> {
             mean.fill(average);
         }
         for _ in 0..q {
-            usual.extend_from_slice(&mean);
+            reference.extend_from_slice(&mean);
         }
     }
     let n = episodes.count * q;
@@ -169,8 +169,8 @@ fn of_logit(episodes: &Episodes, logit: &Tensor<4>) -> Vec<Tensor<4>> {
     let asked = Tensor::<1, Int>::from_data(TensorData::from(asked.as_slice()), &device);
     let asked = logit.clone().select(0, asked).reshape([n * rows, STRIDE, columns, STRIDE]);
     let asked = asked.mean_dim(3).mean_dim(1).reshape([n, rows, columns, 1]);
-    let usual = Tensor::<4>::from_data(TensorData::new(usual, [n, rows, columns, 1]), &device);
-    vec![(asked - usual.clone()) / LOGIT_SCALE, usual / LOGIT_SCALE]
+    let reference = Tensor::<4>::from_data(TensorData::new(reference, [n, rows, columns, 1]), &device);
+    vec![(asked - reference.clone()) / LOGIT_SCALE, reference / LOGIT_SCALE]
 }
 
 /// The focal loss of the places, and the cross-entropy of the images by a smooth maximum of their map.

@@ -141,7 +141,7 @@ impl PretrainConfig {
         let require = |ok: bool, field: &str, reason: &str| {
             if ok { Ok(()) } else { Err(Error::config(format!("pretrain.{field}"), reason)) }
         };
-        require(self.batch_size > 0, "batch_size", "must be at least 1")?;
+        require((1..=4096).contains(&self.batch_size), "batch_size", "must be 1 to 4096")?;
         let patch = self.model.patch_size;
         let fits = |side: usize| side.is_multiple_of(patch) && (2 * patch..=1024).contains(&side);
         let sides = self.sides.iter().all(|(side, share)| fits(*side) && *share >= 0.0);

@@ -23,13 +23,28 @@ pub struct Loss {
     pub parts: Vec<(&'static str, Tensor<1>)>,
 }
 
-impl Loss {
-    fn add(total: &mut Option<Tensor<1>>, weight: f64, part: &Tensor<1>) {
+/// A weighted sum that is still being made.
+#[derive(Default)]
+struct Sum {
+    total: Option<Tensor<1>>,
+    parts: Vec<(&'static str, Tensor<1>)>,
+}
+
+impl Sum {
+    /// Adds a part, if there is one and it has a weight.
+    fn add(&mut self, name: &'static str, weight: f64, part: Option<Tensor<1>>) {
+        let Some(part) = part.filter(|_| weight > 0.0) else { return };
         let weighted = part.clone() * weight;
-        *total = Some(match total.take() {
-            Some(sum) => sum + weighted,
+        self.total = Some(match self.total.take() {
+            Some(total) => total + weighted,
             None => weighted,
         });
+        self.parts.push((name, part));
+    }
+
+    fn into_loss(self, device: &Device) -> Loss {
+        let total = self.total.unwrap_or_else(|| Tensor::zeros([1], device));
+        Loss { total, parts: self.parts }
     }
 }
 
@@ -39,7 +54,7 @@ impl Loss {
 /// - `repair`: squared error of the unmasked pass against the image without its defect;
 /// - `locate`: focal loss of the defect logit;
 /// - `contrast`: every good place is found among all places by its twin under another light, at strides 16, 8 and 4;
-/// - `repel`: defective places are unlike the good ones of their image, at the same levels.
+/// - `repel`: defective places are unlike the good ones of their image, at the same levels;
 /// - `compare`, `judge`: queries are compared with good references; the focal loss of the places, and the cross-entropy of the
 ///   images.
 pub fn objective(config: &PretrainConfig, model: &Mae, batch: &Batch, precision: Precision) -> Loss {
@@ -78,23 +93,13 @@ fn of_episodes(config: &PretrainConfig, model: &Mae, episodes: &Episodes, precis
     let device = model.device();
     let [h, w] = episodes.size;
     let all = episodes.count * (episodes.references + episodes.queries);
-    let mut total = None;
-    let mut parts = Vec::new();
-    let mut add = |name, weight: f64, part: Option<Tensor<1>>| {
-        if let Some(part) = part.filter(|_| weight > 0.0) {
-            Loss::add(&mut total, weight, &part);
-            parts.push((name, part));
-        }
-    };
-    add(
-        "masked",
-        settings.masked,
-        masked(config, model, (episodes.step, [h, w]), &episodes.clean, precision),
-    );
+    let mut sum = Sum::default();
+    let hidden = masked(config, model, (episodes.step, [h, w]), &episodes.clean, precision);
+    sum.add("masked", settings.masked, hidden);
     let images = tensor(episodes.images.clone(), [all, h, w, CHANNELS], &device);
     let (output, features) = model.forward_features_in(precision, images, None);
     let clean = || tensor(episodes.clean.clone(), [all, h, w, CHANNELS], &device);
-    add("repair", settings.repair, (settings.repair > 0.0).then(|| loss::mse(output.image, clean())));
+    sum.add("repair", settings.repair, (settings.repair > 0.0).then(|| loss::mse(output.image, clean())));
     if let (Some(logit), Some(layers)) = (output.logit, model.comparison()) {
         // At first the last layers alone: what they ask for at random would undo what the features are.
         let alone = episodes.step < settings.alone;
@@ -102,27 +107,22 @@ fn of_episodes(config: &PretrainConfig, model: &Mae, episodes: &Episodes, precis
         let planes = if alone { planes.detach() } else { planes };
         let defect = tensor(episodes.defect.clone(), [all, h, w, 1], &device);
         let locate = loss::focal_with_logits(logit, defect, settings.focal_gamma);
-        add("locate", settings.locate, Some(locate));
+        sum.add("locate", settings.locate, Some(locate));
         let map = crate::ops::with_precision(precision, || layers.forward(planes));
         let [compared, judged] = compare::losses(episodes, map, settings.focal_gamma);
-        add("compare", settings.compare, Some(compared));
-        add("judge", settings.judge, Some(judged));
+        sum.add("compare", settings.compare, Some(compared));
+        sum.add("judge", settings.judge, Some(judged));
     }
-    let total = total.unwrap_or_else(|| Tensor::zeros([1], &device));
-    Loss { total, parts }
+    sum.into_loss(&device)
 }
 
 fn of_views(config: &PretrainConfig, model: &Mae, views: &Views, precision: Precision) -> Loss {
     let settings = &config.objective;
     let device = model.device();
     let [h, w] = views.size;
-    let mut total = None;
-    let mut parts = Vec::new();
-
-    if let Some(masked) = masked(config, model, (views.step, [h, w]), &views.clean, precision) {
-        Loss::add(&mut total, settings.masked, &masked);
-        parts.push(("masked", masked));
-    }
+    let mut sum = Sum::default();
+    let hidden = masked(config, model, (views.step, [h, w]), &views.clean, precision);
+    sum.add("masked", settings.masked, hidden);
 
     // Of view B only features are needed: its finest map and the output are not computed.
     let scenes = views.scenes;
@@ -130,30 +130,20 @@ fn of_views(config: &PretrainConfig, model: &Mae, views: &Views, precision: Prec
     let (output, features) = model.forward_features_in(precision, a, None);
     if settings.repair > 0.0 {
         let clean = tensor(views.clean.clone(), [scenes, h, w, CHANNELS], &device);
-        let repair = loss::mse(output.image, clean);
-        Loss::add(&mut total, settings.repair, &repair);
-        parts.push(("repair", repair));
+        sum.add("repair", settings.repair, Some(loss::mse(output.image, clean)));
     }
     if let Some(logit) = output.logit.filter(|_| settings.locate > 0.0) {
         let defect = tensor(views.defect.clone(), [scenes, h, w, 1], &device);
         let locate = loss::focal_with_logits(logit, defect, settings.focal_gamma);
-        Loss::add(&mut total, settings.locate, &locate);
-        parts.push(("locate", locate));
+        sum.add("locate", settings.locate, Some(locate));
     }
     if settings.contrast > 0.0 || settings.repel > 0.0 {
         let twins = model.features_in(precision, b, COMPARED);
         let [contrast, repel] = compare(config, views, features, twins);
-        for (name, weight, part) in
-            [("contrast", settings.contrast, contrast), ("repel", settings.repel, repel)]
-        {
-            if let Some(part) = part.filter(|_| weight > 0.0) {
-                Loss::add(&mut total, weight, &part);
-                parts.push((name, part));
-            }
-        }
+        sum.add("contrast", settings.contrast, contrast);
+        sum.add("repel", settings.repel, repel);
     }
-    let total = total.unwrap_or_else(|| Tensor::zeros([1], &device));
-    Loss { total, parts }
+    sum.into_loss(&device)
 }
 
 /// Contrast and repulsion, means over the levels that have places for them.

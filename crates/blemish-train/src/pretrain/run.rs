@@ -144,7 +144,7 @@ impl<'a> Run<'a> {
     }
 
     fn steps(&mut self, options: &PretrainOptions, listener: &mut dyn FnMut(&PretrainEvent)) -> Result<()> {
-        let sitting = Sitting { began: Instant::now(), before: self.progress.seconds };
+        let clock = Clock { began: Instant::now(), before: self.progress.seconds };
         let (mut saved, mut measured) = (Instant::now(), Instant::now());
         let first = self.progress.step;
         let mut minutes = match options.length {
@@ -163,14 +163,14 @@ impl<'a> Run<'a> {
                 .recv()
                 .map_err(|_| Error::Training("the thread that draws images ended".to_owned()))?;
             self.step(&batch, options.precision, &mut means, listener);
-            self.progress.seconds = sitting.seconds();
+            self.progress.seconds = clock.seconds();
             let here = self.progress.step - first;
             if here == UNCOUNTED {
                 measured = Instant::now();
             }
             if let Some(asked) = minutes.filter(|_| here == MEASURED) {
                 let each = measured.elapsed().as_secs_f64() / (MEASURED - UNCOUNTED) as f64;
-                let left = (asked * 60.0 - sitting.began.elapsed().as_secs_f64()).max(0.0);
+                let left = (asked * 60.0 - clock.began.elapsed().as_secs_f64()).max(0.0);
                 self.set_length(self.progress.step + (left / each) as usize);
                 listener(&PretrainEvent::Length { steps: self.progress.steps.unwrap_or_default() });
                 minutes = None;
@@ -269,13 +269,13 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The time of a run that may have had earlier sittings.
-struct Sitting {
+/// The time of a run, of which earlier processes may have done a part.
+struct Clock {
     began: Instant,
     before: f64,
 }
 
-impl Sitting {
+impl Clock {
     fn seconds(&self) -> f64 {
         self.before + self.began.elapsed().as_secs_f64()
     }

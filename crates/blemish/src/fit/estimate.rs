@@ -172,12 +172,13 @@ impl Prepared {
     fn pixels_of_image(&self) -> f64 {
         let view = self.config.view();
         let scale = |[height, width]: [usize; 2]| {
+            let [rows, columns] = view.size_of([height, width]);
             let [height, width] = [height as f64, width as f64];
             let covered = match view.product {
                 Some([across, along]) => across * along * height.max(width).powi(2),
                 None => height * width,
             };
-            (covered / (view.size[0] * view.size[1]) as f64).sqrt()
+            (covered / (rows * columns) as f64).sqrt()
         };
         let mut scales: Vec<f64> = self.sizes.iter().map(|&size| scale(size)).collect();
         scales.sort_unstable_by(f64::total_cmp);

@@ -61,7 +61,8 @@ impl Detector {
         let mut problems = Vec::new();
         let config = self.config();
         let contamination = config.fit.contamination;
-        let mut views = Views::new(config.view_size(), self.channels(), config.data.normalize)?;
+        let mut views = Views::new(config.view_size(), self.channels(), config.data.normalize)?
+            .stretched_from(config.data.least_spread());
         let mut scores = Vec::new();
         self.score_all(good, true, &mut problems, |name, view, score| {
             views.push(name, &view.image)?;
