@@ -221,13 +221,11 @@ pub fn open(root: &Path, category: Option<&str>) -> Result<DataSet> {
 impl DataSet {
     fn new(root: PathBuf, layout: Layout, samples: Samples) -> Result<Self> {
         let Samples { train, test, mut problems, note } = samples;
-        let defective = test.iter().filter(|sample| sample.label == Label::Defective);
-        let (without, with): (Vec<_>, Vec<_>) = defective.partition(|sample| sample.masks.is_empty());
-        if with.is_empty() && without.len() > 1 {
+        let without = problems.iter().filter(|problem| problem.reason == NO_MASK).count();
+        if without > 1 && test.iter().all(|sample| sample.masks.is_empty()) {
             problems.retain(|problem| problem.reason != NO_MASK);
             let reason = format!(
-                "no mask was found for any of {} defective images: no figures of where defects are",
-                without.len()
+                "no mask was found for any of {without} defective images: no figures of where defects are"
             );
             problems.push(Problem::new(&root, reason));
         }
