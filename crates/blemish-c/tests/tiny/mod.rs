@@ -44,7 +44,10 @@ fn pixels_of(side: usize, seed: u32, defective: bool) -> Vec<u8> {
 pub fn detector(side: usize) -> Result<Detector> {
     let image = |seed| ImageView::rgb8(&pixels_of(side, seed, false), side, side).to_image(3);
     let images: Result<Vec<Image>> = (1..=12).map(image).collect();
-    let settings =
-        Overlay::default().set(&format!("data.image_size=[{side}, {side}]"))?.set("memory.use=always")?;
+    let prototypes = if side == MIRI_SIDE { 1 } else { Config::default().memory.prototypes };
+    let settings = Overlay::default()
+        .set(&format!("data.image_size=[{side}, {side}]"))?
+        .set("memory.use=always")?
+        .set(&format!("memory.prototypes={prototypes}"))?;
     Detector::fit(&Images::from(images?), &Config::default().with(&settings)?)
 }
