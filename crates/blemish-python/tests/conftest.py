@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +26,19 @@ def picture(seed: int, defective: bool = False) -> npt.NDArray[np.uint8]:
     channels = np.stack([level, level // 2, 40 + rows], axis=-1)
     noise = np.random.default_rng(seed).integers(0, 8, channels.shape)
     return (channels + noise).astype(np.uint8)
+
+
+def interrupted(script: str, started: str, seconds: float) -> str:
+    """What a script prints after `started` if Ctrl-C comes so many seconds after that."""
+    child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    try:
+        assert child.stdout is not None and child.stdout.readline() == f"{started}\n"
+        time.sleep(seconds)
+        child.send_signal(signal.SIGINT)
+        out, _ = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    return out
 
 
 @pytest.fixture(scope="session")

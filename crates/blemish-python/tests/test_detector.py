@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from conftest import picture
+from conftest import interrupted, picture
 
 import blemish
 from blemish import Detector
@@ -222,15 +219,7 @@ except KeyboardInterrupt:
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c_ends_a_fit() -> None:
-    child = subprocess.Popen([sys.executable, "-c", FITTING], stdout=subprocess.PIPE, text=True)
-    assert child.stdout is not None and child.stdout.readline() == "fitting\n"
-    time.sleep(1.5)
-    child.send_signal(signal.SIGINT)
-    try:
-        out, _ = child.communicate(timeout=60)
-    finally:
-        child.kill()
-    assert out == "interrupted\n"
+    assert interrupted(FITTING, "fitting", 1.5) == "interrupted\n"
 
 
 def test_version_and_docs() -> None:

@@ -6,11 +6,9 @@ import copy
 import multiprocessing
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable
@@ -18,7 +16,7 @@ from typing import Any, Callable
 import numpy as np
 import numpy.typing as npt
 import pytest
-from conftest import picture
+from conftest import interrupted, picture
 
 import blemish
 from blemish import Detector
@@ -227,12 +225,4 @@ except KeyboardInterrupt:
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c_ends_a_batch() -> None:
-    child = subprocess.Popen([sys.executable, "-c", PREDICTING], stdout=subprocess.PIPE, text=True)
-    assert child.stdout is not None and child.stdout.readline() == "predicting\n"
-    time.sleep(1)
-    child.send_signal(signal.SIGINT)
-    try:
-        out, _ = child.communicate(timeout=60)
-    finally:
-        child.kill()
-    assert out.startswith("interrupted")
+    assert interrupted(PREDICTING, "predicting", 1).startswith("interrupted")

@@ -33,6 +33,12 @@ pub use defect::{DefectKind, VISIBLE};
 pub use on_photo::PhotoDefects;
 pub use scene::{Defective, Scene};
 
+/// An image as a camera of 8 bits has it: values clamped to [0, 1] and rounded to 255ths.
+pub fn in_8_bits(mut image: Image) -> Image {
+    image.pixels.iter_mut().for_each(|v| *v = (v.clamp(0.0, 1.0) * 255.0).round() / 255.0);
+    image
+}
+
 /// Which texture programs, arrangements of parts and kinds of defects a scene may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Families {

@@ -8,7 +8,7 @@ use blemish::config::Overlay;
 use blemish::image::PixelMask;
 use blemish::metrics::{aupro, auroc};
 use blemish::{Config, Detector, Image, Images};
-use blemish_synthetic::{Families, Scene};
+use blemish_synthetic::{Families, Scene, in_8_bits};
 use rayon::prelude::*;
 
 const GOOD: u64 = 24;
@@ -21,23 +21,16 @@ struct Set {
     tests: Vec<(Image, Option<PixelMask>)>,
 }
 
-fn image(image: blemish_synthetic::Image) -> Image {
-    let blemish_synthetic::Image { height, width, channels, pixels } = image;
-    // As a camera has it.
-    let pixels = pixels.iter().map(|v| (v.clamp(0.0, 1.0) * 255.0).round() / 255.0).collect();
-    Image { height, width, channels, pixels }
-}
-
 fn set(seed: u64, side: usize) -> Set {
     let scene = Scene::new(1_000_000 + seed, Families::Validation);
     let size = [side; 2];
-    let good = (0..GOOD).map(|i| image(scene.good(i, size))).collect();
+    let good = (0..GOOD).map(|i| in_8_bits(scene.good(i, size))).collect();
     let mut tests: Vec<(Image, Option<PixelMask>)> =
-        (0..TESTS).map(|i| (image(scene.good(1000 + i, size)), None)).collect();
+        (0..TESTS).map(|i| (in_8_bits(scene.good(1000 + i, size)), None)).collect();
     tests.extend((0..TESTS).map(|i| {
         let defective = scene.defective(2000 + i, size);
         let mask = PixelMask { height: side, width: side, pixels: defective.mask };
-        (image(defective.image), Some(mask))
+        (in_8_bits(defective.image), Some(mask))
     }));
     Set { name: scene.describe(), surface: scene.is_surface(), good, tests }
 }

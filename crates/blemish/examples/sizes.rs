@@ -10,7 +10,7 @@ use blemish::config::{Overlay, Use};
 use blemish::image::PixelMask;
 use blemish::metrics::{aupro, auroc};
 use blemish::{Config, Detector, Image, Images};
-use blemish_synthetic::{Families, Scene};
+use blemish_synthetic::{Families, Scene, in_8_bits};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -26,13 +26,6 @@ struct Set {
     tests: Vec<(Image, Option<PixelMask>)>,
 }
 
-fn image(image: blemish_synthetic::Image) -> Image {
-    let blemish_synthetic::Image { height, width, channels, pixels } = image;
-    // As a camera has it.
-    let pixels = pixels.iter().map(|v| (v.clamp(0.0, 1.0) * 255.0).round() / 255.0).collect();
-    Image { height, width, channels, pixels }
-}
-
 /// Scene `scene`, if it is a surface that looks alike at every size.
 fn set(scene: u64, seed: u64, sides: [usize; 2]) -> Option<Set> {
     let drawn = Scene::new(1_000_000 * (seed + 1) + scene, Families::Validation);
@@ -41,13 +34,13 @@ fn set(scene: u64, seed: u64, sides: [usize; 2]) -> Option<Set> {
     }
     let rng = &mut ChaCha8Rng::seed_from_u64(seed ^ scene.wrapping_mul(0x9E37_79B9));
     let mut size = || [(); 2].map(|()| rng.random_range(sides[0]..=sides[1]));
-    let good = (0..IMAGES[0]).map(|i| image(drawn.good(i, size()))).collect();
+    let good = (0..IMAGES[0]).map(|i| in_8_bits(drawn.good(i, size()))).collect();
     let mut tests: Vec<(Image, Option<PixelMask>)> =
-        (0..IMAGES[1]).map(|i| (image(drawn.good(1000 + i, size())), None)).collect();
+        (0..IMAGES[1]).map(|i| (in_8_bits(drawn.good(1000 + i, size())), None)).collect();
     tests.extend((0..IMAGES[2]).map(|i| {
         let [height, width] = size();
         let defective = drawn.defective(2000 + i, [height, width]);
-        (image(defective.image), Some(PixelMask { height, width, pixels: defective.mask }))
+        (in_8_bits(defective.image), Some(PixelMask { height, width, pixels: defective.mask }))
     }));
     Some(Set { name: drawn.describe(), good, tests })
 }

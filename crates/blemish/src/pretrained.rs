@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, ModelConfig};
-use crate::engine::{Array, Weights, take_prefixed, weights_for_grid};
+use crate::engine::{Arithmetic, Array, Engine, Feature, Weights, take_prefixed, weights_for_grid};
 use crate::error::{Error, Result};
 use crate::tensors::{read_tensors_of, require_parameters, write_tensors};
 
@@ -141,6 +141,25 @@ impl Pretrained {
         }
         let image_size = [side * model.patch_size; 2];
         Ok(Self { model, image_size, channels: 3, weights, origin: PretrainedOrigin::default() })
+    }
+
+    /// The network on views of `size`, in the arithmetic that the configuration names.
+    ///
+    /// # Errors
+    /// A sentence: weights that do not fit the view.
+    pub(crate) fn engine(&self, size: [usize; 2], config: &Config) -> Result<Engine, String> {
+        let arithmetic = config.network.precision.unwrap_or_else(Arithmetic::fastest);
+        Engine::new(&self.model, size, self.channels, &self.weights_at(size)?, arithmetic)
+    }
+
+    /// The number of channels of a feature that the network [has](Engine::has).
+    pub(crate) fn channels_of(&self, feature: Feature) -> usize {
+        let stem = &self.model.stem_dims;
+        match feature {
+            Feature::Level(i) => stem[i],
+            Feature::Tap(_) => self.model.embed_dim,
+            Feature::Head(i) => stem[stem.len() - 1 - i],
+        }
     }
 
     /// The weights for images of another size.

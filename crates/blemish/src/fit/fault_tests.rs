@@ -6,12 +6,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use image::{DynamicImage, ImageFormat};
+use image::DynamicImage;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::image::{DecodeOptions, decode_bytes};
+use crate::image::{DecodeOptions, TESTED_FORMATS, decode_bytes};
 use crate::write::{Step, write_in_steps, write_whole};
 
 /// Where the child that is killed writes; without it that test does nothing.
@@ -63,15 +63,7 @@ fn short_models(count: usize, bytes: &[u8], rng: &mut ChaCha8Rng) {
 fn short_images(count: usize, rng: &mut ChaCha8Rng) {
     let pixels = (0..40 * 40 * 3).map(|i| (i * i * 31 % 251) as u8).collect();
     let image = DynamicImage::from(image::RgbImage::from_raw(40, 40, pixels).unwrap());
-    let formats = [
-        ImageFormat::Png,
-        ImageFormat::Jpeg,
-        ImageFormat::Bmp,
-        ImageFormat::Tiff,
-        ImageFormat::WebP,
-        ImageFormat::Pnm,
-    ];
-    let files = formats.map(|format| {
+    let files = TESTED_FORMATS.map(|format| {
         let mut file = io::Cursor::new(Vec::new());
         image.write_to(&mut file, format).unwrap();
         let whole = decode_bytes("whole", file.get_ref(), &DecodeOptions::default()).unwrap();

@@ -18,6 +18,17 @@ const WORKSPACE: u64 = 16 << 20;
 /// The formats that are read, for messages.
 const FORMATS: &str = "PNG, JPEG, BMP, TIFF, WebP, PNM";
 
+/// Formats that tests write and read.
+#[cfg(test)]
+pub(crate) const TESTED_FORMATS: [ImageFormat; 6] = [
+    ImageFormat::Png,
+    ImageFormat::Jpeg,
+    ImageFormat::Bmp,
+    ImageFormat::Tiff,
+    ImageFormat::WebP,
+    ImageFormat::Pnm,
+];
+
 /// How images are decoded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DecodeOptions {

@@ -1,5 +1,7 @@
 //! Images in memory, interleaved (height, width, channel), pixel masks, decoding, resizing, normalisation.
 
+use std::borrow::Cow;
+
 mod blank;
 mod buffer;
 mod decode;
@@ -17,6 +19,8 @@ use crate::error::{Error, Result};
 pub use self::blank::BlankReason;
 pub(crate) use self::blank::is_blank;
 pub use self::buffer::{ImageView, Order};
+#[cfg(test)]
+pub(crate) use self::decode::TESTED_FORMATS;
 pub(crate) use self::decode::require_size;
 pub use self::decode::{DecodeOptions, decode, decode_bytes};
 pub(crate) use self::decode::{decode_dynamic, is_readable};
@@ -181,7 +185,7 @@ impl Image {
         const LUMA: [f32; 3] = [0.212_639, 0.715_169, 0.072_192];
         let pixels: Vec<f32> = match (self.channels, channels) {
             (own, wanted) if own == wanted => return Ok(self),
-            (1, 3) => self.pixels.iter().flat_map(|&v| [v; 3]).collect(),
+            (1, 3) => self.in_three_channels().into_owned(),
             (3, 1) => {
                 let luma = |p: &[f32; 3]| {
                     if p[0] == p[1] && p[1] == p[2] {
@@ -202,6 +206,14 @@ impl Image {
     /// Whether every pixel is grey: one channel, or three equal ones.
     pub fn is_grey(&self) -> bool {
         self.channels == 1 || self.pixels.as_chunks::<3>().0.iter().all(|p| p[0] == p[1] && p[1] == p[2])
+    }
+
+    /// The pixels in three channels, grey ones repeated.
+    pub(crate) fn in_three_channels(&self) -> Cow<'_, [f32]> {
+        match self.channels {
+            1 => self.pixels.iter().flat_map(|&v| [v; 3]).collect(),
+            _ => Cow::Borrowed(&self.pixels),
+        }
     }
 
     /// Grey levels `[H, W]`: the mean over the channels.

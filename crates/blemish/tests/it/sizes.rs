@@ -1,4 +1,4 @@
-//! A surface whose images have many sizes: all keep their scale, whatever is asked of the detector.
+//! A surface whose images have many sizes: all keep their scale, whatever the settings.
 
 use blemish::config::Overlay;
 use blemish::dataset::open;

@@ -19,7 +19,7 @@ use self::references::References;
 use super::features::{has_places, pretrained};
 use super::{DetectorPart, FitInput};
 use crate::config::Config;
-use crate::engine::{Arithmetic, Feature, Weights};
+use crate::engine::{Arithmetic, Weights};
 use crate::error::{Error, Result};
 use crate::good::Progress;
 use crate::image::Image;
@@ -67,12 +67,7 @@ impl DetectorPart for Comparison {
         let size = config.view_size();
         let pretrained = Arc::new(Pretrained::take(tensors, "comparison.network.")?);
         let (reader, layers) = network(size, Arc::clone(&pretrained), config)?;
-        let stem = &pretrained.model.stem_dims;
-        let channels = LEVELS.map(|level| match level.feature {
-            Feature::Level(i) => stem[i],
-            Feature::Tap(_) => pretrained.model.embed_dim,
-            Feature::Head(i) => stem[stem.len() - 1 - i],
-        });
+        let channels = LEVELS.map(|level| pretrained.channels_of(level.feature));
         let references = References::load(tensors, size, &channels, has_places(config))?;
         Ok(Self { size, reader, layers, references })
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::levels::{LEVELS, coarse};
-use crate::config::{Config, Precision};
-use crate::engine::{Arithmetic, Engine, Feature, FeatureMap};
+use crate::config::Config;
+use crate::engine::{Engine, Feature, FeatureMap};
 use crate::image::Image;
 use crate::pretrained::Pretrained;
 
@@ -31,13 +31,7 @@ impl Reader {
     /// # Errors
     /// A sentence: weights that do not fit the view, or lack a level or the defect logit.
     pub fn new(size: [usize; 2], pretrained: Arc<Pretrained>, config: &Config) -> Result<Self, String> {
-        let fastest = match Precision::fastest() {
-            Precision::F32 => Arithmetic::F32,
-            Precision::Bf16 => Arithmetic::Bf16,
-        };
-        let arithmetic = config.network.precision.unwrap_or(fastest);
-        let weights = pretrained.weights_at(size)?;
-        let engine = Engine::new(&pretrained.model, size, pretrained.channels, &weights, arithmetic)?;
+        let engine = pretrained.engine(size, config)?;
         if !LEVELS.iter().all(|level| engine.has(level.feature)) || !pretrained.model.defect_logit {
             return Err("the network lacks a level or the defect logit that the comparison needs".to_owned());
         }
@@ -51,12 +45,8 @@ impl Reader {
 
     /// What it sees in a normalised view.
     pub fn read(&self, image: &Image) -> Reading {
-        let pixels: Vec<f32> = match image.channels {
-            1 => image.pixels.iter().flat_map(|&v| [v; 3]).collect(),
-            _ => image.pixels.clone(),
-        };
         let wanted: Vec<Feature> = LEVELS.iter().map(|level| level.feature).collect();
-        let output = self.engine.forward(&pixels, None, &wanted);
+        let output = self.engine.forward(&image.in_three_channels(), None, &wanted);
         Reading { maps: output.features, logit: coarse(&output.extra, self.size) }
     }
 }

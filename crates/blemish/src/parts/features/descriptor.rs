@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::super::places::mean_3x3;
 use crate::config::Config;
-use crate::engine::{Arithmetic, Engine, Feature, FeatureMap};
+use crate::engine::{Engine, Feature, FeatureMap};
 use crate::error::Result;
 use crate::good::{GoodImages, Progress};
 use crate::image::Image;
@@ -37,16 +37,8 @@ impl Descriptor {
     /// # Errors
     /// A sentence: weights that do not fit the view.
     pub fn new(size: [usize; 2], pretrained: Arc<Pretrained>, config: &Config) -> Result<Self, String> {
-        let arithmetic = config.network.precision.unwrap_or_else(Arithmetic::fastest);
-        let weights = pretrained.weights_at(size)?;
-        let engine = Engine::new(&pretrained.model, size, pretrained.channels, &weights, arithmetic)?;
-        let [stem, dim] = [pretrained.model.stem_dims.clone(), vec![pretrained.model.embed_dim]];
-        let of = |feature: &Feature| match *feature {
-            Feature::Level(i) => stem[i],
-            Feature::Tap(_) => dim[0],
-            Feature::Head(i) => stem[stem.len() - 1 - i],
-        };
-        let channels: Vec<usize> = LEVELS.iter().map(of).collect();
+        let engine = pretrained.engine(size, config)?;
+        let channels: Vec<usize> = LEVELS.iter().map(|&level| pretrained.channels_of(level)).collect();
         let scale = vec![1.0; channels.iter().sum()];
         Ok(Self { engine, pretrained, grid: size.map(|side| side.div_ceil(STRIDE)), channels, scale })
     }
@@ -128,11 +120,7 @@ impl Descriptor {
 
     /// The description of every place of a normalised view, `[places, values]`.
     pub fn describe(&self, image: &Image) -> Vec<f32> {
-        let pixels: Vec<f32> = match image.channels {
-            1 => image.pixels.iter().flat_map(|&v| [v; 3]).collect(),
-            _ => image.pixels.clone(),
-        };
-        let output = self.engine.forward(&pixels, None, &LEVELS);
+        let output = self.engine.forward(&image.in_three_channels(), None, &LEVELS);
         let levels: Vec<Vec<f32>> = output.features.par_iter().map(|map| on_grid(map, self.grid)).collect();
         let mut out = Vec::with_capacity(self.places() * self.values());
         for place in 0..self.places() {
