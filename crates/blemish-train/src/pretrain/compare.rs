@@ -5,7 +5,7 @@ use blemish::engine::Feature;
 use blemish::parts::comparison::levels::{
     FLOOR, GROUPS, LEVELS, LOGIT_SCALE, Level, STRIDE, average, coarse, residual, scales,
 };
-use blemish::parts::comparison::nearest::{Searched, nearest_near};
+use blemish::parts::nearest::{Searched, nearest_near};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::episode::Episodes;

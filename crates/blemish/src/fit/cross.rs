@@ -55,12 +55,12 @@ pub(crate) fn cross_fit(
 ) -> Result<CrossFit> {
     let config = &prepared.config;
     let kinds: Vec<&'static PartKind> = used(config).collect();
-    let fit = |which: Vec<usize>| -> Result<Vec<FittedPart>> {
+    let on = |which: Vec<usize>, fit: &dyn Fn(&FitInput<'_>) -> Result<Vec<FittedPart>>| {
         let good = GoodImages::new(&prepared.views, which);
-        let input = FitInput { images: &good, config, builtin: Some(LIGHT), trained, progress };
-        kinds.iter().map(|kind| FittedPart::fit(kind, &input)).collect()
+        fit(&FitInput { images: &good, config, builtin: Some(LIGHT), trained, progress })
     };
-    let mut parts = fit(images.to_vec())?;
+    let mut parts =
+        on(images.to_vec(), &|input| kinds.iter().map(|kind| FittedPart::fit(kind, input)).collect())?;
     // What a part has been trained on says nothing about it: then only held-out images count.
     let held_out = prepared.held_out();
     let by_holdout = parts.iter().any(|part| part.part.has_seen_all()) && !held_out.is_empty();
@@ -75,7 +75,8 @@ pub(crate) fn cross_fit(
         progress.step("fitting", done, folds.len() + 1)?;
         let rest: Vec<usize> = images.iter().copied().filter(|i| !fold.contains(i)).collect();
         let alone = rest.is_empty();
-        let others = if by_holdout || alone { None } else { Some(fit(rest)?) };
+        let refit = |input: &FitInput<'_>| parts.iter().map(|part| part.refit(input)).collect();
+        let others = if by_holdout || alone { None } else { Some(on(rest, &refit)?) };
         let fold_parts = others.as_ref().unwrap_or(&parts);
         for some in fold.chunks(8) {
             progress.check()?;

@@ -156,7 +156,7 @@ impl Prepared {
             progress,
         };
         let fit = |own: &FittedPart| -> Result<FittedPart> {
-            let part = FittedPart::fit(own.kind, &input)?;
+            let part = own.refit(&input)?;
             Ok(FittedPart {
                 calibration: own.calibration.clone(),
                 place_scale: own.place_scale.clone(),

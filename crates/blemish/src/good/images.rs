@@ -161,6 +161,11 @@ impl<'a> GoodImages<'a> {
         self.views.channels
     }
 
+    /// What image `i` is called among all good images: the number of its view, and of its piece.
+    pub fn key(&self, i: usize) -> (usize, usize) {
+        self.which[i]
+    }
+
     /// Image `i`, normalised.
     ///
     /// # Errors

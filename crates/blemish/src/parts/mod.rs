@@ -10,6 +10,7 @@ pub mod comparison;
 pub mod features;
 pub mod line_filter;
 pub mod memory;
+pub mod nearest;
 pub mod network;
 pub mod places;
 #[cfg(test)]
@@ -50,6 +51,12 @@ pub trait DetectorPart: Debug + Send + Sync + 'static {
     fn fit(input: &FitInput<'_>) -> Result<Self>
     where
         Self: Sized;
+
+    /// The same part on some of the images that this one was fitted on, where that is faster than fitting anew; `None` where it is not.
+    fn refit(&self, input: &FitInput<'_>) -> Option<Result<Box<dyn DetectorPart>>> {
+        let _ = input;
+        None
+    }
 
     /// The uncalibrated anomaly map of a normalised view, `[H, W]`, higher = more anomalous.
     fn map(&self, image: &Image) -> Vec<f32>;
@@ -188,9 +195,25 @@ impl FittedPart {
     /// # Errors
     /// As [`DetectorPart::fit`].
     pub fn fit(kind: &'static PartKind, input: &FitInput<'_>) -> Result<Self> {
+        Self::made(kind, input, kind.fit)
+    }
+
+    /// Fits the same part on some of the images that this one was fitted on; its calibration is still to come.
+    ///
+    /// # Errors
+    /// As [`DetectorPart::fit`].
+    pub fn refit(&self, input: &FitInput<'_>) -> Result<Self> {
+        Self::made(self.kind, input, |input| self.part.refit(input).unwrap_or_else(|| (self.kind.fit)(input)))
+    }
+
+    fn made(
+        kind: &'static PartKind,
+        input: &FitInput<'_>,
+        make: impl Fn(&FitInput<'_>) -> Result<Box<dyn DetectorPart>>,
+    ) -> Result<Self> {
         let pieces = kind.pieces(input.config);
         let cut = pieces.map(|pieces| input.images.in_pieces(pieces));
-        let part = (kind.fit)(&FitInput { images: cut.as_ref().unwrap_or(input.images), ..*input })?;
+        let part = make(&FitInput { images: cut.as_ref().unwrap_or(input.images), ..*input })?;
         Ok(Self { kind, part, calibration: Calibration::None, place_scale: None, pieces })
     }
 

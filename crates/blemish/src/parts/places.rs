@@ -23,7 +23,7 @@ pub fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
 ///
 /// # Shapes
 /// `values` and the result: `[rows, columns, channels]`
-pub(super) fn mean_3x3(values: &[f32], [rows, columns]: [usize; 2], channels: usize) -> Vec<f32> {
+pub fn mean_3x3(values: &[f32], [rows, columns]: [usize; 2], channels: usize) -> Vec<f32> {
     let mut out = vec![0.0; values.len()];
     for (place, out) in out.chunks_exact_mut(channels).enumerate() {
         let (y, x) = (place / columns, place % columns);

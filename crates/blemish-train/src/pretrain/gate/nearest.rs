@@ -4,10 +4,8 @@ use std::ops::Range;
 
 use super::readings::Maps;
 use blemish::engine::FeatureMap;
-use blemish::kernels::matmul::matmul;
-use blemish::kernels::panels::Matrix;
-use blemish::kernels::product::Init;
-use blemish::parts::places::squared_distance;
+use blemish::parts::nearest::Searched;
+use blemish::parts::places::{mean_3x3, squared_distance};
 
 /// References that are compared with everywhere; of more, every n-th is.
 const MOST: usize = 3072;
@@ -34,23 +32,8 @@ impl Vectors {
                 vector.iter_mut().for_each(|v| *v /= length);
             }
         }
-        let mut means = vec![0.0; given.len()];
-        for (mean, given) in means.chunks_exact_mut(h * w * c).zip(given.chunks_exact(h * w * c)) {
-            for y in 0..h {
-                for x in 0..w {
-                    let out = &mut mean[(y * w + x) * c..][..c];
-                    let mut count = 0.0;
-                    for ny in y.saturating_sub(1)..(y + 2).min(h) {
-                        for nx in x.saturating_sub(1)..(x + 2).min(w) {
-                            out.iter_mut().zip(&given[(ny * w + nx) * c..][..c]).for_each(|(o, v)| *o += v);
-                            count += 1.0;
-                        }
-                    }
-                    out.iter_mut().for_each(|v| *v /= count);
-                }
-            }
-        }
-        Self { height: h, width: w, channels: c, values: means }
+        let values = given.chunks_exact(h * w * c).flat_map(|given| mean_3x3(given, [h, w], c)).collect();
+        Self { height: h, width: w, channels: c, values }
     }
 
     fn cells(&self) -> usize {
@@ -66,30 +49,15 @@ impl Vectors {
     }
 }
 
-fn square(vector: &[f32]) -> f32 {
-    vector.iter().map(|v| v * v).sum()
-}
-
 /// Distance of every vector of the images `queries` to the nearest one of the first `references` images.
 pub fn anywhere(vectors: &Vectors, references: usize, queries: Range<usize>) -> Maps {
     let (cells, c) = (vectors.cells(), vectors.channels);
     let every = (references * cells).div_ceil(MOST);
-    let bank: Vec<f32> =
-        vectors.values[..references * cells * c].chunks_exact(c).step_by(every).flatten().copied().collect();
-    let rows = bank.len() / c;
-    let squares: Vec<f32> = bank.chunks_exact(c).map(square).collect();
-    let mut products = vec![0.0; cells * rows];
-    let mut distances = Vec::with_capacity(queries.len() * cells);
-    for image in queries {
-        let queries = &vectors.values[image * cells * c..][..cells * c];
-        let (a, b) = (Matrix::rows(queries, c), Matrix::rows(&bank, c).transposed());
-        matmul(&mut products, a, b, [cells, c, rows], Init::Zero);
-        for (query, products) in queries.chunks_exact(c).zip(products.chunks_exact(rows)) {
-            let nearest = products.iter().zip(&squares).map(|(p, s)| s - 2.0 * p).fold(f32::MAX, f32::min);
-            distances.push((nearest + square(query)).max(0.0).sqrt());
-        }
-    }
-    vectors.maps(distances)
+    let bank = vectors.values[..references * cells * c].chunks_exact(c).step_by(every).flatten().copied();
+    let bank = Searched::new(bank.collect(), c);
+    let queries = &vectors.values[queries.start * cells * c..queries.end * cells * c];
+    let pairs = queries.chunks_exact(c).zip(bank.nearest(queries, &|_| false));
+    vectors.maps(pairs.map(|(query, i)| squared_distance(query, bank.vector(i)).sqrt()).collect())
 }
 
 /// Distance of every vector of the images `queries` to the nearest one of the first `references` images within

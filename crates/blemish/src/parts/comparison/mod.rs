@@ -6,7 +6,6 @@
 //! trained for it on episodes of generated products ([`levels`]). Nothing of the network is trained on the product.
 
 pub mod levels;
-pub mod nearest;
 mod reader;
 mod references;
 

@@ -6,10 +6,9 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::super::memory::k_centres;
-use super::super::places::squared_distance;
+use super::super::nearest::{Searched, nearest_near};
 use super::super::{put, take};
 use super::levels::{GROUPS, INPUTS, LEVELS, LOGIT_SCALE, Level, STRIDE, average, residual, scales};
-use super::nearest::{Searched, nearest_near};
 use super::reader::Reading;
 use crate::engine::{FeatureMap, Weights};
 use crate::error::Result;
@@ -174,7 +173,7 @@ impl LevelReferences {
         let (some, _) = all.partial_shuffle(&mut ChaCha8Rng::seed_from_u64(1), CHOSEN_FROM);
         let vector = |&(i, p): &(usize, usize)| &maps[i].values[p * c..][..c];
         let candidates: Vec<f32> = some.iter().flat_map(vector).copied().collect();
-        let chosen = coreset(&candidates, c, KEPT);
+        let chosen = k_centres(&candidates, c, KEPT);
         let origin: Vec<usize> = chosen.iter().map(|&i| some[i].0).collect();
         let anywhere = chosen.iter().flat_map(|&i| vector(&some[i])).copied().collect();
         let anywhere = Searched::new(anywhere, c);
@@ -259,24 +258,4 @@ fn moved(map: &FeatureMap) -> FeatureMap {
     };
     let values = (0..height * width).flat_map(|place| at(place / width, place % width)).copied().collect();
     FeatureMap { values, ..*map }
-}
-
-/// A greedy coreset of at most `keep` vectors: the one farthest from all that are chosen comes next, beginning with the first (Roth et
-/// al. 2022, section 3.2).
-fn coreset(vectors: &[f32], c: usize, keep: usize) -> Vec<usize> {
-    let n = vectors.len() / c;
-    let vector = |i: usize| &vectors[i * c..][..c];
-    let mut away = vec![f32::INFINITY; n];
-    let mut chosen = vec![0];
-    while chosen.len() < keep.min(n) {
-        let latest = vector(chosen[chosen.len() - 1]);
-        let nearer = |(i, away): (usize, &mut f32)| *away = away.min(squared_distance(vector(i), latest));
-        away.par_iter_mut().enumerate().with_min_len(1024).for_each(nearer);
-        let next = (0..n).fold(0, |best, i| if away[i] > away[best] { i } else { best });
-        if away[next] <= 0.0 {
-            break;
-        }
-        chosen.push(next);
-    }
-    chosen
 }

@@ -7,8 +7,6 @@ use rayon::prelude::*;
 use super::super::places::mean_3x3;
 use crate::config::Config;
 use crate::engine::{Engine, Feature, FeatureMap};
-use crate::error::Result;
-use crate::good::{GoodImages, Progress};
 use crate::image::Image;
 use crate::pretrained::Pretrained;
 
@@ -17,8 +15,6 @@ pub const STRIDE: usize = 8;
 /// The levels that are joined: the stem's at strides 4 and 8, the encoder's middle tap, the pyramid head's at 8 and 4.
 const LEVELS: [Feature; 5] =
     [Feature::Level(1), Feature::Level(2), Feature::Tap(1), Feature::Head(0), Feature::Head(1)];
-/// Images that the levels' variation is measured on, at most.
-const SCALED_ON: usize = 32;
 
 /// The pre-trained network on views of one size, and how its levels are scaled.
 #[derive(Debug)]
@@ -43,26 +39,19 @@ impl Descriptor {
         Ok(Self { engine, pretrained, grid: size.map(|side| side.div_ceil(STRIDE)), channels, scale })
     }
 
-    /// With every level's channels in units of their standard deviation on good images, and all levels alike in sum.
-    ///
-    /// # Errors
-    /// Those of reading the images.
-    pub fn scaled_to(mut self, images: &GoodImages<'_>, progress: &Progress<'_>) -> Result<Self> {
+    /// With every level's channels in units of their standard deviation in `sample`, unscaled vectors of good images, and all levels
+    /// alike in sum; the sample is scaled likewise.
+    #[must_use]
+    pub fn scaled_to(mut self, sample: &mut [f32]) -> Self {
         let count = self.values();
-        let (mut sums, mut squares, mut n) = (vec![0.0f64; count], vec![0.0f64; count], 0.0f64);
-        images.at_most(SCALED_ON).for_each(
-            progress,
-            |image| self.describe(image),
-            |vectors| {
-                for vector in vectors.chunks_exact(count) {
-                    n += 1.0;
-                    for ((sum, square), &v) in sums.iter_mut().zip(&mut squares).zip(vector) {
-                        *sum += f64::from(v);
-                        *square += f64::from(v) * f64::from(v);
-                    }
-                }
-            },
-        )?;
+        let n = (sample.len() / count) as f64;
+        let (mut sums, mut squares) = (vec![0.0f64; count], vec![0.0f64; count]);
+        for vector in sample.chunks_exact(count) {
+            for ((sum, square), &v) in sums.iter_mut().zip(&mut squares).zip(vector) {
+                *sum += f64::from(v);
+                *square += f64::from(v) * f64::from(v);
+            }
+        }
         let deviation: Vec<f64> = sums
             .iter()
             .zip(&squares)
@@ -78,7 +67,15 @@ impl Descriptor {
             }
             at += channels;
         }
-        Ok(self)
+        self.scale_all(sample);
+        self
+    }
+
+    /// Multiplies vectors by the scale.
+    fn scale_all(&self, vectors: &mut [f32]) {
+        for vector in vectors.chunks_exact_mut(self.values()) {
+            vector.iter_mut().zip(&self.scale).for_each(|(v, scale)| *v *= scale);
+        }
     }
 
     /// With this scale of every value.
@@ -128,9 +125,7 @@ impl Descriptor {
                 out.extend_from_slice(&level[place * channels..][..channels]);
             }
         }
-        for vector in out.chunks_exact_mut(self.values()) {
-            vector.iter_mut().zip(&self.scale).for_each(|(v, scale)| *v *= scale);
-        }
+        self.scale_all(&mut out);
         out
     }
 }

@@ -8,13 +8,14 @@
 mod bank;
 mod descriptor;
 
+mod seen;
+
 use std::path::Path;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
-use self::bank::Bank;
+use self::bank::{BUDGET, Bank};
 use self::descriptor::Descriptor;
+use self::seen::Seen;
 use super::memory::Components;
 use super::{DetectorPart, FitInput, put, take};
 use crate::config::{Config, Use};
@@ -23,7 +24,9 @@ use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::pretrained::Pretrained;
 
-/// Vectors that the principal components are computed from, at most.
+/// Images that the levels' variation and the principal components are computed from, at most.
+const SAMPLED_ON: usize = 64;
+/// Vectors of those, at most.
 const SAMPLE: usize = 20_000;
 /// Principal components that describe a place.
 const COMPONENTS: usize = 64;
@@ -32,9 +35,11 @@ const COMPONENTS: usize = 64;
 #[derive(Debug)]
 pub struct Features {
     size: [usize; 2],
-    descriptor: Descriptor,
-    components: Components,
+    descriptor: Arc<Descriptor>,
+    components: Arc<Components>,
     bank: Bank,
+    /// What the images show that it was fitted on; `None` where it was loaded.
+    seen: Option<Arc<Seen>>,
 }
 
 impl DetectorPart for Features {
@@ -42,29 +47,30 @@ impl DetectorPart for Features {
         let images = input.images;
         let pretrained = Arc::new(pretrained(input)?);
         let descriptor = Descriptor::new(images.size(), pretrained, input.config).map_err(Error::Training)?;
-        let descriptor = descriptor.scaled_to(images, input.progress)?;
-        let places = descriptor.places();
-        let all: Vec<Vec<f32>> = {
-            let mut all = Vec::with_capacity(images.len());
-            images.for_each(
-                input.progress,
-                |image| descriptor.describe(image),
-                |vectors| all.push(vectors),
-            )?;
-            all
-        };
-        let values = descriptor.values();
-        let step = (all.len() * places).div_ceil(SAMPLE).max(1);
-        let sample: Vec<f32> =
-            all.iter().flat_map(|v| v.chunks_exact(values)).step_by(step).flatten().copied().collect();
+        let (values, few) = (descriptor.values(), images.at_most(SAMPLED_ON));
+        let step = (few.len() * descriptor.places()).div_ceil(SAMPLE).max(1);
+        let mut sample: Vec<f32> = Vec::new();
+        few.for_each(
+            input.progress,
+            |image| descriptor.describe(image),
+            |vectors| sample.extend(vectors.chunks_exact(values).step_by(step).flatten()),
+        )?;
+        let descriptor = descriptor.scaled_to(&mut sample);
         let components = Components::new(&sample, values, COMPONENTS);
-        let projected: Vec<Vec<f32>> = all.par_iter().map(|vectors| components.project(vectors)).collect();
-        let bank = if has_places(input.config) {
-            Bank::by_place(&projected, descriptor.grid(), components.count(), input.progress)?
-        } else {
-            Bank::anywhere(&projected, components.count(), input.progress)?
-        };
-        Ok(Self { size: images.size(), descriptor, components, bank })
+        let of = |image: &Image| components.project(&descriptor.describe(image));
+        let seen = Arc::new(Seen::new(images, of, input.progress)?);
+        let (descriptor, components) = (Arc::new(descriptor), Arc::new(components));
+        Self::on(input, images.size(), descriptor, components, seen)
+    }
+
+    /// The levels' scale and the principal components stay those of all images: they choose directions, and remember no image.
+    fn refit(&self, input: &FitInput<'_>) -> Option<Result<Box<dyn DetectorPart>>> {
+        let seen = self.seen.as_ref().filter(|seen| seen.holds(input.images))?;
+        let (descriptor, components) = (Arc::clone(&self.descriptor), Arc::clone(&self.components));
+        Some(
+            Self::on(input, self.size, descriptor, components, Arc::clone(seen))
+                .map(|part| Box::new(part) as _),
+        )
     }
 
     fn map(&self, image: &Image) -> Vec<f32> {
@@ -102,11 +108,35 @@ impl DetectorPart for Features {
         } else {
             Bank::from_vectors(vectors, count)
         };
-        Ok(Self { size, descriptor, components, bank: bank.ok_or("its vectors do not fit the view")? })
+        let bank = bank.ok_or("its vectors do not fit the view")?;
+        Ok(Self {
+            size,
+            descriptor: Arc::new(descriptor),
+            components: Arc::new(components),
+            bank,
+            seen: None,
+        })
     }
 }
 
 impl Features {
+    /// The memory of the images of `input`, which `seen` holds.
+    fn on(
+        input: &FitInput<'_>,
+        size: [usize; 2],
+        descriptor: Arc<Descriptor>,
+        components: Arc<Components>,
+        seen: Arc<Seen>,
+    ) -> Result<Self> {
+        let of = seen.numbers(input.images);
+        let bank = if has_places(input.config) {
+            Bank::by_place(&seen, &of, descriptor.grid(), components.count(), BUDGET, input.progress)?
+        } else {
+            Bank::anywhere(&seen, &of, components.count(), input.progress)?
+        };
+        Ok(Self { size, descriptor, components, bank, seen: Some(seen) })
+    }
+
     /// Distance of every place's vector to the nearest one of good images.
     fn distances(&self, image: &Image) -> Vec<f32> {
         self.bank

@@ -1,10 +1,10 @@
-//! The search for the reference that a place of an image is compared with: exact, by Euclidean distance.
+//! The search for the vector of good images that a place is compared with: exact, by Euclidean distance.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::super::places::{squared_distance, squared_length};
+use super::places::{squared_distance, squared_length};
 use blemish_kernels::matmul::matmul;
 use blemish_kernels::panels::Matrix;
 use blemish_kernels::product::Init;
@@ -37,19 +37,9 @@ impl Searched {
         &self.vectors[i * self.channels..][..self.channels]
     }
 
-    /// The number of vectors.
-    pub fn len(&self) -> usize {
-        self.squares.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.squares.is_empty()
-    }
-
     /// For every query, `[n, channels]`, the nearest vector that `skipped` does not name; the first of equally near ones.
     pub fn nearest(&self, queries: &[f32], skipped: &(dyn Fn(usize) -> bool + Sync)) -> Vec<usize> {
-        let (rows, c) = (self.len(), self.channels);
+        let (rows, c) = (self.squares.len(), self.channels);
         let squares: Vec<f32> =
             (0..rows).map(|i| if skipped(i) { f32::MAX } else { self.squares[i] }).collect();
         let block = |queries: &[f32]| -> Vec<usize> {
