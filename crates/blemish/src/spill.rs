@@ -67,16 +67,7 @@ impl Spill {
     /// # Errors
     /// [`Error::Io`].
     pub fn get(&self, i: usize) -> Result<Vec<f32>> {
-        self.part(i, 0, self.length(i))
-    }
-
-    /// Values `from .. from + length` of array `i`.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn part(&self, i: usize, from: usize, length: usize) -> Result<Vec<f32>> {
-        assert!(from + length <= self.length(i), "values of the array");
-        let start = self.spans[i][0] + from;
+        let [start, length] = self.spans[i];
         let mut bytes = vec![0; length * size_of::<f32>()];
         {
             let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);

@@ -5,7 +5,6 @@
 //! Where the product has the same pose in every view, a place is compared with what good images show at about that place;
 //! on surfaces with what they show anywhere.
 
-mod bank;
 mod descriptor;
 
 mod seen;
@@ -13,10 +12,11 @@ mod seen;
 use std::path::Path;
 use std::sync::Arc;
 
-use self::bank::{BUDGET, Bank};
 use self::descriptor::Descriptor;
 use self::seen::Seen;
 use super::memory::Components;
+use super::nearest::Searched;
+use super::places::squared_distance;
 use super::{DetectorPart, FitInput, put, take};
 use crate::config::{Config, Use};
 use crate::engine::Weights;
@@ -31,13 +31,18 @@ const SAMPLE: usize = 20_000;
 /// Principal components that describe a place.
 const COMPONENTS: usize = 64;
 
+/// How far apart, in descriptions, two places are that lie a view's longer side apart.
+const AWAY: f32 = 8.0; fn away() -> f32 { std::env::var("AWAY").map_or(AWAY, |v| v.parse().unwrap_or(AWAY)) }
+
 /// The features of good images.
 #[derive(Debug)]
 pub struct Features {
     size: [usize; 2],
     descriptor: Arc<Descriptor>,
     components: Arc<Components>,
-    bank: Bank,
+    /// Whether a vector ends with its place.
+    has_places: bool,
+    bank: Searched,
     /// What the images show that it was fitted on; `None` where it was loaded.
     seen: Option<Arc<Seen>>,
 }
@@ -57,20 +62,28 @@ impl DetectorPart for Features {
         )?;
         let descriptor = descriptor.scaled_to(&mut sample);
         let components = Components::new(&sample, values, COMPONENTS);
-        let of = |image: &Image| components.project(&descriptor.describe(image));
+        let has_places = has_places(input.config);
+        let of = |image: &Image| vectors_of(image, &descriptor, &components, has_places);
         let seen = Arc::new(Seen::new(images, of, input.progress)?);
-        let (descriptor, components) = (Arc::new(descriptor), Arc::new(components));
-        Self::on(input, images.size(), descriptor, components, seen)
+        let count = components.count() + if has_places { 2 } else { 0 };
+        let bank = seen.coreset(images, count, input.progress)?;
+        let (descriptor, components, seen) = (Arc::new(descriptor), Arc::new(components), Some(seen));
+        Ok(Self { size: images.size(), descriptor, components, has_places, bank, seen })
     }
 
     /// The levels' scale and the principal components stay those of all images: they choose directions, and remember no image.
     fn refit(&self, input: &FitInput<'_>) -> Option<Result<Box<dyn DetectorPart>>> {
         let seen = self.seen.as_ref().filter(|seen| seen.holds(input.images))?;
-        let (descriptor, components) = (Arc::clone(&self.descriptor), Arc::clone(&self.components));
-        Some(
-            Self::on(input, self.size, descriptor, components, Arc::clone(seen))
-                .map(|part| Box::new(part) as _),
-        )
+        let part = |bank: Searched| -> Box<dyn DetectorPart> {
+            Box::new(Self {
+                descriptor: Arc::clone(&self.descriptor),
+                components: Arc::clone(&self.components),
+                bank,
+                seen: Some(Arc::clone(seen)),
+                ..*self
+            })
+        };
+        Some(seen.coreset(input.images, self.bank.channels(), input.progress).map(part))
     }
 
     fn map(&self, image: &Image) -> Vec<f32> {
@@ -84,13 +97,8 @@ impl DetectorPart for Features {
         put(tensors, "features.mean", &[values], &self.components.mean);
         put(tensors, "features.basis", &[values, self.components.count()], &self.components.basis);
         put(tensors, "features.scale", &[self.descriptor.scale().len()], self.descriptor.scale());
-        let vectors = self.bank.vectors();
-        put(
-            tensors,
-            "features.bank",
-            &[vectors.len() / self.components.count(), self.components.count()],
-            vectors,
-        );
+        let (vectors, count) = (self.bank.vectors(), self.bank.channels());
+        put(tensors, "features.bank", &[vectors.len() / count, count], vectors);
     }
 
     fn load(tensors: &mut Weights, config: &Config) -> Result<Self, String> {
@@ -102,46 +110,41 @@ impl DetectorPart for Features {
             Components::from_parts(take(tensors, "features.mean")?, take(tensors, "features.basis")?)
                 .filter(|components| components.mean.len() == descriptor.values())
                 .ok_or("its components are of another network")?;
-        let (vectors, count) = (take(tensors, "features.bank")?, components.count());
-        let bank = if has_places(config) {
-            Bank::from_places(vectors, descriptor.grid(), count)
-        } else {
-            Bank::from_vectors(vectors, count)
-        };
-        let bank = bank.ok_or("its vectors do not fit the view")?;
-        Ok(Self {
-            size,
-            descriptor: Arc::new(descriptor),
-            components: Arc::new(components),
-            bank,
-            seen: None,
-        })
+        let has_places = has_places(config);
+        let count = components.count() + if has_places { 2 } else { 0 };
+        let vectors = take(tensors, "features.bank")?;
+        if vectors.is_empty() || !vectors.len().is_multiple_of(count) {
+            return Err("its vectors are of another network".to_owned());
+        }
+        let (descriptor, components) = (Arc::new(descriptor), Arc::new(components));
+        Ok(Self { size, descriptor, components, has_places, bank: Searched::new(vectors, count), seen: None })
     }
 }
 
 impl Features {
-    /// The memory of the images of `input`, which `seen` holds.
-    fn on(
-        input: &FitInput<'_>,
-        size: [usize; 2],
-        descriptor: Arc<Descriptor>,
-        components: Arc<Components>,
-        seen: Arc<Seen>,
-    ) -> Result<Self> {
-        let of = seen.numbers(input.images);
-        let bank = if has_places(input.config) {
-            Bank::by_place(&seen, &of, descriptor.grid(), components.count(), BUDGET, input.progress)?
-        } else {
-            Bank::anywhere(&seen, &of, components.count(), input.progress)?
-        };
-        Ok(Self { size, descriptor, components, bank, seen: Some(seen) })
-    }
-
     /// Distance of every place's vector to the nearest one of good images.
     fn distances(&self, image: &Image) -> Vec<f32> {
-        self.bank
-            .distances(&self.components.project(&self.descriptor.describe(image)), self.descriptor.grid())
+        let queries = vectors_of(image, &self.descriptor, &self.components, self.has_places);
+        let nearest = self.bank.nearest(&queries, &|_| false);
+        let pairs = queries.chunks_exact(self.bank.channels()).zip(nearest);
+        pairs.map(|(query, i)| squared_distance(query, self.bank.vector(i)).sqrt()).collect()
     }
+}
+
+/// What describes every place of a view, `[places, count]`: principal components and, where views show the same place at the same pixel,
+/// the place itself, so that a vector from elsewhere counts as further away the further its place is.
+fn vectors_of(image: &Image, descriptor: &Descriptor, components: &Components, has_places: bool) -> Vec<f32> {
+    let own = components.project(&descriptor.describe(image));
+    if !has_places {
+        return own;
+    }
+    let ([rows, columns], count) = (descriptor.grid(), components.count());
+    let step = away() / rows.max(columns) as f32;
+    let vector = |(place, own): (usize, &[f32])| {
+        let at = [place / columns, place % columns].map(|at| at as f32 * step);
+        own.iter().copied().chain(at).collect::<Vec<f32>>()
+    };
+    own.chunks_exact(count).enumerate().flat_map(vector).collect()
 }
 
 /// The weights that the configuration names, or those that come with the program.
@@ -161,5 +164,5 @@ pub(super) fn pretrained(input: &FitInput<'_>) -> Result<Pretrained> {
 
 /// Whether views show the same place at the same pixel.
 pub(super) fn has_places(config: &Config) -> bool {
-    config.memory.usage == Use::Always
+    config.features.by_place.unwrap_or(config.memory.usage == Use::Always)
 }
