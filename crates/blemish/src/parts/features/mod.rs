@@ -21,7 +21,7 @@ use crate::config::{Config, Use};
 use crate::engine::Weights;
 use crate::error::{Error, Result};
 use crate::image::Image;
-use crate::pretrained::Pretrained;
+use crate::pretrained::{Pretrained, PretrainedOrigin};
 
 /// Vectors that the principal components are computed from, at most.
 const SAMPLE: usize = 20_000;
@@ -70,6 +70,10 @@ impl DetectorPart for Features {
     fn map(&self, image: &Image) -> Vec<f32> {
         let [height, width] = self.descriptor.grid();
         Image { height, width, channels: 1, pixels: self.distances(image) }.enlarged(self.size)
+    }
+
+    fn pretrained(&self) -> Option<&PretrainedOrigin> {
+        Some(&self.descriptor.pretrained().origin)
     }
 
     fn save(&self, tensors: &mut Weights) {
