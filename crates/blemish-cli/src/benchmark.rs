@@ -135,7 +135,7 @@ impl Alone {
         if !filters.is_empty() {
             rows.push(("filters", "line filter and texture model", filters));
         }
-        rows.push(("all", "all of these", all));
+        rows.push(("all", "all of the above", all));
         // How a map becomes a score is the same for all, whatever parts there are.
         let off = ["network.use", "features.use", "memory.use", "lines", "texture"]
             .map(|key| format!("{key}=never"));
@@ -168,7 +168,7 @@ pub fn run(args: &BenchmarkArgs, output: &Output) -> Result<()> {
         let settled = job.row(args, &device, &stop, output, &mut results)?;
         save(&folder, &mut results)?;
         for alone in settled.filter(|_| args.ablation).iter().flat_map(Alone::all) {
-            tracing::info!("[{} of {}] {}: {} alone", i + 1, jobs.len(), job.name, alone.title);
+            tracing::info!("[{} of {}] {}: only {}", i + 1, jobs.len(), job.name, alone.title);
             job.with(args, alone).row(args, &device, &stop, output, &mut results)?;
             save(&folder, &mut results)?;
         }
@@ -257,7 +257,7 @@ impl<'a> Job<'a> {
             }
             Err(Failure::Library(Error::Interrupted)) => Err(Failure::Interrupted(stop.next())),
             Err(failure) => {
-                let what = alone.as_ref().map(|title| format!(", {title} alone")).unwrap_or_default();
+                let what = alone.as_ref().map(|title| format!(", only {title}")).unwrap_or_default();
                 tracing::warn!("warning: {}{what}: {failure}", self.name);
                 let error = Some(failure.to_string());
                 results.rows.push(BenchmarkRow { category, alone, error, ..BenchmarkRow::default() });

@@ -14,7 +14,7 @@ use blemish::{Detector, Error};
 use serde::Serialize;
 
 use crate::failure::Result;
-use crate::inspect_weights::facts;
+use crate::inspect_weights;
 use crate::output::{Output, colours, found, outliers, thousands};
 use crate::progress::duration;
 
@@ -146,7 +146,7 @@ fn text(summary: &Summary) -> String {
     }
     if let Some(origin) = &provenance.pretrained {
         text += "\npre-trained weights, from generated images:\n";
-        text += &facts(origin);
+        text += &inspect_weights::facts(origin);
         text += "\n";
     }
     if let Some(estimate) = &provenance.estimate {

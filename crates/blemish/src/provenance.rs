@@ -113,14 +113,14 @@ impl PretrainedOrigin {
             _ => self.steps.to_string(),
         };
         let skipped = if self.skipped == 0 { String::new() } else { format!(", {} skipped", self.skipped) };
-        let changed: Vec<String> =
-            self.changed.iter().map(|[after, to]| format!(", from step {after} on of {to}")).collect();
+        let changed = self.changed.iter().map(|[after, to]| format!("; after step {after} set to {to}"));
+        let commit = self.commit.clone().unwrap_or_else(|| "not recorded".to_owned());
         let facts = [
             ("made by", self.command.clone()),
-            ("commit", self.commit.clone().unwrap_or_default()),
+            ("commit", commit),
             ("version", self.version.clone()),
             ("seed", self.seed.to_string()),
-            ("steps", format!("{steps}{skipped}{}", changed.concat())),
+            ("steps", format!("{steps}{skipped}{}", changed.collect::<String>())),
             ("images", format!("{} generated ones", self.images)),
             ("families", self.families.clone()),
         ];

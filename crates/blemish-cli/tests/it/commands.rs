@@ -273,7 +273,7 @@ fn an_ablation_measures_every_part_alone_and_all_together() {
             "defect output of the pre-trained network",
             "memory of features",
             "memory of patches",
-            "all of these"
+            "all of the above"
         ]
     );
     for row in rows {
@@ -288,6 +288,11 @@ fn an_ablation_measures_every_part_alone_and_all_together() {
     let page = fs::read_to_string(out.join("results.html")).unwrap();
     assert!(page.contains("Each part alone") && page.contains("as configured"));
     assert!(fs::read_to_string(out.join("results.md")).unwrap().contains("| a: memory of features"));
+    // Reports show what a good product looks like where a part knows it.
+    let report = |name: &str| fs::read_to_string(out.join(name).join("report.html")).unwrap();
+    assert!(report("a").contains(">nearest good</span>"));
+    assert!(report("a/ablation/reconstruction").contains(">reconstruction</span>"));
+    assert!(!report("a/ablation/features").contains("images four"));
     let alone = out.join("a/ablation/defect");
     let shown = blemish(["inspect", alone.to_str().unwrap(), "--json"]).ok().json();
     assert_eq!(shown["parts"].as_array().unwrap().len(), 1);
@@ -301,7 +306,10 @@ fn a_network_starts_from_pre_trained_weights_and_the_model_says_which() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let weights = blemish(["inspect", WEIGHTS, "--json"]).ok().json();
-    assert!(weights["origin"]["steps"].as_u64().unwrap() > 0 && weights["parameters"].as_u64().unwrap() > 1_000_000);
+    assert!(
+        weights["origin"]["steps"].as_u64().unwrap() > 0
+            && weights["parameters"].as_u64().unwrap() > 1_000_000
+    );
     let shown = blemish(["inspect", WEIGHTS]).ok().stdout();
     for part in ["made by", "commit", "seed", "steps", "generated ones"] {
         assert!(shown.contains(part), "{part}: {shown}");
@@ -347,7 +355,7 @@ fn a_pre_training_holds_its_folder_and_what_it_replaces_stays_until_it_is_done()
     assert_eq!(fs::read_to_string(&weights).unwrap(), "old");
     blemish(args(&["--overwrite"])).ok();
     assert!(blemish(["inspect", weights.to_str().unwrap()]).ok().stdout().contains("--overwrite"));
-    assert_eq!(names(&out), ["checkpoint.safetensors", "light.safetensors", "metrics.jsonl", "pretrain.json"]);
+    assert_eq!(names(&out), ["checkpoint.safetensors", "light.safetensors", "pretrain.json"]);
 }
 
 #[test]
