@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use blemish::config::{Config, NetworkInit, Reduce, Use};
 use blemish::dataset;
-use blemish::report::{BenchmarkRow, markdown_table};
+use blemish::report::{BenchmarkRow, benchmark_page, markdown_table};
 use blemish::{Error, write_whole};
 use blemish_train::Device;
 use clap::Args;
@@ -17,17 +18,23 @@ use crate::out_folder::Folder;
 use crate::output::{Output, json};
 use crate::run_folder::{RunFolder, Source, Start, is_started};
 use crate::session::Session;
-use crate::settings::Settings;
+use crate::settings::{NetworkArgs, Settings};
 use crate::stop::Stop;
 
 const EXAMPLES: &str = "\
 Examples:
   blemish benchmark mvtec --out runs/mvtec
   blemish benchmark mvtec --categories screw,bottle --seeds 0,1,2 --finetune 20 --out runs/mvtec
+  blemish benchmark mvtec --categories screw --ablation --out runs/mvtec
   blemish benchmark mvtec --out runs/mvtec --resume
 
-Every category gets a folder with its model and report; results.md and results.json hold the table. A category that
-fails keeps its row with the reason, the others go on, and the exit code is 1.";
+Every category gets a folder with its model and report; results.md, results.json and results.html hold the table. A category that
+fails keeps its row with the reason, the others go on, and the exit code is 1.
+
+--ablation fits every category again with one part alone: the pre-trained network's reconstruction error under complementary masks,
+its defect output, the memory of its features, then the memory of patches (products) or line filter and texture model
+(surfaces), and all of these together. The network is that of network.init, else of features.weights, else the built-in one; it is
+not trained on the product.";
 
 /// Fit and evaluate several products, and print a table
 #[derive(Args)]
@@ -43,9 +50,14 @@ pub struct BenchmarkArgs {
     out: PathBuf,
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    network: NetworkArgs,
     /// Fit each product once with each of these seeds
     #[arg(long, value_delimiter = ',', value_name = "SEEDS", conflicts_with = "seed")]
     seeds: Vec<u64>,
+    /// Also measure each part of the detector alone, and all together
+    #[arg(long, conflicts_with = "finetune")]
+    ablation: bool,
     /// Which images a network's training is validated on
     #[arg(long, value_enum, default_value_t)]
     split: Split,
@@ -68,6 +80,69 @@ struct Job<'a> {
     seed: Option<u64>,
     folder: PathBuf,
     start: Start,
+    /// In an ablation, the parts that are used.
+    alone: Option<Alone>,
+}
+
+/// Parts that are measured by themselves.
+struct Alone {
+    /// Their folder.
+    name: &'static str,
+    title: &'static str,
+    settings: Vec<String>,
+}
+
+/// Complementary masks of the reconstruction: each shows a quarter of the patches, as in pre-training.
+const PASSES: usize = 4;
+
+impl Alone {
+    /// What can be measured alone of a detector with this settled configuration.
+    fn all(config: &Config) -> Vec<Self> {
+        let init = match (&config.network.init, &config.features.weights) {
+            (NetworkInit::None, None) => "pretrained".to_owned(),
+            (NetworkInit::None, Some(path)) => path.display().to_string(),
+            (init, _) => String::from(init.clone()),
+        };
+        let reduce = if config.score.reduce == Reduce::TopMean { "top_mean" } else { "max" };
+        let network = |map: &str, passes: usize| {
+            let map = [format!("network.map={map}"), format!("network.passes={passes}")];
+            [&["network.use=always".to_owned(), format!("network.init={init}")], &map[..]].concat()
+        };
+        let features = vec!["features.use=always".to_owned()];
+        let patches = config.memory.usage == Use::Always;
+        let filters = [("lines", config.lines), ("texture", config.texture)];
+        let filters: Vec<String> = filters
+            .iter()
+            .filter(|(_, u)| *u == Use::Always)
+            .map(|(name, _)| format!("{name}=always"))
+            .collect();
+        let memory = vec!["memory.use=always".to_owned()];
+        let defect = network("defect", 1);
+        let own = if patches { [memory.clone(), filters.clone()].concat() } else { filters.clone() };
+        let all = [defect.clone(), features.clone(), own].concat();
+        let mut rows = vec![
+            (
+                "reconstruction",
+                "reconstruction error of the pre-trained network",
+                network("reconstruction", PASSES),
+            ),
+            ("defect", "defect output of the pre-trained network", defect),
+            ("features", "memory of features", features),
+        ];
+        if patches {
+            rows.push(("patches", "memory of patches", memory));
+        }
+        if !filters.is_empty() {
+            rows.push(("filters", "line filter and texture model", filters));
+        }
+        rows.push(("all", "all of the above", all));
+        // How a map becomes a score is the same for all, whatever parts there are.
+        let off = ["network.use", "features.use", "memory.use", "lines", "texture"]
+            .map(|key| format!("{key}=never"));
+        let with =
+            |settings: Vec<String>| [&off[..], &[format!("score.reduce={reduce}")], &settings].concat();
+        rows.into_iter().map(|(name, title, own)| Self { name, title, settings: with(own) }).collect()
+    }
 }
 
 /// The results so far, for `results.json` and `--json`.
@@ -90,24 +165,27 @@ pub fn run(args: &BenchmarkArgs, output: &Output) -> Result<()> {
     let mut results = Results::default();
     for (i, job) in jobs.iter().enumerate() {
         tracing::info!("[{} of {}] {}", i + 1, jobs.len(), job.name);
-        match job.run(args, &device, &stop, output) {
-            Ok(row) => results.rows.push(row),
-            Err(Failure::Library(Error::Interrupted)) => return Err(Failure::Interrupted(stop.next())),
-            Err(failure) => {
-                tracing::warn!("warning: {}: {failure}", job.name);
-                let (category, error) = (job.name.clone(), Some(failure.to_string()));
-                results.rows.push(BenchmarkRow { category, error, ..BenchmarkRow::default() });
-            }
+        let settled = job.row(args, &device, &stop, output, &mut results)?;
+        save(&folder, &mut results)?;
+        for alone in settled.filter(|_| args.ablation).iter().flat_map(Alone::all) {
+            tracing::info!("[{} of {}] {}: only {}", i + 1, jobs.len(), job.name, alone.title);
+            job.with(args, alone).row(args, &device, &stop, output, &mut results)?;
+            save(&folder, &mut results)?;
         }
-        results.peak_memory_mib = blemish_train::peak_memory_mib();
-        write_whole(&folder.join("results.md"), markdown_table(&results.rows).as_bytes())?;
-        write_whole(&folder.join("results.json"), json(&results)?.as_bytes())?;
     }
     output.result(&results, || markdown_table(&results.rows))?;
     match results.rows.iter().filter(|row| row.error.is_some()).count() {
         0 => Ok(()),
-        n => Err(Failure::Partial { message: format!("{n} of {} failed", jobs.len()), code: 1 }),
+        n => Err(Failure::Partial { message: format!("{n} of {} failed", results.rows.len()), code: 1 }),
     }
+}
+
+/// Writes all that there is so far.
+fn save(folder: &Folder, results: &mut Results) -> Result<()> {
+    results.peak_memory_mib = blemish_train::peak_memory_mib();
+    write_whole(&folder.join("results.md"), markdown_table(&results.rows).as_bytes())?;
+    write_whole(&folder.join("results.json"), json(results)?.as_bytes())?;
+    Ok(write_whole(&folder.join("results.html"), benchmark_page(&results.rows)?.as_bytes())?)
 }
 
 /// The categories below `root` that were asked for, by their full or their last name.
@@ -127,12 +205,8 @@ fn choose(root: &Path, wanted: &[String]) -> Result<Vec<String>> {
 
 fn jobs<'a>(args: &BenchmarkArgs, category: &'a str) -> Vec<Job<'a>> {
     let job = |name: String, seed, folder: PathBuf| {
-        let start = match (args.overwrite, args.resume && is_started(&folder)) {
-            (true, _) => Start::Overwrite,
-            (_, true) => Start::Resume,
-            _ => Start::New,
-        };
-        Job { category, name, seed, folder, start }
+        let start = start(args, &folder);
+        Job { category, name, seed, folder, start, alone: None }
     };
     let folder = args.out.join(category);
     if args.seeds.is_empty() {
@@ -143,14 +217,62 @@ fn jobs<'a>(args: &BenchmarkArgs, category: &'a str) -> Vec<Job<'a>> {
     args.seeds.iter().map(seeded).collect()
 }
 
-impl Job<'_> {
+fn start(args: &BenchmarkArgs, folder: &Path) -> Start {
+    match (args.overwrite, args.resume && is_started(folder)) {
+        (true, _) => Start::Overwrite,
+        (_, true) => Start::Resume,
+        _ => Start::New,
+    }
+}
+
+impl<'a> Job<'a> {
+    /// The same with these parts only.
+    fn with(&self, args: &BenchmarkArgs, alone: Alone) -> Job<'a> {
+        let folder = self.folder.join("ablation").join(alone.name);
+        let start = start(args, &folder);
+        Job {
+            category: self.category,
+            name: self.name.clone(),
+            seed: self.seed,
+            folder,
+            start,
+            alone: Some(alone),
+        }
+    }
+
+    /// Adds its row, also where it fails; else the settled configuration.
+    fn row(
+        &self,
+        args: &BenchmarkArgs,
+        device: &Device,
+        stop: &Stop,
+        output: &Output,
+        results: &mut Results,
+    ) -> Result<Option<Config>> {
+        let (category, alone) = (self.name.clone(), self.alone.as_ref().map(|alone| alone.title.to_owned()));
+        match self.run(args, device, stop, output) {
+            Ok((row, config)) => {
+                results.rows.push(BenchmarkRow { alone, ..row });
+                Ok(Some(config))
+            }
+            Err(Failure::Library(Error::Interrupted)) => Err(Failure::Interrupted(stop.next())),
+            Err(failure) => {
+                let what = alone.as_ref().map(|title| format!(", only {title}")).unwrap_or_default();
+                tracing::warn!("warning: {}{what}: {failure}", self.name);
+                let error = Some(failure.to_string());
+                results.rows.push(BenchmarkRow { category, alone, error, ..BenchmarkRow::default() });
+                Ok(None)
+            }
+        }
+    }
+
     fn run(
         &self,
         args: &BenchmarkArgs,
         device: &Device,
         stop: &Stop,
         output: &Output,
-    ) -> Result<BenchmarkRow> {
+    ) -> Result<(BenchmarkRow, Config)> {
         let folder = RunFolder::open(&self.folder, self.start)?;
         let set = dataset::open(&args.root, Some(self.category))?;
         let source = Source {
@@ -162,15 +284,20 @@ impl Job<'_> {
         };
         let mut settings = args.settings.clone();
         settings.seed = self.seed;
-        let trained =
-            Session::new(set, source, &settings, folder, device.clone(), stop.clone())?.run(output)?;
+        let mut network = args.network.clone();
+        if let Some(alone) = &self.alone {
+            (settings, network) = (settings.and(&alone.settings), NetworkArgs::default());
+        }
+        let session = Session::new(set, source, (&settings, &network), folder, device.clone(), stop.clone())?;
+        let trained = session.run(output)?;
         let (detector, on_error) = (&trained.detector, args.errors.on_error.into());
         let evaluated = measure(detector, &trained.model, &trained.set, trained.source.split, on_error)?;
         write(&self.folder, &evaluated, detector)?;
         let evaluation = &evaluated.evaluation;
         let metrics = &evaluation.metrics;
-        Ok(BenchmarkRow {
+        let row = BenchmarkRow {
             category: self.name.clone(),
+            alone: None,
             image_auroc: metrics.image_auroc,
             f1: metrics.f1,
             f1_max: metrics.f1_max,
@@ -179,6 +306,7 @@ impl Job<'_> {
             minutes: Some(detector.provenance().seconds / 60.0),
             images_per_second: evaluation.images_per_second,
             error: None,
-        })
+        };
+        Ok((row, detector.config().clone()))
     }
 }

@@ -25,7 +25,7 @@ use crate::output::{Output, quoted};
 use crate::run_folder::{RunFolder, Source, Start};
 use crate::session::{Session, Trained};
 use crate::stop::Stop;
-use crate::visuals::Visuals;
+use crate::visuals::{Seen, Visuals};
 
 const EXAMPLES: &str = "\
 Example:
@@ -156,18 +156,13 @@ fn draw(trained: &Trained, folder: &Path, data: &Path) -> Result<()> {
     let decoding = detector.config().data.decoding();
     for sample in trained.set.test.iter().filter(|sample| sample.label == Label::Defective) {
         let image = decode(&sample.path, &decoding)?;
-        let prediction = detector.predict_framed(&detector.frame(&image)?)?;
+        let framed = detector.frame(&image)?;
+        let prediction = detector.predict_framed(&framed)?;
         let size = [image.height, image.width];
         let truth = decode_masks(&sample.masks, size, u64::MAX)?;
         let mut judged = Judged::new(sample.path.display().to_string(), &prediction);
-        visuals.write(
-            &sample.path,
-            &image,
-            &prediction,
-            detector.map_threshold()?,
-            Some(&truth),
-            &mut judged,
-        )?;
+        let seen = Seen { path: &sample.path, image: &image, framed: &framed, prediction: &prediction };
+        visuals.write(detector, &seen, Some(&truth), &mut judged)?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `blemish inspect`: what is in a model file, or in a folder of images.
+//! `blemish inspect`: what is in a model file, in a folder of images, or in a file of pre-trained weights.
 
 use std::path::PathBuf;
 
@@ -7,19 +7,20 @@ use clap::Args;
 use crate::failure::Result;
 use crate::model::{MODEL, model_file};
 use crate::output::Output;
-use crate::{inspect_data, inspect_model};
+use crate::{inspect_data, inspect_model, inspect_weights};
 
 const EXAMPLES: &str = "\
 Examples:
   blemish inspect runs/flange
-  blemish inspect mvtec --category screw";
+  blemish inspect mvtec --category screw
+  blemish inspect weights/light.safetensors";
 
-/// Show what a model file or a data set holds
+/// Show what a model file, a data set or a file of pre-trained weights holds
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct InspectArgs {
-    /// Model file, folder of a run, or folder of a data set
-    #[arg(value_name = "MODEL | DATA")]
+    /// Model file, folder of a run, folder of a data set, or file of pre-trained weights
+    #[arg(value_name = "MODEL | DATA | WEIGHTS")]
     path: PathBuf,
     /// The product, where DATA holds several
     #[arg(long, value_name = "NAME")]
@@ -29,11 +30,15 @@ pub struct InspectArgs {
 /// Inspects.
 ///
 /// # Errors
-/// There is nothing at the path, or neither a model nor images.
+/// There is nothing at the path, or neither a model nor weights nor images.
 pub fn run(args: &InspectArgs, output: &Output) -> Result<()> {
     let path = &args.path;
     if path.is_dir() && !path.join(MODEL).is_file() {
         return inspect_data::run(path, args.category.as_deref(), output);
     }
-    inspect_model::run(&model_file(path)?, output)
+    let file = model_file(path)?;
+    match inspect_weights::run(&file, output)? {
+        true => Ok(()),
+        false => inspect_model::run(&file, output),
+    }
 }

@@ -14,6 +14,7 @@ use blemish::{Detector, Error};
 use serde::Serialize;
 
 use crate::failure::Result;
+use crate::inspect_weights;
 use crate::output::{Output, colours, found, outliers, thousands};
 use crate::progress::duration;
 
@@ -142,6 +143,11 @@ fn text(summary: &Summary) -> String {
     }
     if summary.epochs > 0 {
         text += &format!("network      {} epochs; all in {}\n", summary.epochs, duration(provenance.seconds));
+    }
+    if let Some(origin) = &provenance.pretrained {
+        text += "\npre-trained weights, from generated images:\n";
+        text += &inspect_weights::facts(origin);
+        text += "\n";
     }
     if let Some(estimate) = &provenance.estimate {
         text += &found(estimate, "             ");

@@ -17,6 +17,7 @@ mod inputs;
 mod inspect;
 mod inspect_data;
 mod inspect_model;
+mod inspect_weights;
 mod metrics_file;
 mod model;
 mod out_folder;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use blemish::dataset::Problem;
 use blemish::image::{DecodeOptions, Image, ImageFacts, decode_bytes, decode_with_facts};
 use blemish::parallel::in_order;
-use blemish::view::unlike;
+use blemish::view::{Framed, unlike};
 use blemish::{Detector, Error, Prediction, Verdict};
 use clap::Args;
 use tempfile::NamedTempFile;
@@ -18,7 +18,7 @@ use crate::inputs::{Input, Inputs};
 use crate::model;
 use crate::output::{Output, counted, print, thousands, visible};
 use crate::progress;
-use crate::visuals::{VisualArgs, Visuals};
+use crate::visuals::{Seen, VisualArgs, Visuals};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -75,7 +75,6 @@ struct Judge<'a> {
     detector: &'a Detector,
     decoding: DecodeOptions,
     visuals: &'a Visuals,
-    map_threshold: f32,
     strict: bool,
 }
 
@@ -112,9 +111,7 @@ pub fn run(args: &PredictArgs, output: &Output) -> Result<()> {
     };
     let mut decoding = detector.config().data.decoding();
     decoding.max_pixels = args.max_pixels.unwrap_or(decoding.max_pixels);
-    let map_threshold = detector.map_threshold()?;
-    let judge =
-        Judge { detector: &detector, decoding, visuals: &visuals, map_threshold, strict: args.strict };
+    let judge = Judge { detector: &detector, decoding, visuals: &visuals, strict: args.strict };
     let bar = progress::bar(output, inputs.total, "judging");
     let mut counts = Counts::default();
     if format == Format::Csv {
@@ -152,13 +149,14 @@ impl Judge<'_> {
             return Ok(Answer::NotJudged { path, error: problem.reason, is_failure: self.strict });
         }
         match self.judge(&input) {
-            Ok((image, prediction, remarks)) => {
+            Ok((image, framed, prediction, remarks)) => {
                 let mut judged = Judged::new(path, &prediction);
                 judged.remarks = remarks;
                 if self.visuals.is_wanted() {
                     let file =
                         if matches!(input, Input::Bytes(_)) { Path::new("stdin") } else { input.name() };
-                    self.visuals.write(file, &image, &prediction, self.map_threshold, None, &mut judged)?;
+                    let seen = Seen { path: file, image: &image, framed: &framed, prediction: &prediction };
+                    self.visuals.write(self.detector, &seen, None, &mut judged)?;
                 }
                 Ok(Answer::Judged(Box::new(judged)))
             }
@@ -168,7 +166,7 @@ impl Judge<'_> {
         }
     }
 
-    fn judge(&self, input: &Input) -> blemish::Result<(Image, Prediction, Vec<String>)> {
+    fn judge(&self, input: &Input) -> blemish::Result<(Image, Framed, Prediction, Vec<String>)> {
         let (image, facts) = match input {
             Input::File(path) => decode_with_facts(path, &self.decoding)?,
             Input::Bytes(bytes) => {
@@ -186,8 +184,9 @@ impl Judge<'_> {
             let reason = format!("unlike the training images: {}", remarks.join("; "));
             return Err(Error::image(input.name(), reason));
         }
-        let prediction = self.detector.predict_framed(&self.detector.frame(&image)?.with_facts(facts))?;
-        Ok((image, prediction, remarks))
+        let framed = self.detector.frame(&image)?.with_facts(facts);
+        let prediction = self.detector.predict_framed(&framed)?;
+        Ok((image, framed, prediction, remarks))
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use blemish::config::Precision;
 use blemish::pretrained::Pretrained;
 use blemish::{Error, write_whole};
+use blemish_train::RunLock;
 use blemish_train::pretrain::gate::{GateOptions, gate};
 use blemish_train::pretrain::{
     Length, PretrainConfig, PretrainEvent, PretrainOptions, StepRecord, WEIGHTS, pretrain,
@@ -20,6 +21,7 @@ use crate::failure::{Failure, Result};
 use crate::metrics_file::{METRICS, append, retain};
 use crate::out_folder::Folder;
 use crate::output::{Output, json, quoted};
+use crate::run_folder::acquire;
 use crate::stop::Stop;
 
 const EXAMPLES: &str = "\
@@ -30,10 +32,14 @@ Examples:
 
 No image is needed: all are generated. The folder gets light.safetensors (the weights), checkpoint.safetensors
 (for --resume), pretrain.json (the settings) and metrics.jsonl (a line per 20 steps). The weights of a run that still
-goes on can be used.";
+goes on can be used. With --overwrite the weights that are there stay until the new run is done.";
 
 const CONFIG: &str = "pretrain.json";
 const CHECKPOINT: &str = "checkpoint.safetensors";
+/// In the order in which they replace those of an earlier run.
+const FILES: [&str; 4] = [WEIGHTS, CHECKPOINT, METRICS, CONFIG];
+/// Where a run works that replaces another.
+const NEXT: &str = ".next";
 
 /// Pre-train the network on generated images
 #[derive(Args)]
@@ -46,7 +52,7 @@ pub struct PretrainArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "steps", "minutes", "resume", "overwrite"])]
     evaluate: Option<PathBuf>,
     /// Scenes that --evaluate measures on
-    #[arg(long, value_name = "N", default_value_t = 40, requires = "evaluate")]
+    #[arg(long, value_name = "N", default_value_t = 40, requires = "evaluate", value_parser = count)]
     scenes: usize,
     /// Also measure random weights, patches and plain filters
     #[arg(long, requires = "evaluate")]
@@ -84,7 +90,7 @@ pub struct PretrainArgs {
     /// Go on where a run was interrupted, with its own settings; --steps or --minutes give it another length
     #[arg(long)]
     resume: bool,
-    /// Replace the run that is in the folder
+    /// Replace the run that is in the folder, once the new one is done
     #[arg(long, conflicts_with = "resume")]
     overwrite: bool,
     #[command(flatten)]
@@ -105,6 +111,11 @@ pub fn run(args: &PretrainArgs, output: &Output) -> Result<()> {
         (None, Some(out)) => pre_train(out, args, output),
         (None, None) => Err(Failure::Usage("say where to: --out DIR".to_owned())),
     }
+}
+
+/// A number of at least 1.
+fn count(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|count: &usize| *count > 0).ok_or_else(|| "must be at least 1".to_owned())
 }
 
 /// A side of 32 to 1024 pixels, in whole patches.
@@ -134,8 +145,9 @@ fn evaluate(file: &Path, args: &PretrainArgs, output: &Output) -> Result<()> {
 
 fn pre_train(out: &Path, args: &PretrainArgs, output: &Output) -> Result<()> {
     let device = args.device.open()?;
-    let folder = open(out, args)?;
-    let config = if args.resume { read_config(&folder)? } else { settings(args)? };
+    let opened = Opened::new(out, args)?;
+    let folder = &opened.work;
+    let config = if args.resume { read_config(folder)? } else { settings(args)? };
     let length = match (args.steps, args.minutes) {
         (Some(steps), _) => Some(Length::Steps(steps)),
         (None, Some(minutes)) => Some(Length::Minutes(minutes)),
@@ -144,13 +156,9 @@ fn pre_train(out: &Path, args: &PretrainArgs, output: &Output) -> Result<()> {
         }
         (None, None) => None,
     };
+    // Read before anything is written: a start that cannot be had leaves everything as it was.
+    let init = args.init.as_ref().map(|path| Pretrained::load(path)).transpose()?.map(|init| init.weights);
     if !args.resume {
-        for name in [METRICS, CHECKPOINT, WEIGHTS] {
-            let path = folder.join(name);
-            if path.exists() {
-                fs::remove_file(&path).map_err(|e| Error::io(&path, e))?;
-            }
-        }
         write_whole(&folder.join(CONFIG), json(&config)?.as_bytes())?;
     }
     let stop = Stop::on_ctrl_c(format!("continue with: blemish pretrain --out {} --resume", quoted(out)));
@@ -158,7 +166,7 @@ fn pre_train(out: &Path, args: &PretrainArgs, output: &Output) -> Result<()> {
         folder: folder.path().to_owned(),
         length,
         resume: args.resume,
-        init: args.init.as_ref().map(|path| Pretrained::load(path)).transpose()?.map(|init| init.weights),
+        init,
         save_every: Duration::from_secs_f64(args.save_every * 60.0),
         device,
         precision: Precision::fastest(),
@@ -169,7 +177,7 @@ fn pre_train(out: &Path, args: &PretrainArgs, output: &Output) -> Result<()> {
     let mut last = None;
     let mut broken = None;
     let mut listener = |event: &PretrainEvent| {
-        if let Err(error) = log(&folder, event) {
+        if let Err(error) = log(folder, event) {
             broken.get_or_insert(error);
         }
         tell(event);
@@ -181,22 +189,61 @@ fn pre_train(out: &Path, args: &PretrainArgs, output: &Output) -> Result<()> {
     if let Some(error) = broken {
         return Err(error);
     }
-    let weights = result.map_err(|error| Failure::from(error).with_next(|| stop.next()))?;
+    result.map_err(|error| Failure::from(error).with_next(|| stop.next()))?;
+    let weights = opened.finish()?;
     let summary = Summary { weights: weights.display().to_string(), last };
     output.result(&summary, || format!("weights: {}\n", summary.weights))
 }
 
-fn open(out: &Path, args: &PretrainArgs) -> Result<Folder> {
-    let shown = out.display();
-    if args.resume && !out.join(CHECKPOINT).is_file() {
-        return Err(Failure::Usage(format!("{shown} holds no run to resume: there is no {CHECKPOINT}")));
+/// The folder of a run, in use by nobody else. A run that replaces another works in a folder of its own inside, and takes the
+/// other's place file by file when it is done.
+struct Opened {
+    // Released before the folders, which are removed where they are empty.
+    _lock: RunLock,
+    work: Folder,
+    outer: Option<Folder>,
+}
+
+impl Opened {
+    fn new(out: &Path, args: &PretrainArgs) -> Result<Self> {
+        let shown = out.display();
+        let (next, holds_run) = (out.join(NEXT), out.join(CONFIG).exists());
+        let is_replacing = next.join(CONFIG).is_file();
+        if args.resume && ![out, &next].iter().any(|folder| folder.join(CHECKPOINT).is_file()) {
+            return Err(Failure::Usage(format!("{shown} holds no run to resume: there is no {CHECKPOINT}")));
+        }
+        if !args.resume && !args.overwrite && (holds_run || is_replacing) {
+            return Err(Failure::Usage(format!(
+                "{shown} already holds a run: continue it with --resume, replace it with --overwrite, or name another folder"
+            )));
+        }
+        let folder = Folder::open(out)?;
+        let lock = acquire(out)?;
+        if !args.resume && next.exists() {
+            fs::remove_dir_all(&next).map_err(|e| Error::io(&next, e))?;
+        }
+        let replaces = if args.resume { next.join(CHECKPOINT).is_file() } else { holds_run };
+        if !replaces {
+            return Ok(Self { _lock: lock, work: folder, outer: None });
+        }
+        Ok(Self { _lock: lock, work: Folder::open(&next)?, outer: Some(folder) })
     }
-    if !args.resume && !args.overwrite && out.join(CONFIG).exists() {
-        return Err(Failure::Usage(format!(
-            "{shown} already holds a run: continue it with --resume, replace it with --overwrite, or name another folder"
-        )));
+
+    /// The run is done: where it replaces another one it takes its place. The weights' path.
+    fn finish(&self) -> Result<PathBuf> {
+        let Some(outer) = &self.outer else { return Ok(self.work.join(WEIGHTS)) };
+        for name in FILES {
+            let (from, to) = (self.work.join(name), outer.join(name));
+            if from.exists() {
+                fs::rename(&from, &to).map_err(|e| Error::io(&to, e))?;
+            } else if to.exists() {
+                fs::remove_file(&to).map_err(|e| Error::io(&to, e))?;
+            }
+        }
+        // What is left, if anything, goes when the next run begins.
+        let _ = fs::remove_dir(self.work.path());
+        Ok(outer.join(WEIGHTS))
     }
-    Folder::open(out)
 }
 
 fn read_config(folder: &Folder) -> Result<PretrainConfig> {

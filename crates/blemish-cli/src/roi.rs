@@ -14,7 +14,7 @@ use crate::failure::{Failure, Result};
 use crate::inputs::open_data;
 use crate::model::{MODEL, model_file};
 use crate::output::Output;
-use crate::settings::Settings;
+use crate::settings::{NetworkArgs, Settings};
 use crate::stop::Stop;
 
 const EXAMPLES: &str = "\
@@ -82,7 +82,7 @@ fn mean_of_model(path: &Path) -> Result<ByteImage> {
 /// The mean of the views that a detector with these settings would be fitted on.
 fn mean_of_data(args: &RoiArgs) -> Result<ByteImage> {
     let set = open_data(std::slice::from_ref(&args.path), args.category.as_deref())?;
-    let config = args.settings.config(&set.category)?.detector;
+    let config = args.settings.config(&set.category, &NetworkArgs::default())?.detector;
     let stop = Stop::on_ctrl_c("nothing was written; run it again");
     let options = FitOptions { on_error: args.errors.on_error.into(), listener: &|_| {}, stop: stop.flag() };
     let prepared = prepare(&Images::from(&set), &config, &options)?;

@@ -209,7 +209,11 @@ impl RunFolder {
     }
 }
 
-fn acquire(path: &Path) -> Result<RunLock> {
+/// Locks the folder.
+///
+/// # Errors
+/// [`Failure::Busy`] where another process works in it.
+pub fn acquire(path: &Path) -> Result<RunLock> {
     RunLock::acquire(path).map_err(|error| match error {
         error @ Error::Data { .. } => Failure::Busy(error.to_string()),
         error => error.into(),

@@ -18,7 +18,7 @@ use crate::failure::{Failure, Result};
 use crate::output::{Output, colours, counted, warn_of};
 use crate::progress::{Progress, duration};
 use crate::run_folder::{RunFolder, Source};
-use crate::settings::Settings;
+use crate::settings::{NetworkArgs, Settings};
 use crate::stop::Stop;
 
 /// All that a training needs.
@@ -65,14 +65,14 @@ impl Session {
     pub fn new(
         set: DataSet,
         source: Source,
-        settings: &Settings,
+        (settings, network): (&Settings, &NetworkArgs),
         folder: RunFolder,
         device: Device,
         stop: Stop,
     ) -> Result<Self> {
         if !folder.is_resumed() {
-            let config = settings.config(&set.category)?;
-            let (budget, estimate) = (settings.finetune, None);
+            let config = settings.config(&set.category, network)?;
+            let (budget, estimate) = (network.finetune, None);
             return Ok(Self { set, source, config, budget, estimate, folder, device, stop });
         }
         let (config, source) = folder.load()?;

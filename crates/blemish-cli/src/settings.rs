@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use blemish::Error;
-use blemish::config::{Overlay, Preset, Use};
+use blemish::config::{NetworkInit, Overlay, Preset, Use};
 use blemish_train::RunConfig;
 use clap::Args;
 
 use crate::args::{named, positive, share};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 
 const PRESETS: [Preset; 2] = [Preset::Light, Preset::Diyt];
 
@@ -31,20 +31,60 @@ pub struct Settings {
     /// Accept this share of false alarms among good images [default: 0.05]
     #[arg(long, alias = "far", value_name = "RATE", value_parser = share)]
     fpr: Option<f64>,
-    /// Train the network on these images for about this long, and let it contribute to the score
-    #[arg(long, value_name = "MINUTES", value_parser = positive)]
-    pub finetune: Option<f64>,
     /// Refuse images of more pixels than this before they are decoded [default: 100000000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_pixels: Option<u64>,
 }
 
+/// What is said of the network on the command line, where one can be trained.
+#[derive(Args, Clone, Default)]
+#[group(id = "network", multiple = true)]
+pub struct NetworkArgs {
+    /// Train the network on these images for about this long, and let it contribute to the score
+    #[arg(long, value_name = "MINUTES", value_parser = positive)]
+    pub finetune: Option<f64>,
+    /// What the network starts from: 'pretrained' (the weights in the program), 'none' (random ones) or a file of 'pretrain'.
+    /// Without --finetune, and with network.use=always, pre-trained weights are used as they are
+    #[arg(long, value_name = "pretrained | none | FILE")]
+    init: Option<String>,
+}
+
+impl NetworkArgs {
+    fn apply(&self, config: &mut RunConfig) -> Result<()> {
+        if let Some(init) = &self.init {
+            config.detector.network.init = NetworkInit::from(init.clone());
+        }
+        if self.finetune.is_some() {
+            config.finetune();
+        }
+        let is_used = match config.detector.network.usage {
+            Use::Always => true,
+            Use::Auto => config.epochs() > 0,
+            Use::Never => false,
+        };
+        if self.init.is_some() && !is_used {
+            return Err(Failure::Usage(
+                "--init: these settings use no network; add --finetune MINUTES, or --set network.use=always to use pre-trained \
+                 weights as they are"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}
+
 impl Settings {
+    /// The same with further settings, laid over those of `--set`.
+    #[must_use]
+    pub fn and(&self, set: &[String]) -> Self {
+        Self { set: [&self.set, set].concat(), ..self.clone() }
+    }
+
     /// The configuration for `category`.
     ///
     /// # Errors
     /// A file that cannot be read; a setting that does not exist or cannot work.
-    pub fn config(&self, category: &str) -> Result<RunConfig> {
+    pub fn config(&self, category: &str, network: &NetworkArgs) -> Result<RunConfig> {
         let mut overlay = Overlay::default();
         if let Some(file) = &self.config {
             overlay = overlay.file(file)?;
@@ -66,9 +106,7 @@ impl Settings {
         if let Some(max_pixels) = self.max_pixels {
             detector.data.max_pixels = max_pixels;
         }
-        if self.finetune.is_some() {
-            detector.network.usage = Use::Always;
-        }
+        network.apply(&mut config)?;
         config.validate()?;
         Ok(config)
     }

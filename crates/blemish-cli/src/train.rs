@@ -18,7 +18,7 @@ use crate::output::{Output, counted, found, outliers, quoted, threshold_lines};
 use crate::progress::duration;
 use crate::run_folder::{RunFolder, Source, Start};
 use crate::session::{Session, Trained};
-use crate::settings::Settings;
+use crate::settings::{NetworkArgs, Settings};
 use crate::stop::Stop;
 
 const EXAMPLES: &str = "\
@@ -26,6 +26,7 @@ Examples:
   blemish train photos/good --out runs/flange
   blemish train monday/good tuesday/good --out runs/flange --fpr 0.01
   blemish train mvtec --category screw --out runs/screw --finetune 30
+  blemish train mvtec --category screw --out runs/screw --finetune 10 --init pretrained
   blemish train photos/good --out runs/flange --resume
 
 DATA is a folder of good images, or a data set in the layout of MVTec AD, BTAD or VisA; several are joined. The folder of
@@ -58,6 +59,8 @@ pub struct TrainArgs {
     #[command(flatten)]
     settings: Settings,
     #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
     device: DeviceArgs,
     /// Which images a network's training is validated on
     #[arg(long, value_enum, default_value_t)]
@@ -73,7 +76,7 @@ pub struct TrainArgs {
     #[arg(long)]
     no_estimate: bool,
     /// Go on where a run was interrupted, with its own settings
-    #[arg(long, conflicts_with_all = ["settings", "split", "on_error", "ignore", "roi"])]
+    #[arg(long, conflicts_with_all = ["settings", "network", "split", "on_error", "ignore", "roi"])]
     resume: bool,
     /// Replace the run that is in the folder, once the new one is done
     #[arg(long, conflicts_with = "resume")]
@@ -114,7 +117,8 @@ pub fn run(args: &TrainArgs, output: &Output) -> Result<()> {
     let folder = RunFolder::open(&args.out, start)?;
     let stop = Stop::on_ctrl_c(next(args));
     let source = source(args, &set);
-    let mut session = Session::new(set, source, &args.settings, folder, device, stop.clone())?;
+    let mut session =
+        Session::new(set, source, (&args.settings, &args.network), folder, device, stop.clone())?;
     session.estimate = (!args.no_estimate).then_some(args.mm_per_pixel);
     let trained = session.run(output).map_err(|failure| failure.with_next(|| stop.next()))?;
     summarise(&trained, args, output)

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use blemish::image::{Image, PixelMask};
 use blemish::report::{
-    Caption, THRESHOLD_LEVEL, annotated, encode_map_npy, encode_map_tiff, encode_mask, encode_png,
+    Beside, Caption, THRESHOLD_LEVEL, annotated, beside_size, encode_map_npy, encode_map_tiff, encode_mask,
+    encode_png,
 };
-use blemish::{Error, Prediction, Reason, Verdict, write_whole};
+use blemish::view::Framed;
+use blemish::{Detector, Error, Prediction, Reason, Verdict, write_whole};
 use clap::{Args, ValueEnum};
 
 use crate::answer::Judged;
@@ -28,7 +30,8 @@ pub enum MapFormat {
 /// Which files are written.
 #[derive(Args)]
 pub struct VisualArgs {
-    /// Write a PNG per image into this folder: the image at its full size, what was found outlined, score and threshold
+    /// Write a PNG per image into this folder: the image at its full size, what was found outlined, score and threshold; beside it
+    /// what a good product looks like there, where the model knows it, and the anomaly map
     #[arg(long, alias = "heatmaps", value_name = "DIR")]
     overlays: Option<PathBuf>,
     /// Write the anomaly map of each image, at the image's size, into this folder
@@ -40,6 +43,19 @@ pub struct VisualArgs {
     /// Write a mask of what was found in each image, at the image's size, as PNG into this folder
     #[arg(long, value_name = "DIR")]
     masks: Option<PathBuf>,
+}
+
+/// An image that was judged.
+#[derive(Clone, Copy)]
+pub struct Seen<'a> {
+    /// What its files are called after.
+    pub path: &'a Path,
+    /// At its own size.
+    pub image: &'a Image,
+    /// As the detector took it.
+    pub framed: &'a Framed,
+    /// What was found.
+    pub prediction: &'a Prediction,
 }
 
 /// Folders for such files. Each mirrors the folders that the images lie in.
@@ -83,19 +99,19 @@ impl Visuals {
         self.overlays.is_some() || self.maps.is_some() || self.masks.is_some()
     }
 
-    /// Writes the files of one image; `map_threshold` is the detector's.
+    /// Writes the files of one image that `detector` has judged.
     ///
     /// # Errors
-    /// A file cannot be written.
+    /// A file cannot be written; a model without thresholds.
     pub fn write(
         &self,
-        path: &Path,
-        image: &Image,
-        prediction: &Prediction,
-        map_threshold: f32,
+        detector: &Detector,
+        seen: &Seen<'_>,
         truth: Option<&PixelMask>,
         judged: &mut Judged,
     ) -> Result<()> {
+        let Seen { path, image, framed, prediction } = *seen;
+        let map_threshold = detector.map_threshold()?;
         let size = [image.height, image.width];
         let [height, width] = prediction.map_size;
         let map = Image { height, width, channels: 1, pixels: prediction.map.clone() }.enlarged(size);
@@ -113,7 +129,10 @@ impl Visuals {
                 // Twice the threshold is the hottest colour, as in the report.
                 scale_max: 2.0 * map_threshold,
             };
-            let drawn = annotated(&image.to_bytes(), &map, &caption, truth);
+            let expected = detector.expected(framed, beside_size(size));
+            let beside =
+                expected.map(|expected| Beside { title: expected.title, image: expected.image.to_bytes() });
+            let drawn = annotated(&image.to_bytes(), &map, &caption, truth, beside.as_ref());
             judged.overlay = Some(self.put(folder, path, "overlay.png", &encode_png(&drawn)?)?);
         }
         if let Some((folder, format)) = &self.maps {

@@ -71,7 +71,7 @@ pub struct TrainConfig {
 #[serde(deny_unknown_fields)]
 pub struct StageConfig {
     /// Passes over `train.epoch_images` images, up to 100,000; 0 leaves the stage out. Absent in both stages: 2 and 28
-    /// where the network contributes to the score, none where it does not.
+    /// where the network contributes to the score and starts from random weights, else none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub epochs: Option<usize>,
     /// Peak learning rate of AdamW, above 0 and at most 1.
@@ -303,10 +303,19 @@ impl RunConfig {
         require(ok, "network.use", "is never: there is no use in epochs of training")?;
         let finetuned = self.train.finetune.epochs != Some(0) || !self.asks_for_training();
         require(
-            finetuned || !self.detector.model.defect_logit,
+            finetuned || !self.detector.model.defect_logit || !self.detector.network.init.is_none(),
             "train.finetune.epochs",
-            "must not be 0: the network's defect output is trained in this stage only",
+            "must not be 0 where the network starts from random weights: its defect output is trained in this stage only",
         )
+    }
+
+    /// Uses the network and trains it on the product, from whatever it starts.
+    pub fn finetune(&mut self) {
+        self.detector.network.usage = Use::Always;
+        if !self.detector.network.init.is_none() {
+            self.train.pretrain.epochs.get_or_insert(EPOCHS[0]);
+            self.train.finetune.epochs.get_or_insert(EPOCHS[1]);
+        }
     }
 
     /// Settles the network's use where it is `auto` and epochs are asked for.
@@ -328,8 +337,10 @@ impl RunConfig {
                 () => Pose::Free,
             };
         }
-        let is_used = self.detector.network.usage == Use::Always;
-        let [pretrain, finetune] = if is_used { EPOCHS } else { [0, 0] };
+        // Pre-trained weights are used as they are where nobody asks for training.
+        let network = &self.detector.network;
+        let is_trained = network.usage == Use::Always && network.init.is_none();
+        let [pretrain, finetune] = if is_trained { EPOCHS } else { [0, 0] };
         train.pretrain.epochs.get_or_insert(pretrain);
         train.finetune.epochs.get_or_insert(finetune);
         train.precision.get_or_insert_with(Precision::fastest);

@@ -11,11 +11,12 @@ use crate::history::EpochRecord;
 use crate::hysteresis::NORMAL_MAX;
 use crate::image::{Image, ImageFacts, ImageView, PixelMask, decode_with_facts};
 use crate::metrics::regions;
-use crate::parts::FittedPart;
+use crate::parts::{Expected, FittedPart};
 use crate::prediction::{Prediction, Reason, Verdict};
 use crate::provenance::Provenance;
-pub use crate::scoring::image_score;
-use crate::scoring::{anomaly_map, propagates, view_score};
+#[doc(hidden)]
+pub use crate::scoring::view_score;
+use crate::scoring::{anomaly_map, propagates};
 use crate::view::{Framed, Template, View, unlike};
 
 /// What was fitted on good images, and what decides.
@@ -143,6 +144,19 @@ impl Detector {
             anomaly_map(&self.parts, &self.config.data.normalised(view), self.ignored.as_deref())
         };
         views.par_iter().map(map).collect()
+    }
+
+    /// What a good product looks like in the image's place, at `size` (height, width) of the whole image: a network's
+    /// reconstruction, or the nearest good patches; grey where nothing is inspected. `None` where no part knows it, as on
+    /// surfaces. It is for people to look at: nothing is decided by it.
+    #[doc(hidden)]
+    pub fn expected(&self, image: &Framed, size: [usize; 2]) -> Option<Expected> {
+        let view = self.register(image.view.clone());
+        let normalised = self.config.data.normalised(&view.image);
+        let Expected { title, image } = self.parts.iter().find_map(|part| part.expected(&normalised))?;
+        let mut expected = image;
+        self.config.data.affine(&view.image).inverse().apply(&mut expected);
+        Some(Expected { title, image: view.in_frame(&expected, size, 0.5) })
     }
 
     /// Refuses a map with a value that is not finite, which no threshold would reject.

@@ -248,13 +248,17 @@ impl Evaluated {
             .into_iter()
             .map(|(group, i)| {
                 let (row, map) = (&self.evaluation.images[i], self.scored.map(i)?);
+                let framed = detector.read(row.path.as_ref())?;
+                let size = [framed.image.height, framed.image.width];
+                let expected = detector.expected(&framed, size);
                 Ok(GalleryItem {
                     group,
                     file: row.path.clone(),
                     kind: row.kind.clone(),
                     score: doubles[i],
                     remark: row.remark(),
-                    image: detector.read(row.path.as_ref())?.image.to_bytes(),
+                    image: framed.image.to_bytes(),
+                    expected: expected.map(|expected| (expected.title, expected.image.to_bytes())),
                     outlined_from: detector.outlined_from(scores[i], &map)?,
                     map,
                     mask: self.scored.mask(i).filter(|mask| mask.count() > 0),

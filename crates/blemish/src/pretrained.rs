@@ -5,10 +5,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, ModelConfig};
+use crate::config::{Config, Head, ModelConfig, PatchEmbed};
 use crate::engine::{Arithmetic, Array, Engine, Feature, Weights, take_prefixed, weights_for_grid};
 use crate::error::{Error, Result};
-use crate::tensors::{read_tensors_of, require_parameters, write_tensors};
+pub use crate::provenance::PretrainedOrigin;
+use crate::tensors::{header_of, read_tensors_of, require_parameters, write_tensors};
 
 /// Version of the file's layout; a file of a newer one is refused.
 const VERSION: u32 = 1;
@@ -26,34 +27,6 @@ pub struct Pretrained {
     pub weights: Weights,
     /// Where they came from.
     pub origin: PretrainedOrigin,
-}
-
-/// Where pre-trained weights came from.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PretrainedOrigin {
-    /// The command that made them.
-    pub command: String,
-    /// The commit of the program, where it is known.
-    pub commit: Option<String>,
-    /// The version of the program.
-    pub version: String,
-    /// The seed.
-    pub seed: u64,
-    /// Steps that they are of.
-    pub steps: usize,
-    /// Steps of the whole run, where those were settled.
-    pub of_steps: Option<usize>,
-    /// Where the number of steps was changed on the way: after which step, and to what.
-    pub changed: Vec<[usize; 2]>,
-    /// Steps that were skipped, their loss or gradient not being finite.
-    pub skipped: usize,
-    /// Generated images that were seen.
-    pub images: usize,
-    /// Families of generated images.
-    pub families: String,
-    /// The parts of the loss.
-    pub objective: serde_json::Value,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -119,13 +92,23 @@ impl Pretrained {
         Ok(Self { model: run.model, image_size, channels, weights, origin })
     }
 
+    /// Whether a file, by its name and bytes, says of itself that it holds pre-trained weights.
+    #[doc(hidden)]
+    pub fn is_one(name: &Path, bytes: &[u8]) -> bool {
+        header_of(name, bytes)
+            .ok()
+            .and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok())
+            .is_some_and(|header| header.get("pretrained").is_some())
+    }
+
     /// Adds the parameters to a model file's tensors, their names behind `prefix`; the shape is not stored, since it is that of `light`.
     pub fn put(&self, tensors: &mut Weights, prefix: &str) {
         let named = |(name, array): (&String, &Array)| (format!("{prefix}{name}"), array.clone());
         tensors.extend(self.weights.iter().map(named));
     }
 
-    /// Takes what [`put`](Self::put) has added: a network of the shape `light`.
+    /// Takes what [`put`](Self::put) has added: a network of the shape `light`. Where it came from is not among the tensors, but in
+    /// the model's [`Provenance`](crate::Provenance).
     ///
     /// # Errors
     /// A sentence: tables that fit no square grid.
@@ -162,6 +145,33 @@ impl Pretrained {
         }
     }
 
+    /// The weights for a network of the shape `model`, on views of another size with `channels`, 1 or 3: a network that was
+    /// pre-trained on colour gives of a grey view what it gives of the same view in three equal channels, in the mean over these.
+    ///
+    /// # Errors
+    /// A sentence: another shape, more channels, a table that does not fit.
+    pub(crate) fn weights_for(
+        &self,
+        model: &ModelConfig,
+        image_size: [usize; 2],
+        channels: usize,
+    ) -> Result<Weights, String> {
+        let plain = |model: &ModelConfig| ModelConfig { comparison: false, ..model.clone() };
+        if plain(model) != plain(&self.model) {
+            return Err("is of a network of another shape than the preset's".to_owned());
+        }
+        let mut weights = self.weights_at(image_size)?;
+        weights.retain(|name, _| !name.starts_with("comparison."));
+        match (self.channels, channels) {
+            (own, wanted) if own == wanted => Ok(weights),
+            (own, 1) => {
+                to_grey(&mut weights, model, own)?;
+                Ok(weights)
+            }
+            (own, wanted) => Err(format!("is of a network for {own} channels, the images have {wanted}")),
+        }
+    }
+
     /// The weights for images of another size.
     ///
     /// # Errors
@@ -173,6 +183,41 @@ impl Pretrained {
     }
 }
 
+/// Makes a network for `channels` equal ones that for a single one: what reads the image is summed over its channels, what gives
+/// it is their mean.
+fn to_grey(weights: &mut Weights, model: &ModelConfig, channels: usize) -> Result<(), String> {
+    if model.patch_embed != PatchEmbed::ConvStem || model.head != Head::Pyramid {
+        return Err("is of a network for images in colour".to_owned());
+    }
+    let mut change = |name: &str, work: &dyn Fn(&Array) -> Option<Array>| {
+        let array = weights.get_mut(name).ok_or_else(|| format!("parameter {name} is missing"))?;
+        *array = work(array).ok_or_else(|| format!("parameter {name} has shape {:?}", array.shape))?;
+        Ok::<_, String>(())
+    };
+    // [9 C, D]: the channels of a pixel are rows that follow each other.
+    change("stem.convs.0.weight", &|array| {
+        let [inputs, dim] = array.shape[..] else { return None };
+        let taps = array.values.chunks_exact((channels * dim).max(1));
+        let sum = |tap: &[f32]| (0..dim).map(|i| tap.iter().skip(i).step_by(dim).sum()).collect::<Vec<f32>>();
+        let values: Vec<f32> = taps.flat_map(sum).collect();
+        (inputs == 9 * channels).then(|| Array { shape: vec![9, dim], values })
+    })?;
+    // [D, 4 (C + E)]: of each of 2 x 2 pixels the channels of the image, and then what else is given.
+    for name in ["pyramid.out.weight", "pyramid.out.bias"] {
+        change(name, &|array| {
+            let outputs =
+                array.shape.last().copied().filter(|n| n.is_multiple_of(4) && n / 4 >= channels)? / 4;
+            let mean = |pixel: &[f32]| pixel[..channels].iter().sum::<f32>() / channels as f32;
+            let one = |pixel: &[f32]| [&[mean(pixel)], &pixel[channels..]].concat();
+            let values = array.values.chunks_exact(outputs).flat_map(one).collect();
+            let mut shape = array.shape.clone();
+            *shape.last_mut()? = 4 * (outputs - channels + 1);
+            Some(Array { shape, values })
+        })?;
+    }
+    Ok(())
+}
+
 /// The nearest bf16 number, ties to even.
 fn to_bf16(value: f32) -> f32 {
     let bits = value.to_bits();
@@ -181,8 +226,35 @@ fn to_bf16(value: f32) -> f32 {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use super::to_bf16;
+    use super::*;
+
+    const LIGHT: &[u8] =
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../weights/light.safetensors"));
+
+    #[test]
+    fn on_grey_images_a_network_for_colour_gives_the_mean_of_its_channels() {
+        let pretrained = Pretrained::from_bytes(Path::new("light"), LIGHT).unwrap();
+        let (size, model) = ([32, 48], ModelConfig::light());
+        let engine = |channels| {
+            let weights = pretrained.weights_for(&model, size, channels).unwrap();
+            Engine::new(&model, size, channels, &weights, Arithmetic::F32).unwrap()
+        };
+        let grey: Vec<f32> = (0..32 * 48).map(|i| (i as f32 * 0.037).sin()).collect();
+        let colour: Vec<f32> = grey.iter().flat_map(|&v| [v; 3]).collect();
+        let (one, three) = (engine(1).forward(&grey, None, &[]), engine(3).forward(&colour, None, &[]));
+        assert_eq!((one.image.len(), one.extra.len()), (grey.len(), grey.len()));
+        for (i, (image, logit)) in one.image.iter().zip(&one.extra).enumerate() {
+            let mean = three.image[3 * i..][..3].iter().sum::<f32>() / 3.0;
+            assert!((image - mean).abs() < 1e-4 && (logit - three.extra[i]).abs() < 1e-3, "{i}");
+        }
+        // It does something, and is not for other networks.
+        assert!(one.image.iter().zip(&grey).any(|(out, v)| (out - v).abs() > 1e-3));
+        assert!(pretrained.weights_for(&ModelConfig::diyt(), size, 3).is_err());
+        let single = Pretrained { channels: 1, ..pretrained };
+        assert!(single.weights_for(&model, size, 3).unwrap_err().contains("1 channels"));
+    }
 
     #[test]
     fn values_are_rounded_to_eight_bits_ties_to_even() {

@@ -50,6 +50,9 @@ pub struct Provenance {
     /// What will be found, from generated defects on good images that were not fitted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimate: Option<DetectionEstimate>,
+    /// Where the pre-trained weights came from that the model holds; absent where it holds none, or is of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pretrained: Option<PretrainedOrigin>,
 }
 
 /// A good image that was fitted on.
@@ -72,4 +75,55 @@ pub struct SuspectedOutlier {
     pub score: f32,
     /// Whether it was left out of the fit (`fit.contamination`).
     pub left_out: bool,
+}
+
+/// Where pre-trained weights came from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PretrainedOrigin {
+    /// The command that made them.
+    pub command: String,
+    /// The commit of the program, where it is known.
+    pub commit: Option<String>,
+    /// The version of the program.
+    pub version: String,
+    /// The seed.
+    pub seed: u64,
+    /// Steps that they are of.
+    pub steps: usize,
+    /// Steps of the whole run, where those were settled.
+    pub of_steps: Option<usize>,
+    /// Where the number of steps was changed on the way: after which step, and to what.
+    pub changed: Vec<[usize; 2]>,
+    /// Steps that were skipped, their loss or gradient not being finite.
+    pub skipped: usize,
+    /// Generated images that were seen.
+    pub images: usize,
+    /// Families of generated images.
+    pub families: String,
+    /// The parts of the loss.
+    pub objective: serde_json::Value,
+}
+
+impl PretrainedOrigin {
+    /// In words, name and value; what is not known is left out.
+    pub fn facts(&self) -> Vec<(&'static str, String)> {
+        let steps = match self.of_steps {
+            Some(all) if all != self.steps => format!("{} of {all}", self.steps),
+            _ => self.steps.to_string(),
+        };
+        let skipped = if self.skipped == 0 { String::new() } else { format!(", {} skipped", self.skipped) };
+        let changed = self.changed.iter().map(|[after, to]| format!("; after step {after} set to {to}"));
+        let commit = self.commit.clone().unwrap_or_else(|| "not recorded".to_owned());
+        let facts = [
+            ("made by", self.command.clone()),
+            ("commit", commit),
+            ("version", self.version.clone()),
+            ("seed", self.seed.to_string()),
+            ("steps", format!("{steps}{skipped}{}", changed.collect::<String>())),
+            ("images", format!("{} generated ones", self.images)),
+            ("families", self.families.clone()),
+        ];
+        facts.into_iter().filter(|(_, value)| !value.is_empty()).collect()
+    }
 }

@@ -72,7 +72,7 @@ pub fn image_score(map: &[f32], score: &ScoreConfig) -> f32 {
 }
 
 /// The score of a view's map, of an image of `original` height and width; regions smaller than `score.min_area` do not count.
-pub(crate) fn view_score(map: &[f32], config: &Config, original: [usize; 2]) -> f32 {
+pub fn view_score(map: &[f32], config: &Config, original: [usize; 2]) -> f32 {
     match config.least_area(original) {
         1 => image_score(map, &config.score),
         least => {

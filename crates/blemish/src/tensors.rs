@@ -82,6 +82,18 @@ pub(crate) fn to_bytes(path: &Path, header: &impl Serialize, tensors: &Weights) 
     safetensors::serialize(views, Some(metadata)).map_err(|e| wrong(&e))
 }
 
+/// The `blemish` metadata of a safetensors file's bytes, without its tensors; `name` is what errors call it.
+///
+/// # Errors
+/// [`Error::Model`] when it is not safetensors, or not ours.
+pub(crate) fn header_of(name: &Path, bytes: &[u8]) -> Result<String> {
+    let bad = |reason: String| Error::model(name, reason);
+    let (_, metadata) = SafeTensors::read_metadata(bytes)
+        .map_err(|e| bad(format!("is not a whole safetensors file: {e}")))?;
+    let text = metadata.metadata().as_ref().and_then(|m| m.get("blemish")).cloned();
+    text.ok_or_else(|| bad("is a safetensors file, but not one of blemish".to_owned()))
+}
+
 /// Reads a safetensors file: its `blemish` metadata and its tensors, every value finite.
 ///
 /// # Errors
@@ -98,9 +110,7 @@ pub fn read_tensors(path: &Path) -> Result<(String, Weights)> {
 pub(crate) fn read_tensors_of(name: &Path, bytes: &[u8]) -> Result<(String, Weights)> {
     let bad = |reason: String| Error::model(name, reason);
     let not_whole = |e: &dyn Display| bad(format!("is not a whole safetensors file: {e}"));
-    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| not_whole(&e))?;
-    let text = metadata.metadata().as_ref().and_then(|m| m.get("blemish")).cloned();
-    let text = text.ok_or_else(|| bad("is a safetensors file, but not one of blemish".to_owned()))?;
+    let text = header_of(name, bytes)?;
     let file = SafeTensors::deserialize(bytes).map_err(|e| not_whole(&e))?;
     let read = |(name, view): &(String, TensorView<'_>)| {
         let data = view.data();

@@ -240,13 +240,122 @@ fn benchmark_keeps_a_row_for_what_fails() {
     let results: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(out.join("results.json")).unwrap()).unwrap();
     assert!(results["rows"][1]["error"].as_str().unwrap().contains("000.png"));
-    assert_eq!(names(&out), ["a", "c", "results.json", "results.md"]);
+    assert_eq!(names(&out), ["a", "c", "results.html", "results.json", "results.md"]);
     assert!(names(&out.join("a")).contains(&"report.html".to_owned()));
     // What is finished is not replaced unasked.
     blemish(args(&["--categories", "a"])).fails(2, &["--resume"]);
     let again = blemish(args(&["--categories", "a,c", "--resume", "--json"])).ok();
     assert_eq!(again.json()["rows"].as_array().unwrap().len(), 2);
     blemish(args(&["--categories", "z"])).fails(2, &["there are: a, b, c"]);
+}
+
+/// The weights that the program carries.
+const WEIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../weights/light.safetensors");
+
+#[test]
+fn an_ablation_measures_every_part_alone_and_all_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, out) = (folder.path().join("data"), folder.path().join("out"));
+    make_data(&root.join("a"));
+    let paths = [root.to_str().unwrap(), "--out", out.to_str().unwrap(), "--config", TINY];
+    let args = |more: &[&'static str]| {
+        ["benchmark"].iter().chain(&paths).chain(more).map(|s| (*s).to_owned()).collect::<Vec<String>>()
+    };
+    blemish(args(&["--ablation", "--finetune", "1"])).fails(2, &["--finetune"]);
+    let json = blemish(args(&["--ablation", "--json"])).ok().json();
+    let rows = json["rows"].as_array().unwrap();
+    let names: Vec<&str> = rows.iter().map(|row| row["alone"].as_str().unwrap_or("")).collect();
+    assert_eq!(
+        names,
+        [
+            "",
+            "reconstruction error of the pre-trained network",
+            "defect output of the pre-trained network",
+            "memory of features",
+            "memory of patches",
+            "all of the above"
+        ]
+    );
+    for row in rows {
+        for key in ["image_auroc", "f1_max", "aupro"] {
+            assert!((0.0..=1.0).contains(&row[key].as_f64().unwrap()), "{key}: {row}");
+        }
+    }
+    // By default a product is inspected by the memory of patches alone.
+    for key in ["image_auroc", "f1", "f1_max", "aupro"] {
+        assert_eq!(rows[0][key], rows[4][key], "{key}");
+    }
+    let page = fs::read_to_string(out.join("results.html")).unwrap();
+    assert!(page.contains("Each part alone") && page.contains("as configured"));
+    assert!(fs::read_to_string(out.join("results.md")).unwrap().contains("| a: memory of features"));
+    // Reports show what a good product looks like where a part knows it.
+    let report = |name: &str| fs::read_to_string(out.join(name).join("report.html")).unwrap();
+    assert!(report("a").contains(">nearest good</span>"));
+    assert!(report("a/ablation/reconstruction").contains(">reconstruction</span>"));
+    assert!(!report("a/ablation/features").contains("images four"));
+    let alone = out.join("a/ablation/defect");
+    let shown = blemish(["inspect", alone.to_str().unwrap(), "--json"]).ok().json();
+    assert_eq!(shown["parts"].as_array().unwrap().len(), 1);
+    // It was used as it is, whence good images of all folds calibrate it.
+    assert_eq!((&shown["epochs"], shown["good_scores"].as_array().unwrap().len()), (&0.into(), 12));
+    assert!(shown["provenance"]["pretrained"]["steps"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn a_network_starts_from_pre_trained_weights_and_the_model_says_which() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let weights = blemish(["inspect", WEIGHTS, "--json"]).ok().json();
+    assert!(
+        weights["origin"]["steps"].as_u64().unwrap() > 0
+            && weights["parameters"].as_u64().unwrap() > 1_000_000
+    );
+    let shown = blemish(["inspect", WEIGHTS]).ok().stdout();
+    for part in ["made by", "commit", "seed", "steps", "generated ones"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    train(&shared().data(), &at("unused"), &["--init", "pretrained"]).fails(2, &["--finetune"]);
+    let frozen = ["--init", "pretrained", "--set", "network.use=always", "--json"];
+    let json = train(&shared().data(), &at("frozen"), &frozen).ok().json();
+    assert_eq!(json["epochs"], 0);
+    let run = at("frozen").display().to_string();
+    let inspected = blemish(["inspect", &run, "--json"]).ok().json();
+    assert_eq!(inspected["provenance"]["pretrained"], weights["origin"]);
+    assert!(blemish(["inspect", &run]).ok().stdout().contains("pre-trained weights, from generated images"));
+    // Without pre-trained weights there is nothing of the kind.
+    let plain = blemish(["inspect", shared().run().to_str().unwrap(), "--json"]).ok().json();
+    assert!(plain["provenance"].get("pretrained").is_none());
+    // Trained on from there, by one's own file; a product's model is no such file.
+    let longer = train_network(&shared().data(), &at("longer"), &["--init", WEIGHTS, "--json"]).ok().json();
+    assert_eq!(longer["epochs"], 3);
+    let inspected = blemish(["inspect", at("longer").to_str().unwrap(), "--json"]).ok().json();
+    assert_eq!(inspected["provenance"]["pretrained"], weights["origin"]);
+    let model = shared().run().join("model.safetensors");
+    let other = ["--init", model.to_str().unwrap(), "--set", "network.use=always"];
+    train(&shared().data(), &at("other"), &other).fails(4, &["does not hold pre-trained weights"]);
+}
+
+#[test]
+fn a_pre_training_holds_its_folder_and_what_it_replaces_stays_until_it_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    fs::create_dir(&out).unwrap();
+    let weights = out.join("light.safetensors");
+    fs::write(&weights, "old").unwrap();
+    fs::write(out.join("pretrain.json"), "{}").unwrap();
+    let args = |more: &[&str]| {
+        let all = ["pretrain", "--out", out.to_str().unwrap(), "--steps", "1", "--batch-size", "1"];
+        all.iter().chain(more).map(|s| (*s).to_owned()).collect::<Vec<String>>()
+    };
+    blemish(args(&[])).fails(2, &["--overwrite"]);
+    let lock = blemish_train::RunLock::acquire(&out).unwrap();
+    blemish(args(&["--overwrite"])).fails(6, &["is at work in this folder"]);
+    drop(lock);
+    blemish(args(&["--overwrite", "--init", "nowhere.safetensors"])).fails(6, &["nowhere"]);
+    assert_eq!(fs::read_to_string(&weights).unwrap(), "old");
+    blemish(args(&["--overwrite"])).ok();
+    assert!(blemish(["inspect", weights.to_str().unwrap()]).ok().stdout().contains("--overwrite"));
+    assert_eq!(names(&out), ["checkpoint.safetensors", "light.safetensors", "pretrain.json"]);
 }
 
 #[test]

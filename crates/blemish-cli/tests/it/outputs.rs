@@ -92,7 +92,8 @@ fn overlays_keep_the_images_shape() {
     let out = folder.path().join("out");
     let lines = predict(&photo, &["--overlays".as_ref(), &out, "--masks".as_ref(), &out]).ok().json_lines();
     let overlay = image::open(lines[0]["overlay"].as_str().unwrap()).unwrap().dimensions();
-    assert!(overlay.0 == 700 && (301..420).contains(&overlay.1), "{overlay:?}");
+    // Beside it, at half the size, the nearest good product and the map.
+    assert!(overlay.0 == 700 + 4 + 350 && (301..420).contains(&overlay.1), "{overlay:?}");
     assert_eq!(image::open(lines[0]["mask"].as_str().unwrap()).unwrap().dimensions(), (700, 300));
     assert!(lines[0]["remarks"].to_string().contains("shape"), "{}", lines[0]);
 }

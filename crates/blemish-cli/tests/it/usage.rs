@@ -46,6 +46,9 @@ fn wrong_command_lines_end_with_2() {
         &["predict", "model", "image", "--threshold", "many"],
         &["predict", "model", "image", "--map-format", "npy"],
         &["predict", "model", "image", "--format", "xml"],
+        &["pretrain", "--evaluate", "weights", "--scenes", "0"],
+        // Nothing is trained there.
+        &["roi", "data", "--finetune", "5"],
         &["invent"],
     ] {
         blemish(args).fails(2, &[]);

@@ -146,5 +146,6 @@ fn train(
     }
     listener(Event::Settled(Box::new(config.clone())));
     let batches = Batches::new(config, &prepared.views, train, options.stop);
-    Run::start(config, options, checkpoint)?.finish(&batches, &validation, options, listener)
+    let initial = if checkpoint.is_none() { prepared.initial_weights()? } else { None };
+    Run::start(config, options, checkpoint, initial)?.finish(&batches, &validation, options, listener)
 }

@@ -83,13 +83,14 @@ fn synthetic(config: &RunConfig, prepared: &Prepared) -> Result<Vec<Labelled>> {
         let other = prepared.views.get((i + 1) % holdout)?;
         let centres = foreground(&clean);
         let mask = Some(PixelMask::empty(clean.height, clean.width));
-        validation.push(Labelled { view: View::whole(clean.clone()), defective: false, mask });
+        let original = prepared.sizes[i];
+        validation.push(Labelled { view: View::whole(clean.clone()), original, defective: false, mask });
         for _ in 0..copies {
             let defective = defects.corrupt(&clean, &other, Some(&centres), &mut rng);
             // A deformation of plain background may leave nothing to see: that is no defect.
             if defective.mask.count() > 0 {
                 let (view, mask) = (View::whole(defective.image), Some(defective.mask));
-                validation.push(Labelled { view, defective: true, mask });
+                validation.push(Labelled { view, original, defective: true, mask });
             }
         }
     }
@@ -119,6 +120,7 @@ fn labelled(
     };
     let one = |(image, mask): (LoadedImage, Option<PixelMask>)| Labelled {
         defective: image.sample.label == Label::Defective,
+        original: image.framed.original_size,
         view: view(image.framed.view),
         mask,
     };

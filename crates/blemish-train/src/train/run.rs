@@ -76,18 +76,24 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Begins anew, or goes on from a checkpoint.
+    /// Begins anew, from `initial` weights where there are some, or goes on from a checkpoint.
     pub fn start(
         config: &'a RunConfig,
         options: &TrainOptions<'_>,
         checkpoint: Option<Checkpoint>,
+        initial: Option<Weights>,
     ) -> Result<Self> {
         let device = options.device.clone().autodiff();
         let (detector, size) = (&config.detector, config.detector.view_size());
         let channels = detector.data.channels.unwrap_or(3);
         let Some(Checkpoint { progress, weights, optimizer, best }) = checkpoint else {
             let rng = &mut generator(detector.seed, Stage::Pretrain, 0, usize::MAX - 1);
-            let model = Mae::new(&detector.model, size, channels, rng, &device);
+            let model = match initial {
+                Some(weights) => Mae::unset(&detector.model, size, channels, &device)
+                    .with_weights(weights)
+                    .map_err(|reason| Error::config("network.init", reason))?,
+                None => Mae::new(&detector.model, size, channels, rng, &device),
+            };
             let (optimizer, progress) = (AdamW::default(), Progress::new(config));
             return Ok(Self { config, model, optimizer, best: None, progress, seconds_before: 0.0 });
         };
@@ -366,7 +372,7 @@ mod tests {
             }
         };
         let options = TrainOptions::in_memory(&stop);
-        let run = Run::start(&config, &options, None).unwrap();
+        let run = Run::start(&config, &options, None, None).unwrap();
         let trained = run.finish(&batches, &[], &options, &listener);
         (trained, skipped.into_inner().unwrap())
     }
@@ -388,9 +394,24 @@ mod tests {
     }
 
     #[test]
+    fn a_training_starts_from_the_weights_that_it_is_given() {
+        let (config, stop) = (tiny(), AtomicBool::new(false));
+        let options = TrainOptions::in_memory(&stop);
+        let mut other = config.clone();
+        other.detector.seed += 1;
+        let weights = Run::start(&other, &options, None, None).unwrap().model.weights();
+        let started = Run::start(&config, &options, None, Some(weights.clone())).unwrap();
+        assert_eq!(started.model.weights(), weights);
+        assert!(Run::start(&config, &options, None, None).unwrap().model.weights() != weights);
+        other.detector.model.embed_dim *= 2;
+        let error = Run::start(&other, &options, None, Some(weights)).map(|_| ()).unwrap_err();
+        assert!(error.to_string().contains("network.init"), "{error}");
+    }
+
+    #[test]
     fn a_skipped_step_changes_nothing() {
         let (config, stop) = (tiny(), AtomicBool::new(false));
-        let mut run = Run::start(&config, &TrainOptions::in_memory(&stop), None).unwrap();
+        let mut run = Run::start(&config, &TrainOptions::in_memory(&stop), None, None).unwrap();
         let before = run.model.weights();
         let values = |value| vec![value; SIZE * SIZE];
         let batch = Batch { size: 1, input: values(f32::NAN), target: values(0.5), defect: values(0.0) };

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use blemish::detector::image_score;
+use blemish::detector::view_score;
 use blemish::image::PixelMask;
 use blemish::metrics::{aupro, auroc, f1_max};
 use blemish::parts::DetectorPart;
@@ -19,6 +19,8 @@ const FPR_LIMIT: f64 = 0.3;
 pub struct Labelled {
     /// What the model sees of it.
     pub view: View,
+    /// Height and width of the image that it is a view of.
+    pub original: [usize; 2],
     /// Whether it has a defect.
     pub defective: bool,
     /// Where, if known: of the whole image, all at one size. Empty for good images.
@@ -65,7 +67,7 @@ pub fn validate(
         Err(Error::Training("a validation image's anomaly map is not finite".to_owned()))
     };
     let maps = images.par_iter().map(map).collect::<Result<Vec<_>>>()?;
-    let scores: Vec<f32> = maps.iter().map(|map| image_score(map, &config.score)).collect();
+    let scores = scores(config, images, &maps);
     let best = f1_max(&scores, &defective)?;
     let (mut framed, mut masks): (Vec<Vec<f32>>, Vec<&PixelMask>) = (Vec::new(), Vec::new());
     for (image, map) in images.iter().zip(maps) {
@@ -82,4 +84,32 @@ pub fn validate(
         // Without any mask there is no region to overlap with.
         aupro: aupro(&map_refs, &masks, FPR_LIMIT).ok(),
     })
+}
+
+/// What `maps` of `images` score, as in the detector: regions smaller than `score.min_area` do not count.
+fn scores(config: &Config, images: &[Labelled], maps: &[Vec<f32>]) -> Vec<f32> {
+    images.iter().zip(maps).map(|(image, map)| view_score(map, config, image.original)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use blemish::image::Image;
+
+    use super::*;
+
+    #[test]
+    fn regions_that_are_too_small_make_no_score() {
+        let mut config = Config::default();
+        config.data.image_size = [32, 32];
+        let view = View::whole(Image::filled(32, 32, 1, 0.5));
+        let images = [Labelled { view, original: [64, 64], defective: true, mask: None }];
+        // A speck of 9, and two pixels of 4, on a ground of 1.
+        let mut map = vec![1.0; 32 * 32];
+        (map[0], map[500], map[501]) = (9.0, 4.0, 4.0);
+        // A pixel of the view is four of the image.
+        for (area, expected) in [(1, 9.0), (8, 4.0), (12, 1.0)] {
+            config.score.min_area = area;
+            assert_eq!(scores(&config, &images, std::slice::from_ref(&map)), [expected], "{area}");
+        }
+    }
 }

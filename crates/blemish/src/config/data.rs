@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Normalize, ViewConfig, require};
 use crate::error::Result;
-use crate::image::{DecodeOptions, Image};
+use crate::image::{Affine, DecodeOptions, Image};
 
 /// How images are read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,6 +88,11 @@ impl DataConfig {
     /// A view as the detector's parts see it.
     pub fn normalised(&self, view: &Image) -> Image {
         self.normalize.apply_from(view, self.least_spread())
+    }
+
+    /// What [`normalised`](Self::normalised) does to a view.
+    pub(crate) fn affine(&self, view: &Image) -> Affine {
+        self.normalize.affine_from(view, self.least_spread())
     }
 
     pub(super) fn validate(&self, patch_size: usize) -> Result<()> {

@@ -19,7 +19,7 @@ pub use self::data::{Align, DataConfig, Fit};
 #[doc(hidden)]
 pub use self::model::{AggregationKeys, Head, ModelConfig, Norm, Output, PatchEmbed, Sinusoid};
 pub use self::overlay::Overlay;
-pub use self::parts::{FeaturesConfig, FitConfig, MemoryConfig, NetworkConfig, NetworkMap, Use};
+pub use self::parts::{FeaturesConfig, FitConfig, MemoryConfig, NetworkConfig, NetworkInit, NetworkMap, Use};
 pub use self::score::{Reduce, ScoreConfig, ThresholdRule};
 pub use self::settings::{SETTINGS, Setting};
 use crate::error::{Error, Result};

@@ -36,6 +36,9 @@ pub struct NetworkConfig {
     /// Whether it contributes to the score; `auto`: where no other part does.
     #[serde(rename = "use")]
     pub usage: Use,
+    /// What it starts from. Where it is not trained on the product, these weights are used as they are.
+    #[serde(default, skip_serializing_if = "NetworkInit::is_none")]
+    pub init: NetworkInit,
     /// What its map is.
     pub map: NetworkMap,
     /// 1: the unmasked pass; K > 1: K passes (at most one per patch), each of which sees a K-th of the patches, in bands of
@@ -60,9 +63,56 @@ pub enum NetworkMap {
     Reconstruction,
 }
 
+/// What a network starts from; in settings `none`, `pretrained` or the name of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum NetworkInit {
+    /// Random weights.
+    #[default]
+    None,
+    /// The weights that come with the program, pre-trained on generated images.
+    Pretrained,
+    /// Weights of `blemish pretrain`.
+    File(PathBuf),
+}
+
+impl NetworkInit {
+    /// Whether it starts from random weights.
+    pub fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+}
+
+impl From<String> for NetworkInit {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "none" => Self::None,
+            "pretrained" => Self::Pretrained,
+            _ => Self::File(text.into()),
+        }
+    }
+}
+
+impl From<NetworkInit> for String {
+    fn from(init: NetworkInit) -> Self {
+        match init {
+            NetworkInit::None => "none".to_owned(),
+            NetworkInit::Pretrained => "pretrained".to_owned(),
+            NetworkInit::File(path) => path.display().to_string(),
+        }
+    }
+}
+
 impl Default for NetworkConfig {
     fn default() -> Self {
-        Self { usage: Use::Auto, map: NetworkMap::Defect, passes: 1, precision: None, smooth_sigma: 2.0 }
+        Self {
+            usage: Use::Auto,
+            init: NetworkInit::None,
+            map: NetworkMap::Defect,
+            passes: 1,
+            precision: None,
+            smooth_sigma: 2.0,
+        }
     }
 }
 

@@ -98,6 +98,11 @@ pub const SETTINGS: &[Setting] = &[
         "`always` trains the network on the product and uses it beside the other parts.",
     ),
     Setting::new(
+        "network.init",
+        "none, pretrained, a file of `blemish pretrain`; absent: none",
+        "What the network starts from; without `--finetune` it is used as it is. `--init`.",
+    ),
+    Setting::new(
         "network.map",
         "defect, reconstruction",
         "`reconstruction` scores by the squared error of the network's reconstruction.",

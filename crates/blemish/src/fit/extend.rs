@@ -101,8 +101,9 @@ impl Detector {
         }
         if let Some(ignored) = self.ignored() {
             if before.view() != after.view() {
-                let reason = "has changed with the new images: what is ignored does not fit it any more; use 'train' with the mask";
-                return Err(Error::config("data.view", reason));
+                let reason = "with the new images the model inspects another part of them, which the mask of what is ignored does not \
+                              fit any more; use 'train' with the mask";
+                return Err(Error::config("ignore", reason));
             }
             prepared.ignored = Some(ignored.to_vec());
         }

@@ -36,6 +36,7 @@ use crate::good::Progress;
 #[doc(hidden)]
 pub use crate::good::Views;
 use crate::image::{DecodeOptions, Image, PixelMask, image_statistics, median};
+use crate::parts::network::Start;
 use crate::parts::used;
 use crate::provenance::Provenance;
 pub use crate::provenance::{GoodFile, SuspectedOutlier};
@@ -287,6 +288,14 @@ impl Prepared {
         Ok(())
     }
 
+    /// The weights that training a network starts from, where `network.init` names some.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or holds weights of another network.
+    pub fn initial_weights(&self) -> Result<Option<Weights>> {
+        Ok(Start::of(&self.config, Some(LIGHT))?.map(|start| start.weights))
+    }
+
     /// Fits every part that the configuration uses, and calibrates them. `trained` are the weights of a network that was
     /// trained on all images but the first [`holdout`](Self::holdout).
     ///
@@ -326,6 +335,7 @@ impl Prepared {
             images: self.views.len(),
             files: self.files.clone(),
             settings: Some(Box::new(self.asked.clone())),
+            pretrained: fitted.parts.iter().find_map(|part| part.part.pretrained()).cloned(),
             ..Provenance::default()
         };
         let detector =

@@ -33,6 +33,11 @@ impl Affine {
     pub fn apply(&self, image: &mut Image) {
         image.pixels.iter_mut().for_each(|v| *v = *v * self.gain + self.offset);
     }
+
+    /// What undoes it.
+    pub(crate) fn inverse(&self) -> Self {
+        Self { gain: 1.0 / self.gain, offset: -self.offset / self.gain }
+    }
 }
 
 impl Normalize {
@@ -50,7 +55,7 @@ impl Normalize {
     }
 
     /// As [`affine`](Self::affine), with the least spread that is stretched: the step between two values of the image's depth.
-    fn affine_from(self, image: &Image, floor: f32) -> Affine {
+    pub(crate) fn affine_from(self, image: &Image, floor: f32) -> Affine {
         if self == Self::None {
             return Affine { gain: 1.0, offset: 0.0 };
         }

@@ -33,6 +33,7 @@ use crate::engine::{Array, Weights};
 use crate::error::Result;
 use crate::good::{GoodImages, Progress};
 use crate::image::{Image, Pieces};
+use crate::pretrained::PretrainedOrigin;
 
 /// A detector part.
 pub trait DetectorPart: Debug + Send + Sync + 'static {
@@ -66,6 +67,18 @@ pub trait DetectorPart: Debug + Send + Sync + 'static {
         self.map(image).into_iter().fold(0.0, f32::max)
     }
 
+    /// What a good product looks like in place of this normalised view, as far as the part knows: a view of the same size and
+    /// channels. It is for people to look at; it costs another pass.
+    fn expected(&self, image: &Image) -> Option<Expected> {
+        let _ = image;
+        None
+    }
+
+    /// Where the pre-trained weights came from that it holds, where it does.
+    fn pretrained(&self) -> Option<&PretrainedOrigin> {
+        None
+    }
+
     /// Whether it was trained on the very images that it is fitted on, so that only held-out images can calibrate it.
     fn has_seen_all(&self) -> bool {
         false
@@ -81,6 +94,15 @@ pub trait DetectorPart: Debug + Send + Sync + 'static {
     fn load(tensors: &mut Weights, config: &Config) -> Result<Self, String>
     where
         Self: Sized;
+}
+
+/// What a good product looks like in an image's place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expected {
+    /// How it was found, in a word or two: `reconstruction`, `nearest good`.
+    pub title: &'static str,
+    /// The image.
+    pub image: Image,
 }
 
 /// What a part is fitted on.
@@ -234,6 +256,11 @@ impl FittedPart {
             Some(pieces) => pieces.peak(image, |piece| self.part.peak(piece)),
             None => self.part.peak(image),
         }
+    }
+
+    /// As [`DetectorPart::expected`]; `None` where images have sizes of their own.
+    pub fn expected(&self, image: &Image) -> Option<Expected> {
+        if self.pieces.is_some() { None } else { self.part.expected(image) }
     }
 
     /// The calibrated map of a normalised view, `[H, W]`.

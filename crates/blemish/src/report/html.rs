@@ -96,6 +96,8 @@ impl Report<'_> {
 
     fn item(&self, item: &GalleryItem) -> Result<Item> {
         let GalleryItem { image, map, outlined_from, mask, .. } = item;
+        let expected =
+            item.expected.as_ref().map(|(title, image)| Ok::<_, Error>((*title, data_uri(image)?)));
         let scale_max = self.map_scale_max;
         Ok(Item {
             file: item.file.clone(),
@@ -103,6 +105,7 @@ impl Report<'_> {
             score: item.score,
             remark: item.remark.clone(),
             image: data_uri(image)?,
+            expected: expected.transpose()?,
             heat: data_uri(&heat(map, image.height, image.width, scale_max))?,
             regions: data_uri(&overlay(image, map, *outlined_from, scale_max, mask.as_ref()))?,
         })
@@ -158,6 +161,8 @@ struct Item {
     score: f64,
     remark: String,
     image: String,
+    /// How it was found, and the image.
+    expected: Option<(&'static str, String)>,
     heat: String,
     regions: String,
 }
@@ -250,6 +255,7 @@ mod tests {
             score: f64::NAN,
             remark: hostile.clone(),
             image: ByteImage { height: 2, width: 2, channels: 1, pixels: vec![0; 4] },
+            expected: None,
             map: vec![f32::NAN; 4],
             outlined_from: 1.0,
             mask: Some(PixelMask::empty(2, 2)),
@@ -268,6 +274,13 @@ mod tests {
         assert!(!html.contains("<script") && !html.contains("NaN"));
         assert!(!html.contains("http") && !html.contains("<link"));
         assert_eq!(html.matches("data:image/png;base64,").count(), 3);
+        // What is not known has no column.
+        assert!(!html.contains("class=\"images four\"") && !html.contains("nearest good"));
+        let grey = ByteImage { height: 2, width: 2, channels: 1, pixels: vec![9; 4] };
+        report.gallery[0].expected = Some(("nearest good", grey));
+        let four = report.to_html().unwrap();
+        assert_eq!(four.matches("data:image/png;base64,").count(), 4);
+        assert!(four.contains("class=\"images four\"") && four.contains(">nearest good</span>"));
         assert!(
             html.contains("1 of 2 images shown")
                 && html.contains("1 more of 2, by name")
@@ -287,6 +300,7 @@ mod tests {
             score: 1.0,
             remark: String::new(),
             image: ByteImage { height: 9, width: 9, channels: 3, pixels: vec![0; 4] },
+            expected: None,
             map: vec![1.0; 81],
             outlined_from: 1.0,
             mask: None,

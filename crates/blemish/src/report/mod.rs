@@ -1,5 +1,6 @@
 //! What a person reads: heat maps, charts, one HTML file, tables: pure functions of plain data.
 
+mod benchmark;
 mod chart;
 mod font;
 mod heatmap;
@@ -10,13 +11,15 @@ mod plots;
 mod raw;
 mod tables;
 
+#[doc(hidden)]
+pub use benchmark::benchmark_page;
 pub use heatmap::{encode_png, heat, overlay, save_png};
 #[doc(hidden)]
 pub use html::data_uri;
 #[doc(hidden)]
 pub use number::significant;
 #[doc(hidden)]
-pub use overlay::{Caption, annotated};
+pub use overlay::{Beside, Caption, annotated, beside_size};
 #[doc(hidden)]
 pub use raw::THRESHOLD_LEVEL;
 pub use raw::{encode_map_npy, encode_map_tiff, encode_mask};
@@ -93,6 +96,8 @@ pub struct GalleryItem {
     pub remark: String,
     /// The image.
     pub image: ByteImage,
+    /// What a good product looks like in its place, of the image's size, where the detector knows it, and how that was found.
+    pub expected: Option<(&'static str, ByteImage)>,
     /// Anomaly map `[H, W]` of the image's size.
     pub map: Vec<f32>,
     /// Map value from which a pixel is outlined as found.

@@ -1,7 +1,7 @@
 //! What was found in an image, drawn into it at its own size and shape, with score, threshold, verdict and colour scale below.
 
 use super::font;
-use super::heatmap::{FOUND_COLOUR, TRUTH_COLOUR, colour_map, draw_outline, mix, to_rgb};
+use super::heatmap::{FOUND_COLOUR, TRUTH_COLOUR, colour_map, draw_outline, heat, mix, to_rgb};
 use super::number::significant;
 use crate::image::{ByteImage, PixelMask};
 
@@ -29,12 +29,42 @@ pub struct Caption {
     pub scale_max: f32,
 }
 
+/// What is drawn beside an image: what a good product looks like in its place, and how that was found.
+#[derive(Clone, Debug)]
+pub struct Beside {
+    /// In a word or two.
+    pub title: &'static str,
+    /// Of the size that [`beside_size`] says.
+    pub image: ByteImage,
+}
+
+/// From this length of the longer side on, pixels, what is beside an image has half its size: the file must not grow too much.
+const HALVED_FROM: usize = 512;
+/// Pixels between an image and what is beside it.
+const GAP: usize = 4;
+
+/// Height and width of what is drawn beside an image of `size`.
+pub fn beside_size(size: [usize; 2]) -> [usize; 2] {
+    if is_halved(size) { size.map(|side| side / 2) } else { size }
+}
+
+fn is_halved(size: [usize; 2]) -> bool {
+    size.iter().any(|side| *side >= HALVED_FROM)
+}
+
 /// The image with a faint tint where the map comes near the threshold, a line around what is found, one around the ground
-/// truth, where that is known, and the caption below. It is never smaller than the image, whose pixels keep their size.
+/// truth, where that is known, and the caption below. It is never smaller than the image, whose pixels keep their size and place.
+/// To its right what a good product looks like there, where that is known, and the map in the colours of the scale.
 ///
 /// # Shapes
 /// `map` and `truth` have the image's height and width.
-pub fn annotated(image: &ByteImage, map: &[f32], caption: &Caption, truth: Option<&PixelMask>) -> ByteImage {
+pub fn annotated(
+    image: &ByteImage,
+    map: &[f32],
+    caption: &Caption,
+    truth: Option<&PixelMask>,
+    beside: Option<&Beside>,
+) -> ByteImage {
     let mut drawn = to_rgb(image);
     let mut found = vec![false; image.height * image.width];
     // Most of a good image comes near half the threshold: that is no finding.
@@ -52,7 +82,53 @@ pub fn annotated(image: &ByteImage, map: &[f32], caption: &Caption, truth: Optio
         let truth: Vec<bool> = truth.pixels.iter().map(|&v| v != 0).collect();
         draw_outline(&mut drawn, &truth, TRUTH_COLOUR);
     }
-    with_caption(&drawn, caption)
+    let size = beside_size([image.height, image.width]);
+    let fits = |beside: &&Beside| [beside.image.height, beside.image.width] == size;
+    match beside.filter(fits) {
+        Some(beside) => with_caption(&with_beside(&drawn, map, caption, beside), caption),
+        None => with_caption(&drawn, caption),
+    }
+}
+
+/// The image, and to its right what is expected and the map: one above the other at half the size, else side by side.
+fn with_beside(drawn: &ByteImage, map: &[f32], caption: &Caption, beside: &Beside) -> ByteImage {
+    let ByteImage { height, width, .. } = *drawn;
+    let [h, w] = beside_size([height, width]);
+    let step = height / h.max(1);
+    let values: Vec<f32> =
+        (0..h * w).map(|i| map.get(i / w * step * width + i % w * step).copied().unwrap_or(0.0)).collect();
+    let panels = [(beside.title, to_rgb(&beside.image)), ("map", heat(&values, h, w, caption.scale_max))];
+    let columns = if is_halved([height, width]) { 1 } else { 2 };
+    let mut page = paper(height, width + columns * (GAP + w));
+    paste(&mut page, drawn, [0, 0]);
+    for (i, (title, panel)) in panels.iter().enumerate() {
+        let corner = match columns {
+            1 => [i * (height - h), width + GAP],
+            _ => [0, width + GAP + i * (w + GAP)],
+        };
+        paste(&mut page, panel, corner);
+        // The title on a strip of its own, as far as there is room.
+        let scale = (h / 200).max(1);
+        let long = ((title.len() * font::ADVANCE + 3) * scale).min(w);
+        let strip = paper(((font::HEIGHT + 2) * scale).min(h), long);
+        paste(&mut page, &strip, corner);
+        if long == (title.len() * font::ADVANCE + 3) * scale {
+            write(&mut page, title, corner.map(|at| at + 2 * scale), scale, INK);
+        }
+    }
+    page
+}
+
+fn paper(height: usize, width: usize) -> ByteImage {
+    let pixels = PAPER.iter().copied().cycle().take(height * width * 3).collect();
+    ByteImage { height, width, channels: 3, pixels }
+}
+
+/// Lays `image` upon `page`, its upper left pixel at `top` and `left`; it must fit.
+fn paste(page: &mut ByteImage, image: &ByteImage, [top, left]: [usize; 2]) {
+    for (row, pixels) in image.pixels.chunks_exact((image.width * 3).max(1)).enumerate() {
+        page.pixels[((top + row) * page.width + left) * 3..][..pixels.len()].copy_from_slice(pixels);
+    }
 }
 
 fn with_caption(image: &ByteImage, caption: &Caption) -> ByteImage {
@@ -65,15 +141,8 @@ fn with_caption(image: &ByteImage, caption: &Caption) -> ByteImage {
     let scale = wanted.min(width / (letters + 12)).max(1);
     let (margin, line) = (6 * scale, (font::HEIGHT + 4) * scale);
     let height = image.height + 2 * margin + 2 * line;
-    let mut page = ByteImage {
-        height,
-        width,
-        channels: 3,
-        pixels: PAPER.iter().copied().cycle().take(height * width * 3).collect(),
-    };
-    for (row, pixels) in image.pixels.chunks_exact((image.width * 3).max(1)).enumerate() {
-        page.pixels[row * width * 3..][..pixels.len()].copy_from_slice(pixels);
-    }
+    let mut page = paper(height, width);
+    paste(&mut page, image, [0, 0]);
     let top = image.height + margin;
     let colour = if caption.alarm { [255, 120, 190] } else { [130, 220, 170] };
     write(&mut page, &verdict, [top, margin], scale, colour);
@@ -133,7 +202,7 @@ mod tests {
         let image = ByteImage { height: 300, width: 400, channels: 1, pixels: vec![100; 120_000] };
         let mut map = vec![0.0; 120_000];
         (100..110).for_each(|y| map[y * 400 + 50..y * 400 + 60].fill(2.0));
-        let drawn = annotated(&image, &map, &caption(1.0), None);
+        let drawn = annotated(&image, &map, &caption(1.0), None, None);
         assert_eq!(drawn.width, 400);
         assert!((300..360).contains(&drawn.height), "{}", drawn.height);
         assert_eq!(pixel(&drawn, 0, 0), [100; 3]);
@@ -147,10 +216,34 @@ mod tests {
     fn small_images_get_room_for_the_text_and_nonsense_does_no_harm() {
         let image = ByteImage { height: 3, width: 2, channels: 3, pixels: vec![9; 18] };
         let truth = PixelMask { height: 3, width: 2, pixels: vec![0, 0, 0, 0, 0, 1] };
-        let drawn = annotated(&image, &[f32::NAN; 6], &caption(f32::INFINITY), Some(&truth));
+        let drawn = annotated(&image, &[f32::NAN; 6], &caption(f32::INFINITY), Some(&truth), None);
         assert_eq!(drawn.width, LEAST_WIDTH);
         assert_eq!([pixel(&drawn, 0, 0), pixel(&drawn, 2, 0)], [[9; 3], TRUTH_COLOUR]);
         let odd = Caption { scale_max: 0.0, score: f32::NAN, threshold: f32::INFINITY, ..caption(0.0) };
-        annotated(&image, &[], &odd, None);
+        annotated(&image, &[], &odd, None, None);
+    }
+
+    #[test]
+    fn what_is_expected_and_the_map_are_drawn_beside_an_image_that_stays_in_its_place() {
+        for (size, page) in [([20, 30], [20, 98]), ([300, 512], [300, 772])] {
+            let [height, width] = size;
+            let image = ByteImage { height, width, channels: 1, pixels: vec![100; height * width] };
+            let [h, w] = beside_size(size);
+            let grey = ByteImage { height: h, width: w, channels: 1, pixels: vec![200; h * w] };
+            let beside = Beside { title: "nearest good", image: grey };
+            let map = vec![0.0; height * width];
+            let drawn = annotated(&image, &map, &caption(1.0), None, Some(&beside));
+            assert_eq!(drawn.width, page[1].max(LEAST_WIDTH), "{size:?}");
+            assert_eq!([pixel(&drawn, 0, 0), pixel(&drawn, height - 1, width - 1)], [[100; 3]; 2]);
+            assert_eq!(pixel(&drawn, h - 1, width + GAP), [200; 3]);
+            // The map is black throughout, and lies beside or below.
+            let at = if h < height { [height - 1, width + GAP] } else { [h - 1, width + 2 * GAP + w] };
+            assert_eq!(pixel(&drawn, at[0], at[1]), colour_map(0.0));
+            // One of another size is left out.
+            let other =
+                Beside { title: "x", image: ByteImage { height: 1, width: 1, channels: 1, pixels: vec![0] } };
+            let plain = annotated(&image, &map, &caption(1.0), None, Some(&other));
+            assert_eq!(plain.pixels, annotated(&image, &map, &caption(1.0), None, None).pixels);
+        }
     }
 }

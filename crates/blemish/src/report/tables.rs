@@ -10,6 +10,9 @@ use crate::evaluation::{Evaluation, Metrics};
 pub struct BenchmarkRow {
     /// Name of the category.
     pub category: String,
+    /// In an ablation, the parts that were used, in words; absent: the detector as it was configured.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub alone: Option<String>,
     /// Image AUROC.
     pub image_auroc: Option<f64>,
     /// F1 at the model's own threshold.
@@ -29,20 +32,36 @@ pub struct BenchmarkRow {
     pub error: Option<String>,
 }
 
-/// A Markdown table with one line per category and one for the means; below it what failed, and why.
+/// A column of a benchmark's table: its heading, digits, value.
+pub(super) type Column = (&'static str, usize, fn(&BenchmarkRow) -> Option<f64>);
+
+/// Those of a detector as it was configured.
+pub(super) const COLUMNS: [Column; 7] = [
+    ("image AUROC", 3, |r| r.image_auroc),
+    ("F1", 3, |r| r.f1),
+    ("F1-max", 3, |r| r.f1_max),
+    ("AUPRO", 3, |r| r.aupro),
+    ("equalised AUROC", 3, |r| r.equalised_auroc),
+    ("minutes", 1, |r| r.minutes),
+    ("images/s", 1, |r| r.images_per_second),
+];
+
+/// Those of an ablation.
+pub(super) const ABLATION: [Column; 3] =
+    [("image AUROC", 3, |r| r.image_auroc), ("F1-max", 3, |r| r.f1_max), ("AUPRO", 3, |r| r.aupro)];
+
+/// The rows of an ablation: of every category that has some, each with the parts that were used.
+pub(super) fn ablation(rows: &[BenchmarkRow]) -> impl Iterator<Item = (&str, &BenchmarkRow)> {
+    let has_some = |row: &&BenchmarkRow| rows.iter().any(|r| r.alone.is_some() && r.category == row.category);
+    rows.iter().filter(has_some).map(|row| (row.alone.as_deref().unwrap_or("as configured"), row))
+}
+
+/// A Markdown table with one line per category and one for the means, a second one of an ablation where there is one; below
+/// them what failed, and why.
 ///
 /// A mean is taken over the categories that have the value, and says how many they are when some lack it.
-pub fn markdown_table(rows: &[BenchmarkRow]) -> String {
-    type Column = (&'static str, usize, fn(&BenchmarkRow) -> Option<f64>);
-    const COLUMNS: [Column; 7] = [
-        ("image AUROC", 3, |r| r.image_auroc),
-        ("F1", 3, |r| r.f1),
-        ("F1-max", 3, |r| r.f1_max),
-        ("AUPRO", 3, |r| r.aupro),
-        ("equalised AUROC", 3, |r| r.equalised_auroc),
-        ("minutes", 1, |r| r.minutes),
-        ("images/s", 1, |r| r.images_per_second),
-    ];
+pub fn markdown_table(all: &[BenchmarkRow]) -> String {
+    let rows: Vec<&BenchmarkRow> = all.iter().filter(|row| row.alone.is_none()).collect();
     let line = |name: &str, cell: &dyn Fn(&Column) -> String| {
         std::iter::once(name.replace('|', "\\|")).chain(COLUMNS.iter().map(cell)).collect::<Vec<_>>()
     };
@@ -50,7 +69,7 @@ pub fn markdown_table(rows: &[BenchmarkRow]) -> String {
     cells
         .extend(rows.iter().map(|row| line(&row.category, &|(_, digits, value)| fixed(value(row), *digits))));
     cells.push(line("mean", &|(_, digits, value)| {
-        let known: Vec<f64> = rows.iter().filter_map(value).filter(|v| v.is_finite()).collect();
+        let known: Vec<f64> = rows.iter().filter_map(|row| value(row)).filter(|v| v.is_finite()).collect();
         let mean = fixed(Some(known.iter().sum::<f64>() / known.len() as f64), *digits);
         if known.is_empty() || known.len() == rows.len() {
             mean
@@ -58,7 +77,36 @@ pub fn markdown_table(rows: &[BenchmarkRow]) -> String {
             format!("{mean} ({}/{})", known.len(), rows.len())
         }
     }));
-    let widths = widths(&cells);
+    let mut lines = table(&cells);
+    let mut cells = vec![vec!["category, parts".to_owned()]];
+    cells[0].extend(ABLATION.iter().map(|(heading, ..)| (*heading).to_owned()));
+    for (parts, row) in ablation(all) {
+        let values = ABLATION.iter().map(|(_, digits, value)| fixed(value(row), *digits));
+        cells.push(
+            std::iter::once(format!("{}: {parts}", row.category).replace('|', "\\|")).chain(values).collect(),
+        );
+    }
+    if cells.len() > 1 {
+        lines.push(String::new());
+        lines.extend(table(&cells));
+    }
+    let failed: Vec<String> = all.iter().filter_map(failure).map(|text| format!("- {text}")).collect();
+    if !failed.is_empty() {
+        lines.push(String::new());
+        lines.extend(failed);
+    }
+    lines.join("\n") + "\n"
+}
+
+/// What failed, and why.
+pub(super) fn failure(row: &BenchmarkRow) -> Option<String> {
+    let alone = row.alone.as_ref().map(|parts| format!(" ({parts})")).unwrap_or_default();
+    Some(format!("{}{alone} failed: {}", row.category, row.error.as_ref()?))
+}
+
+/// The lines of a Markdown table, its heading first.
+fn table(cells: &[Vec<String>]) -> Vec<String> {
+    let widths = widths(cells);
     let rule: String = widths
         .iter()
         .enumerate()
@@ -67,14 +115,7 @@ pub fn markdown_table(rows: &[BenchmarkRow]) -> String {
     let mut lines: Vec<String> =
         cells.iter().map(|row| format!("| {} |", aligned(row, &widths, " | "))).collect();
     lines.insert(1, format!("{rule}|"));
-    let failed =
-        rows.iter().filter_map(|row| Some(format!("- {} failed: {}", row.category, row.error.as_ref()?)));
-    let failed: Vec<String> = failed.collect();
-    if !failed.is_empty() {
-        lines.push(String::new());
-        lines.extend(failed);
-    }
-    lines.join("\n") + "\n"
+    lines
 }
 
 /// An evaluation for the terminal: verdict, warning, metrics, thresholds, kinds of defect, problems.
@@ -230,6 +271,34 @@ mod tests {
             BenchmarkRow { category: "c".into(), error: Some("no image".into()), ..Default::default() };
         let text = markdown_table(&[failed]);
         assert!(text.contains("| c ") && text.ends_with("\n\n- c failed: no image\n"), "{text}");
+    }
+
+    #[test]
+    fn an_ablation_is_a_table_of_its_own_and_changes_no_mean() {
+        let row = |category: &str, alone: Option<&str>, image_auroc| BenchmarkRow {
+            category: category.into(),
+            alone: alone.map(str::to_owned),
+            image_auroc: Some(image_auroc),
+            ..Default::default()
+        };
+        let without = [row("a", None, 0.75), row("b", None, 0.25)];
+        let mut with = without.to_vec();
+        with.insert(1, row("a", Some("memory of features"), 0.5));
+        with.insert(
+            2,
+            BenchmarkRow { error: Some("no weights".into()), ..row("a", Some("defect"), f64::NAN) },
+        );
+        let (plain, text) = (markdown_table(&without), markdown_table(&with));
+        assert!(text.starts_with(&plain), "{text}");
+        let own: Vec<&str> = text[plain.len()..].trim().lines().collect();
+        assert_eq!(own.len(), 7, "{text}");
+        assert!(
+            own[0].starts_with("| category, parts") && own[2].starts_with("| a: as configured"),
+            "{text}"
+        );
+        assert!(own[3].starts_with("| a: memory of features |       0.500 |"), "{text}");
+        assert_eq!(own[6], "- a (defect) failed: no weights");
+        assert!(!text.contains("NaN"));
     }
 
     #[test]

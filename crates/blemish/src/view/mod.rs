@@ -193,14 +193,19 @@ impl View {
             return Ok(map);
         }
         let map = Image { height, width, channels: 1, pixels: map };
-        let mut out = vec![0.0; frame[0] * frame[1]];
-        for (i, out) in out.iter_mut().enumerate() {
+        Ok(self.in_frame(&map, frame, 0.0).pixels)
+    }
+
+    /// An image of the view's size, as a part of the whole image at size `frame`; `ground` where the view does not reach.
+    pub(crate) fn in_frame(&self, image: &Image, frame: [usize; 2], ground: f32) -> Image {
+        let mut out = Image::filled(frame[0], frame[1], image.channels, ground);
+        for (i, out) in out.pixels.chunks_exact_mut(image.channels).enumerate() {
             let at = [(i / frame[1]) as f64 + 0.5, (i % frame[1]) as f64 + 0.5];
             if let Some([y, x]) = self.place_of([at[0] / frame[0] as f64, at[1] / frame[1] as f64]) {
-                sample(&map, x, y, Border::Replicate, std::slice::from_mut(out));
+                sample(image, x, y, Border::Replicate, out);
             }
         }
-        Ok(out)
+        out
     }
 }
 

@@ -28,7 +28,7 @@ const MODULES: [(&str, &[&str]); 28] = [
     ("evaluation", &["dataset", "metrics", "prediction"]),
     ("report", &["dataset", "error", "evaluation", "history", "image", "write"]),
     ("tensors", &["config", "engine", "error", "write"]),
-    ("pretrained", &["config", "engine", "error", "tensors"]),
+    ("pretrained", &["config", "engine", "error", "provenance", "tensors"]),
     ("good", &["config", "dataset", "error", "image", "spill", "view"]),
     ("parts", &["calibrate", "config", "engine", "error", "good", "image", "pretrained"]),
     ("scoring", &["config", "hysteresis", "image", "metrics", "parts"]),

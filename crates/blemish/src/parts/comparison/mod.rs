@@ -22,7 +22,7 @@ use crate::engine::{Arithmetic, Weights};
 use crate::error::{Error, Result};
 use crate::good::Progress;
 use crate::image::Image;
-use crate::pretrained::Pretrained;
+use crate::pretrained::{Pretrained, PretrainedOrigin};
 
 /// Images that references are taken from, at most.
 const IMAGES: usize = 96;
@@ -55,6 +55,10 @@ impl DetectorPart for Comparison {
         let positive = |z: f32| z.max(0.0) + (-z.abs()).exp().ln_1p();
         let pixels = logit.into_iter().map(positive).collect();
         Image { height, width, channels: 1, pixels }.enlarged(self.size)
+    }
+
+    fn pretrained(&self) -> Option<&PretrainedOrigin> {
+        Some(&self.reader.pretrained().origin)
     }
 
     fn save(&self, tensors: &mut Weights) {

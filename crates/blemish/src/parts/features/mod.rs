@@ -22,7 +22,7 @@ use crate::config::{Config, Use};
 use crate::engine::Weights;
 use crate::error::{Error, Result};
 use crate::image::Image;
-use crate::pretrained::Pretrained;
+use crate::pretrained::{Pretrained, PretrainedOrigin};
 
 /// Images that the levels' variation and the principal components are computed from, at most.
 const SAMPLED_ON: usize = 64;
@@ -89,6 +89,10 @@ impl DetectorPart for Features {
     fn map(&self, image: &Image) -> Vec<f32> {
         let [height, width] = self.descriptor.grid();
         Image { height, width, channels: 1, pixels: self.distances(image) }.enlarged(self.size)
+    }
+
+    fn pretrained(&self) -> Option<&PretrainedOrigin> {
+        Some(&self.descriptor.pretrained().origin)
     }
 
     fn save(&self, tensors: &mut Weights) {

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 pub(super) use self::k_centres::k_centres;
 pub(super) use self::patches::Components;
 use self::patches::{Grid, PATCH};
-use super::{DetectorPart, FitInput, put, take};
+use super::{DetectorPart, Expected, FitInput, put, take};
 use crate::config::Config;
 use crate::engine::Weights;
 use crate::error::Result;
@@ -59,6 +59,21 @@ impl DetectorPart for Memory {
 
     fn peak(&self, image: &Image) -> f32 {
         self.distances(image).into_iter().fold(0.0, f32::max)
+    }
+
+    /// The nearest kept patches, laid over each other.
+    fn expected(&self, image: &Image) -> Option<Expected> {
+        let Grid { scale, channels, .. } = self.grid;
+        let [height, width] = self.size;
+        let cells = self.grid.joined([height / scale, width / scale], &self.nearest(image));
+        let planes: Vec<Vec<f32>> = (0..channels)
+            .map(|c| {
+                let pixels = cells.pixels.iter().skip(c).step_by(channels).copied().collect();
+                Image { channels: 1, pixels, ..cells }.enlarged(self.size)
+            })
+            .collect();
+        let pixels = (0..height * width).flat_map(|i| planes.iter().map(move |plane| plane[i])).collect();
+        Some(Expected { title: "nearest good", image: Image { height, width, channels, pixels } })
     }
 
     fn save(&self, tensors: &mut Weights) {
@@ -153,6 +168,33 @@ impl Memory {
         }
         let squares = prototypes.chunks_exact(count).map(|p| p.iter().map(|v| v * v).sum()).collect();
         Self { size, grid, components, prototypes, packed, squares }
+    }
+
+    /// The nearest kept patch within [`REACH`] places of every patch of `image`, `[places, values]`.
+    fn nearest(&self, image: &Image) -> Vec<f32> {
+        let Grid { rows, columns, .. } = self.grid;
+        let count = self.components.count();
+        let each = self.prototypes.len() / (rows * columns);
+        let queries = self.components.project(&self.grid.patches(image));
+        let around = |at: usize, side: usize| at.saturating_sub(REACH)..(at + REACH + 1).min(side);
+        let nearest: Vec<&[f32]> = (0..rows * columns)
+            .into_par_iter()
+            .map(|place| {
+                let query = &queries[place * count..][..count];
+                let places = around(place / columns, rows)
+                    .flat_map(|y| around(place % columns, columns).map(move |x| y * columns + x));
+                let kept = places.flat_map(|at| self.prototypes[at * each..][..each].chunks_exact(count));
+                let (mut nearest, mut least) = (&[][..], f32::INFINITY);
+                for patch in kept {
+                    let distance: f32 = patch.iter().zip(query).map(|(a, b)| (a - b) * (a - b)).sum();
+                    if distance < least {
+                        (nearest, least) = (patch, distance);
+                    }
+                }
+                nearest
+            })
+            .collect();
+        self.components.patches(&nearest.concat())
     }
 
     /// Distance of every patch of `image` to the nearest kept one within [`REACH`] places, `[rows, columns]`.
@@ -281,6 +323,24 @@ mod tests {
         let peak = (0..map.len()).max_by(|&a, &b| map[a].total_cmp(&map[b])).unwrap();
         assert!((8..24).contains(&(peak / 48)) && (26..42).contains(&(peak % 48)), "{peak}");
         assert!(map[peak] > good);
+    }
+
+    #[test]
+    fn what_is_expected_is_what_was_seen_and_lacks_a_spot() {
+        let images: Vec<Image> = (0..8).map(image).collect();
+        let memory: Memory = fitted(&images);
+        let difference = |a: &Image, b: &Image| {
+            a.pixels.iter().zip(&b.pixels).map(|(a, b)| (a - b).abs()).sum::<f32>() / a.pixels.len() as f32
+        };
+        let Expected { title, image: seen } = memory.expected(&images[3]).unwrap();
+        assert_eq!((title, seen.height, seen.width, seen.channels), ("nearest good", 32, 48, 1));
+        // Not another of the images that were fitted on.
+        assert!(difference(&seen, &images[3]) < 0.2 * difference(&images[5], &images[3]));
+        let mut corrupted = images[3].clone();
+        (0..64).for_each(|i| corrupted.pixels[(12 + i / 8) * 48 + 30 + i % 8] = 5.0);
+        let repaired = memory.expected(&corrupted).unwrap().image;
+        let most = repaired.pixels.iter().copied().fold(f32::MIN, f32::max);
+        assert!(most < 2.5, "no good image is brighter than 1.94: {most}");
     }
 
     #[test]

@@ -54,7 +54,37 @@ impl Grid {
         self.patches_of(0..self.rows, image)
     }
 
-    /// The same for places in these rows alone.
+    /// The image of cells, `[height, width]`, that `patches` of every place make together: where they overlap their mean, what is
+    /// near a patch's middle weighing more.
+    pub fn joined(&self, [height, width]: [usize; 2], patches: &[f32]) -> Image {
+        let mut image = Image::filled(height, width, self.channels, 0.0);
+        let mut weights = vec![0.0; height * width];
+        let before = (PATCH - self.step.min(PATCH)) / 2;
+        let weight = |d: usize| 1.0 - ((2 * d + 1) as f32 / PATCH as f32 - 1.0).abs();
+        for (place, patch) in patches.chunks_exact(self.values()).enumerate() {
+            let corner = [place / self.columns * self.step, place % self.columns * self.step];
+            for (i, pixel) in patch.chunks_exact(self.channels).enumerate() {
+                let (dy, dx) = (i / PATCH, i % PATCH);
+                let (Some(y), Some(x)) =
+                    ((corner[0] + dy).checked_sub(before), (corner[1] + dx).checked_sub(before))
+                else {
+                    continue;
+                };
+                if y < height && x < width {
+                    let share = weight(dy) * weight(dx);
+                    weights[y * width + x] += share;
+                    let out = &mut image.pixels[(y * width + x) * self.channels..][..self.channels];
+                    out.iter_mut().zip(pixel).for_each(|(out, v)| *out += share * v);
+                }
+            }
+        }
+        for (pixel, weight) in image.pixels.chunks_exact_mut(self.channels).zip(weights) {
+            pixel.iter_mut().for_each(|v| *v /= weight.max(f32::MIN_POSITIVE));
+        }
+        image
+    }
+
+    /// As [`patches`](Self::patches), for places in these rows alone.
     pub(crate) fn patches_of(&self, rows: Range<usize>, image: &Image) -> Vec<f32> {
         let cells = image.averaged(self.scale);
         let mut out = Vec::with_capacity(rows.len() * self.columns * self.values());
@@ -149,6 +179,18 @@ impl Components {
     }
 }
 
+impl Components {
+    /// The patches that `projected`, `[n, components]`, stand for: `[n, values]`.
+    pub(crate) fn patches(&self, projected: &[f32]) -> Vec<f32> {
+        let (values, count) = (self.mean.len(), self.count());
+        let n = projected.len() / count;
+        let mut out = vec![0.0; n * values];
+        let (rows, basis) = (Matrix::rows(projected, count), Matrix::rows(&self.basis, count));
+        matmul(&mut out, rows, basis.transposed(), [n, count, values], Init::Bias(&self.mean));
+        out
+    }
+}
+
 /// Gram and Schmidt, twice over for rounding; a column that vanishes stays zero.
 fn orthonormal(basis: &mut [f32], rows: usize, columns: usize) {
     for column in 0..columns {
@@ -191,6 +233,17 @@ mod tests {
     }
 
     #[test]
+    fn patches_joined_are_the_image() {
+        let pixels: Vec<f32> = (0..16 * 24 * 3).map(|i| (i as f32 * 0.3).sin()).collect();
+        let image = Image { height: 16, width: 24, channels: 3, pixels };
+        for scale in [1, 2] {
+            let (grid, cells) = (Grid::new(scale, [16, 24], 3), image.averaged(scale));
+            let joined = grid.joined([cells.height, cells.width], &grid.patches(&image));
+            assert!(joined.pixels.iter().zip(&cells.pixels).all(|(a, b)| (a - b).abs() < 1e-5), "{scale}");
+        }
+    }
+
+    #[test]
     fn components_find_the_directions_of_variance() {
         // Points on a plane in four dimensions, around (1, 2, 3, 4): nothing is lost in two components.
         let (a, b) = ([0.5, 0.5, 0.5, 0.5], [0.5, -0.5, 0.5, -0.5]);
@@ -202,6 +255,8 @@ mod tests {
             .collect();
         let components = Components::new(&points, 4, 2);
         let projected = components.project(&points);
+        let back = components.patches(&projected);
+        assert!(back.iter().zip(&points).all(|(a, b)| (a - b).abs() < 1e-4));
         for i in 0..49 {
             let distance = |x: &[f32], d: usize| -> f32 {
                 (0..d).map(|k| (x[i * d + k] - x[(i + 1) * d + k]).powi(2)).sum::<f32>().sqrt()

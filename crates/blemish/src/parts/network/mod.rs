@@ -1,11 +1,14 @@
 //! The masked autoencoder as a detector part: its map is its squared reconstruction error, or
 //! the defect probability that it gives each pixel.
 
-use super::{DetectorPart, FitInput};
-use crate::config::{Config, NetworkConfig, NetworkMap};
+use std::path::Path;
+
+use super::{DetectorPart, Expected, FitInput};
+use crate::config::{Config, NetworkConfig, NetworkInit, NetworkMap};
 use crate::engine::{Complementary, Engine, Output, Weights, take_prefixed};
 use crate::error::{Error, Result};
 use crate::image::Image;
+use crate::pretrained::{Pretrained, PretrainedOrigin};
 use blemish_kernels::blur::blur_same_reflect;
 
 /// How the network's parameters begin among a model file's tensors.
@@ -19,24 +22,62 @@ pub struct Network {
     config: NetworkConfig,
     grid: [usize; 2],
     trained_here: bool,
+    origin: Option<PretrainedOrigin>,
+}
+
+/// What a network starts from.
+#[derive(Debug)]
+pub struct Start {
+    /// The weights, for the settled configuration's views.
+    pub weights: Weights,
+    /// Where they came from.
+    pub origin: PretrainedOrigin,
+}
+
+impl Start {
+    /// What `network.init` names; `None` for random weights. `builtin` are the weights that come with the program.
+    ///
+    /// # Errors
+    /// A file that cannot be read or holds no such weights; [`Error::Config`] for weights of another network.
+    pub fn of(config: &Config, builtin: Option<&'static [u8]>) -> Result<Option<Self>> {
+        let pretrained = match (&config.network.init, builtin) {
+            (NetworkInit::None, _) => return Ok(None),
+            (NetworkInit::File(path), _) => Pretrained::load(path)?,
+            (NetworkInit::Pretrained, Some(bytes)) => {
+                Pretrained::from_bytes(Path::new("the built-in weights"), bytes)?
+            }
+            (NetworkInit::Pretrained, None) => {
+                return Err(Error::config("network.init", "must name a file: this program has no weights"));
+            }
+        };
+        let channels = config.data.channels.unwrap_or(3);
+        let weights = pretrained
+            .weights_for(&config.model, config.view_size(), channels)
+            .map_err(|reason| Error::config("network.init", reason))?;
+        Ok(Some(Self { weights, origin: pretrained.origin }))
+    }
 }
 
 impl DetectorPart for Network {
     fn fit(input: &FitInput<'_>) -> Result<Self> {
-        let Some(weights) = input.trained else {
-            let reason =
-                "the network has no weights: train it on these images (`--finetune`), or leave it out";
-            return Err(Error::config("network.use", reason));
+        let start = Start::of(input.config, input.builtin);
+        let (weights, origin, trained_here) = match (input.trained, start) {
+            // Where it started from is a remark only: that must not cost a training, if the file has gone since.
+            (Some(weights), start) => (weights.clone(), start.ok().flatten().map(|start| start.origin), true),
+            (None, Err(error)) => return Err(error),
+            (None, Ok(Some(start))) => (start.weights, Some(start.origin), false),
+            (None, Ok(None)) => {
+                let reason = "the network has no weights: train it on these images (`--finetune`), take pre-trained ones \
+                              (`network.init`), or leave it out";
+                return Err(Error::config("network.use", reason));
+            }
         };
-        let network = Self::new(weights.clone(), input.config).map_err(Error::Training)?;
-        Ok(Self { trained_here: true, ..network })
+        let network = Self::new(weights, input.config).map_err(Error::Training)?;
+        Ok(Self { trained_here, origin, ..network })
     }
 
     fn map(&self, image: &Image) -> Vec<f32> {
-        let output = match self.config.passes {
-            1 => self.engine.forward(&image.pixels, None, &[]),
-            passes => self.engine.forward_scored(&image.pixels, &Complementary::bands(self.grid, passes)),
-        };
+        let output = self.output(image);
         let map: Vec<f32> = match self.config.map {
             NetworkMap::Defect => output.extra.iter().map(|z| 1.0 / (1.0 + (-z).exp())).collect(),
             NetworkMap::Reconstruction => squared_error(&output, image),
@@ -45,6 +86,17 @@ impl DetectorPart for Network {
             0.0 => map,
             sigma => blur_same_reflect(&map, image.height, image.width, sigma as f32),
         }
+    }
+
+    /// Its reconstruction, of hidden patches where it scores by complementary masks.
+    fn expected(&self, image: &Image) -> Option<Expected> {
+        let Image { height, width, channels, .. } = *image;
+        let pixels = self.output(image).image;
+        Some(Expected { title: "reconstruction", image: Image { height, width, channels, pixels } })
+    }
+
+    fn pretrained(&self) -> Option<&PretrainedOrigin> {
+        self.origin.as_ref()
     }
 
     fn has_seen_all(&self) -> bool {
@@ -74,7 +126,16 @@ impl Network {
             config: config.network.clone(),
             grid: config.grid(),
             trained_here: false,
+            origin: None,
         })
+    }
+
+    /// What its map and its reconstruction are read from.
+    fn output(&self, image: &Image) -> Output {
+        match self.config.passes {
+            1 => self.engine.forward(&image.pixels, None, &[]),
+            passes => self.engine.forward_scored(&image.pixels, &Complementary::bands(self.grid, passes)),
+        }
     }
 }
 
@@ -83,4 +144,67 @@ fn squared_error(output: &Output, image: &Image) -> Vec<f32> {
     let pairs = output.image.chunks_exact(image.channels).zip(image.pixels.chunks_exact(image.channels));
     let error = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
     pairs.map(|pair| error(pair) / image.channels as f32).collect()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::config::Use;
+    use crate::parts::testing::{config_of, fitted_as, with_input};
+
+    const WEIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../weights/light.safetensors");
+
+    fn image(seed: usize) -> Image {
+        let pixels = (0..32 * 48).map(|i| ((i * 7 + seed * 13) as f32 * 0.11).sin()).collect();
+        Image { height: 32, width: 48, channels: 1, pixels }
+    }
+
+    fn frozen(map: NetworkMap, passes: usize) -> Config {
+        let mut config = config_of(&image(0));
+        (config.network.usage, config.network.map, config.network.passes) = (Use::Always, map, passes);
+        config.network.init = NetworkInit::File(WEIGHTS.into());
+        config
+    }
+
+    #[test]
+    fn pre_trained_weights_serve_without_training_and_show_what_they_reconstruct() {
+        let images = [image(0), image(1)];
+        let config = frozen(NetworkMap::Reconstruction, 3);
+        let network: Network = fitted_as(&images, &config);
+        // Any good image calibrates it: it has seen none.
+        assert!(!network.has_seen_all() && network.pretrained().is_some_and(|origin| origin.steps > 0));
+        let expected = network.expected(&images[0]).unwrap();
+        let error = |smoothed: &[f32]| smoothed.iter().sum::<f32>();
+        let pairs = expected.image.pixels.iter().zip(&images[0].pixels);
+        let by_hand = pairs.map(|(a, b)| (a - b) * (a - b)).collect::<Vec<_>>();
+        let map = network.map(&images[0]);
+        assert!(
+            (error(&by_hand) - error(&map)).abs() < 0.1 * error(&map),
+            "a map of the same error, smoothed"
+        );
+        let defect: Network = fitted_as(&images, &frozen(NetworkMap::Defect, 1));
+        assert!(defect.map(&images[0]).iter().all(|p| (0.0..=1.0).contains(p)));
+        // It is saved and read like any other.
+        let mut tensors = Weights::new();
+        network.save(&mut tensors);
+        let again = Network::load(&mut tensors, &config).unwrap();
+        assert!(tensors.is_empty());
+        assert_eq!(again.map(&images[1]), network.map(&images[1]));
+    }
+
+    #[test]
+    fn without_weights_or_with_others_it_is_refused() {
+        let images = [image(0)];
+        let mut config = frozen(NetworkMap::Defect, 1);
+        let refused = |config: &Config| with_input(&images, config, Network::fit).unwrap_err().to_string();
+        config.network.init = NetworkInit::None;
+        assert!(refused(&config).contains("network.init"));
+        // No weights are built into a test's input.
+        config.network.init = NetworkInit::Pretrained;
+        assert!(refused(&config).contains("network.init"));
+        config = frozen(NetworkMap::Defect, 1);
+        config.model.depth = 7;
+        assert!(refused(&config).contains("another shape"));
+    }
 }

@@ -1,0 +1,62 @@
+//! What a file of pre-trained weights holds, and where it came from.
+
+use std::fs;
+use std::path::Path;
+
+use blemish::Error;
+use blemish::pretrained::{Pretrained, PretrainedOrigin};
+use serde::Serialize;
+
+use crate::failure::Result;
+use crate::output::{Output, colours, thousands};
+
+#[derive(Serialize)]
+struct Summary {
+    weights: String,
+    bytes: usize,
+    parameters: usize,
+    image_size: [usize; 2],
+    channels: usize,
+    /// Whether they have the layers that compare an image with references.
+    compares: bool,
+    origin: PretrainedOrigin,
+}
+
+/// Shows the file where it is one of pre-trained weights; else false.
+///
+/// # Errors
+/// A file that cannot be read, or whose weights cannot be used.
+pub fn run(path: &Path, output: &Output) -> Result<bool> {
+    let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
+    if !Pretrained::is_one(path, &bytes) {
+        return Ok(false);
+    }
+    let Pretrained { model, image_size, channels, weights, origin } = Pretrained::from_bytes(path, &bytes)?;
+    let summary = Summary {
+        weights: path.display().to_string(),
+        bytes: bytes.len(),
+        parameters: weights.values().map(|array| array.values.len()).sum(),
+        image_size,
+        channels,
+        compares: model.comparison,
+        origin,
+    };
+    output.result(&summary, || text(&summary))?;
+    Ok(true)
+}
+
+fn text(summary: &Summary) -> String {
+    let Summary { weights, bytes, parameters, image_size: [height, width], channels, .. } = summary;
+    format!(
+        "weights      {weights}\nsize         {:.1} MB, {} parameters\ninput        {height} x {width} pixels in pre-training, {}\n\n{}",
+        *bytes as f64 / 1e6,
+        thousands(*parameters),
+        colours(*channels),
+        facts(&summary.origin)
+    )
+}
+
+/// Where pre-trained weights came from, a line each.
+pub fn facts(origin: &PretrainedOrigin) -> String {
+    origin.facts().iter().map(|(name, value)| format!("{name:<12} {value}\n")).collect()
+}
