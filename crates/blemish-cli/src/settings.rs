@@ -34,6 +34,10 @@ pub struct Settings {
     /// Train the network on these images for about this long, and let it contribute to the score
     #[arg(long, value_name = "MINUTES", value_parser = positive)]
     pub finetune: Option<f64>,
+    /// Use the memory of this network's features: weights of 'blemish pretrain', or an EfficientNet-Lite or ViT of your own as
+    /// safetensors (docs/features.md)
+    #[arg(long, value_name = "FILE")]
+    features: Option<PathBuf>,
     /// Refuse images of more pixels than this before they are decoded [default: 100000000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_pixels: Option<u64>,
@@ -65,6 +69,10 @@ impl Settings {
         }
         if let Some(max_pixels) = self.max_pixels {
             detector.data.max_pixels = max_pixels;
+        }
+        if let Some(file) = &self.features {
+            detector.features.usage = Use::Always;
+            detector.features.weights = Some(file.clone());
         }
         if self.finetune.is_some() {
             detector.network.usage = Use::Always;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Config, ModelConfig};
 use crate::engine::{Arithmetic, Array, Engine, Feature, Weights, take_prefixed, weights_for_grid};
 use crate::error::{Error, Result};
-use crate::tensors::{read_tensors_of, require_parameters, write_tensors};
+use crate::tensors::{header_of, read_tensors_of, require_parameters, write_tensors};
 
 /// Version of the file's layout; a file of a newer one is refused.
 const VERSION: u32 = 1;
@@ -92,6 +92,14 @@ impl Pretrained {
     /// [`Error::Model`] that says what is wrong with the file, or [`Error::Io`].
     pub fn load(path: &Path) -> Result<Self> {
         Self::from_bytes(path, &std::fs::read(path).map_err(|e| Error::io(path, e))?)
+    }
+
+    /// Whether a safetensors file is one of blemish.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where it is cut short or no safetensors file.
+    pub(crate) fn is_one(name: &Path, bytes: &[u8]) -> Result<bool> {
+        Ok(header_of(name, bytes)?.is_some())
     }
 
     /// As [`load`](Self::load), of a file's bytes; `name` is what errors call it.

@@ -1,32 +1,26 @@
 //! What describes a place: the network's levels around it.
 
-use std::sync::Arc;
-
 use rayon::prelude::*;
 
 use super::super::places::mean_3x3;
+use super::network::{FeatureNetwork, Levels};
 use crate::config::Config;
-use crate::engine::{Engine, Feature, FeatureMap};
-use crate::error::Result;
+use crate::engine::FeatureMap;
+use crate::error::{Error, Result};
 use crate::good::{GoodImages, Progress};
 use crate::image::Image;
-use crate::pretrained::Pretrained;
 
 /// Pixels between places.
 pub const STRIDE: usize = 8;
-/// The levels that are joined: the stem's at strides 4 and 8, the encoder's middle tap, the pyramid head's at 8 and 4.
-const LEVELS: [Feature; 5] =
-    [Feature::Level(1), Feature::Level(2), Feature::Tap(1), Feature::Head(0), Feature::Head(1)];
 /// Images that the levels' variation is measured on, at most.
 const SCALED_ON: usize = 32;
 
-/// The pre-trained network on views of one size, and how its levels are scaled.
+/// The feature network on views of one size, and how its levels are scaled.
 #[derive(Debug)]
 pub struct Descriptor {
-    engine: Engine,
-    pretrained: Arc<Pretrained>,
+    network: FeatureNetwork,
+    levels: Levels,
     grid: [usize; 2],
-    channels: Vec<usize>,
     /// What each channel is multiplied by, level after level.
     scale: Vec<f32>,
 }
@@ -36,17 +30,16 @@ impl Descriptor {
     ///
     /// # Errors
     /// A sentence: weights that do not fit the view.
-    pub fn new(size: [usize; 2], pretrained: Arc<Pretrained>, config: &Config) -> Result<Self, String> {
-        let engine = pretrained.engine(size, config)?;
-        let channels: Vec<usize> = LEVELS.iter().map(|&level| pretrained.channels_of(level)).collect();
-        let scale = vec![1.0; channels.iter().sum()];
-        Ok(Self { engine, pretrained, grid: size.map(|side| side.div_ceil(STRIDE)), channels, scale })
+    pub fn new(size: [usize; 2], network: FeatureNetwork, config: &Config) -> Result<Self, String> {
+        let levels = network.on_views(size, config)?;
+        let scale = vec![1.0; levels.channels().iter().sum()];
+        Ok(Self { network, levels, grid: size.map(|side| side.div_ceil(STRIDE)), scale })
     }
 
     /// With every level's channels in units of their standard deviation on good images, and all levels alike in sum.
     ///
     /// # Errors
-    /// Those of reading the images.
+    /// Those of reading the images; values that are not finite.
     pub fn scaled_to(mut self, images: &GoodImages<'_>, progress: &Progress<'_>) -> Result<Self> {
         let count = self.values();
         let (mut sums, mut squares, mut n) = (vec![0.0f64; count], vec![0.0f64; count], 0.0f64);
@@ -68,8 +61,12 @@ impl Descriptor {
             .zip(&squares)
             .map(|(sum, square)| (square / n - (sum / n).powi(2)).max(0.0).sqrt())
             .collect();
+        if !sums.iter().chain(&deviation).all(|v| v.is_finite()) {
+            let reason = "the feature network's values are not finite: its weights cannot be those of a trained network";
+            return Err(Error::Training(reason.to_owned()));
+        }
         let mut at = 0;
-        for &channels in &self.channels {
+        for &channels in self.levels.channels() {
             let level = &deviation[at..at + channels];
             // A channel that hardly varies on these images is not blown up beyond the level's own measure.
             let rms = (level.iter().map(|d| d * d).sum::<f64>() / channels as f64).sqrt().max(1e-9);
@@ -94,8 +91,8 @@ impl Descriptor {
     }
 
     /// The network.
-    pub fn pretrained(&self) -> &Pretrained {
-        &self.pretrained
+    pub fn network(&self) -> &FeatureNetwork {
+        &self.network
     }
 
     /// What each value is multiplied by.
@@ -120,11 +117,11 @@ impl Descriptor {
 
     /// The description of every place of a normalised view, `[places, values]`.
     pub fn describe(&self, image: &Image) -> Vec<f32> {
-        let output = self.engine.forward(&image.in_three_channels(), None, &LEVELS);
-        let levels: Vec<Vec<f32>> = output.features.par_iter().map(|map| on_grid(map, self.grid)).collect();
+        let maps = self.levels.maps(image);
+        let levels: Vec<Vec<f32>> = maps.par_iter().map(|map| on_grid(map, self.grid)).collect();
         let mut out = Vec::with_capacity(self.places() * self.values());
         for place in 0..self.places() {
-            for (level, &channels) in levels.iter().zip(&self.channels) {
+            for (level, &channels) in levels.iter().zip(self.levels.channels()) {
                 out.extend_from_slice(&level[place * channels..][..channels]);
             }
         }
