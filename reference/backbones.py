@@ -70,7 +70,7 @@ def lite_weights(draw: Draw) -> tuple[Tensors, Tensors]:
             "norm.weight": draw.normal(channels, scale=0.2, mean=1),
             "norm.bias": draw.normal(channels, scale=0.3),
             "norm.running_mean": draw.normal(channels, scale=0.3),
-            "norm.running_var": draw.normal(channels, scale=0.2).abs() + 0.5,
+            "norm.running_var": draw.normal(channels, scale=0.2, mean=0.9).abs(),
             "norm.num_batches_tracked": torch.tensor(7),
         }
         for out, (convolution, norm) in ((timm, timm_names), (package, package_names)):

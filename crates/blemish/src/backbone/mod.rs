@@ -50,12 +50,12 @@ struct Input {
 }
 
 impl Input {
-    /// An image's pixels, `[H, W, 3]`, its contrast around 0.5 multiplied first.
-    fn pixels(&self, image: &Image, contrast: f32) -> Vec<f32> {
+    /// An image's pixels, `[H, W, 3]`.
+    fn pixels(&self, image: &Image) -> Vec<f32> {
         let mut pixels = image.in_three_channels().into_owned();
         for pixel in pixels.as_chunks_mut::<3>().0 {
             for ((v, mean), deviation) in pixel.iter_mut().zip(self.mean).zip(self.deviation) {
-                *v = (contrast * (*v - 0.5) + 0.5 - mean) / deviation;
+                *v = (*v - mean) / deviation;
             }
         }
         pixels
@@ -116,11 +116,7 @@ impl Backbone {
 
     /// Whether [`put`](Self::put) has added one.
     pub fn is_in(tensors: &Weights, prefix: &str) -> bool {
-        let begins = |kind: &str| {
-            let start = format!("{prefix}{kind}");
-            tensors.range(start.clone()..).next().is_some_and(|(name, _)| name.starts_with(&start))
-        };
-        begins(EFFICIENTNET) || begins(VIT)
+        kind_of(tensors, prefix).is_some()
     }
 
     /// Takes what [`put`](Self::put) has added.
@@ -128,9 +124,8 @@ impl Backbone {
     /// # Errors
     /// A sentence that names a tensor that is missing or does not fit.
     pub fn take(tensors: &mut Weights, prefix: &str) -> Result<Self, String> {
-        let weights = take_prefixed(tensors, prefix);
-        let kind = if Self::is_in(&weights, EFFICIENTNET) { EFFICIENTNET } else { VIT };
-        let mut own = weights;
+        let mut own = take_prefixed(tensors, prefix);
+        let kind = kind_of(&own, "").ok_or("it holds no feature network")?;
         let weights = take_prefixed(&mut own, kind);
         if let Some(name) = own.keys().next() {
             return Err(format!("tensor {name} belongs to no feature network"));
@@ -166,15 +161,24 @@ impl Backbone {
         }
     }
 
-    /// The levels of an image of any size, 1 or 3 channels; its contrast around 0.5 is multiplied by `contrast` first.
-    pub fn levels(&self, image: &Image, contrast: f32) -> [FeatureMap; LEVELS] {
-        let pixels = |image: &Image| self.input.pixels(image, contrast);
+    /// The levels of an image of any size, 1 or 3 channels, around 0.5.
+    pub fn levels(&self, image: &Image) -> [FeatureMap; LEVELS] {
         match &self.network {
-            Network::EfficientNet(network) => network.levels(pixels(image), [image.height, image.width]),
+            Network::EfficientNet(network) => {
+                network.levels(self.input.pixels(image), [image.height, image.width])
+            }
             Network::Vit(vit) => {
                 let image = vit.in_whole_patches(image);
-                vit.levels(&pixels(&image), [image.height, image.width])
+                vit.levels(&self.input.pixels(&image), [image.height, image.width])
             }
         }
     }
+}
+
+/// The kind of network whose tensors are behind `prefix`.
+fn kind_of(tensors: &Weights, prefix: &str) -> Option<&'static str> {
+    [EFFICIENTNET, VIT].into_iter().find(|kind| {
+        let start = format!("{prefix}{kind}");
+        tensors.range(start.clone()..).next().is_some_and(|(name, _)| name.starts_with(&start))
+    })
 }

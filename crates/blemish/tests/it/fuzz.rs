@@ -31,7 +31,7 @@ fn corpus_and_some_changes_of_it() {
 /// A file of a feature network that someone else has trained: read, and asked for its levels.
 fn weights(bytes: &[u8]) -> bool {
     let Ok(network) = Backbone::from_bytes(Path::new("fuzzed"), bytes) else { return false };
-    let levels = network.levels(&Image::filled(16, 32, 1, 0.7), 1.0);
+    let levels = network.levels(&Image::filled(16, 32, 1, 0.7));
     assert_eq!(levels.map(|level| level.channels), network.channels());
     true
 }

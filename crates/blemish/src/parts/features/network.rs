@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::FitInput;
 use crate::backbone::Backbone;
-use crate::config::{Config, Normalize};
+use crate::config::Config;
 use crate::engine::{Engine, Feature, FeatureMap, Weights};
 use crate::error::{Error, Result};
 use crate::image::Image;
@@ -15,8 +15,6 @@ use crate::pretrained::Pretrained;
 /// head's at 8 and 4.
 const LEVELS: [Feature; 5] =
     [Feature::Level(1), Feature::Level(2), Feature::Tap(1), Feature::Head(0), Feature::Head(1)];
-/// What the contrast of a normalised view is multiplied by for a network that was trained on photographs.
-const CONTRAST: f32 = 1.0;
 
 /// A network whose levels describe places.
 #[derive(Clone, Debug)]
@@ -105,13 +103,10 @@ impl FeatureNetwork {
                 channels: LEVELS.iter().map(|&level| pretrained.channels_of(level)).collect(),
                 source: Source::Engine(pretrained.engine(size, config)?),
             },
-            Self::Backbone(backbone) => {
-                let is_raised = config.data.normalize == Normalize::Robust;
-                Levels {
-                    channels: backbone.channels().to_vec(),
-                    source: Source::Backbone(Arc::clone(backbone), if is_raised { CONTRAST } else { 1.0 }),
-                }
-            }
+            Self::Backbone(backbone) => Levels {
+                channels: backbone.channels().to_vec(),
+                source: Source::Backbone(Arc::clone(backbone)),
+            },
         })
     }
 }
@@ -126,8 +121,7 @@ pub struct Levels {
 #[derive(Debug)]
 enum Source {
     Engine(Engine),
-    /// With what contrast is multiplied by.
-    Backbone(Arc<Backbone>, f32),
+    Backbone(Arc<Backbone>),
 }
 
 impl Levels {
@@ -140,7 +134,7 @@ impl Levels {
     pub fn maps(&self, image: &Image) -> Vec<FeatureMap> {
         match &self.source {
             Source::Engine(engine) => engine.forward(&image.in_three_channels(), None, &LEVELS).features,
-            Source::Backbone(backbone, contrast) => backbone.levels(image, *contrast).to_vec(),
+            Source::Backbone(backbone) => backbone.levels(image).to_vec(),
         }
     }
 }
