@@ -130,7 +130,8 @@ impl Vit {
             [1, rows, dim] if dim == width => rows,
             ref shape => return Err(format!("tensor {name} has shape {shape:?}, not [1, tokens, {width}]")),
         };
-        if !is_square(rows) && !(class.is_some() && is_square(rows - 1)) {
+        let is_table = is_square(rows) || class.is_some() && is_square(rows - 1);
+        if !is_table {
             return Err(format!("tensor {name} has {rows} rows: they are of no square grid of patches"));
         }
         // Further tokens change what the others become.

@@ -101,7 +101,7 @@ impl FeatureNetwork {
         Ok(match self {
             Self::Pretrained(pretrained) => Levels {
                 channels: LEVELS.iter().map(|&level| pretrained.channels_of(level)).collect(),
-                source: Source::Engine(pretrained.engine(size, config)?),
+                source: Source::Engine(Box::new(pretrained.engine(size, config)?)),
             },
             Self::Backbone(backbone) => Levels {
                 channels: backbone.channels().to_vec(),
@@ -120,7 +120,7 @@ pub struct Levels {
 
 #[derive(Debug)]
 enum Source {
-    Engine(Engine),
+    Engine(Box<Engine>),
     Backbone(Arc<Backbone>),
 }
 
