@@ -25,6 +25,7 @@ bench-embed:
 # Rewrites the test fixtures; see reference/README.md.
 fixtures:
     python3 reference/fixtures.py
+    python3 reference/backbones.py
     python3 reference/metrics_oracle.py
 
 # Side by side with PyTorch, ONNX Runtime and OpenVINO; writes benches/results.md. `just bench --smoke` for a taste.

@@ -31,6 +31,10 @@ pub struct Settings {
     /// Accept this share of false alarms among good images [default: 0.05]
     #[arg(long, alias = "far", value_name = "RATE", value_parser = share)]
     fpr: Option<f64>,
+    /// Use the memory of this network's features: weights of 'blemish pretrain', or an EfficientNet-Lite or ViT of your own as
+    /// safetensors (docs/features.md)
+    #[arg(long, value_name = "FILE")]
+    features: Option<PathBuf>,
     /// Refuse images of more pixels than this before they are decoded [default: 100000000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_pixels: Option<u64>,
@@ -105,6 +109,10 @@ impl Settings {
         }
         if let Some(max_pixels) = self.max_pixels {
             detector.data.max_pixels = max_pixels;
+        }
+        if let Some(file) = &self.features {
+            config.detector.features.usage = Use::Always;
+            config.detector.features.weights = Some(file.clone());
         }
         network.apply(&mut config)?;
         config.validate()?;

@@ -27,6 +27,8 @@
 //!
 //! Modules that only the other crates of this project use are left out here.
 
+#[doc(hidden)]
+pub mod backbone;
 pub mod calibrate;
 pub mod config;
 pub mod dataset;

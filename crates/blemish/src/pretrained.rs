@@ -97,6 +97,7 @@ impl Pretrained {
     pub fn is_one(name: &Path, bytes: &[u8]) -> bool {
         header_of(name, bytes)
             .ok()
+            .flatten()
             .and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok())
             .is_some_and(|header| header.get("pretrained").is_some())
     }

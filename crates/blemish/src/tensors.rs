@@ -82,18 +82,6 @@ pub(crate) fn to_bytes(path: &Path, header: &impl Serialize, tensors: &Weights) 
     safetensors::serialize(views, Some(metadata)).map_err(|e| wrong(&e))
 }
 
-/// The `blemish` metadata of a safetensors file's bytes, without its tensors; `name` is what errors call it.
-///
-/// # Errors
-/// [`Error::Model`] when it is not safetensors, or not ours.
-pub(crate) fn header_of(name: &Path, bytes: &[u8]) -> Result<String> {
-    let bad = |reason: String| Error::model(name, reason);
-    let (_, metadata) = SafeTensors::read_metadata(bytes)
-        .map_err(|e| bad(format!("is not a whole safetensors file: {e}")))?;
-    let text = metadata.metadata().as_ref().and_then(|m| m.get("blemish")).cloned();
-    text.ok_or_else(|| bad("is a safetensors file, but not one of blemish".to_owned()))
-}
-
 /// Reads a safetensors file: its `blemish` metadata and its tensors, every value finite.
 ///
 /// # Errors
@@ -108,34 +96,103 @@ pub fn read_tensors(path: &Path) -> Result<(String, Weights)> {
 /// # Errors
 /// As [`read_tensors`], without [`Error::Io`].
 pub(crate) fn read_tensors_of(name: &Path, bytes: &[u8]) -> Result<(String, Weights)> {
-    let bad = |reason: String| Error::model(name, reason);
-    let not_whole = |e: &dyn Display| bad(format!("is not a whole safetensors file: {e}"));
     let text = header_of(name, bytes)?;
-    let file = SafeTensors::deserialize(bytes).map_err(|e| not_whole(&e))?;
+    let text =
+        text.ok_or_else(|| Error::model(name, "is a safetensors file, but not one of blemish".to_owned()))?;
+    let is_ours = |kind: Dtype| matches!(kind, Dtype::F32 | Dtype::BF16);
+    let refused =
+        |name: &str, kind| (!is_ours(kind)).then(|| format!("tensor {name} is {kind:?}, not F32 or BF16"));
+    Ok((text, floats(name, bytes, refused)?))
+}
+
+/// The `blemish` metadata of a safetensors file; `None` where it is someone else's.
+///
+/// # Errors
+/// [`Error::Model`] when it is cut short or not safetensors.
+pub(crate) fn header_of(name: &Path, bytes: &[u8]) -> Result<Option<String>> {
+    Ok(metadata_of(name, bytes)?.remove("blemish"))
+}
+
+/// Reads a safetensors file of anyone: its metadata and its tensors of floating-point numbers; others are left out.
+///
+/// # Errors
+/// As [`read_tensors_of`].
+pub(crate) fn read_foreign(name: &Path, bytes: &[u8]) -> Result<(HashMap<String, String>, Weights)> {
+    Ok((metadata_of(name, bytes)?, floats(name, bytes, |_, _| None)?))
+}
+
+fn metadata_of(name: &Path, bytes: &[u8]) -> Result<HashMap<String, String>> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| not_whole(name, &e))?;
+    Ok(metadata.metadata().clone().unwrap_or_default())
+}
+
+fn not_whole(name: &Path, error: &dyn Display) -> Error {
+    Error::model(name, format!("is not a whole safetensors file: {error}"))
+}
+
+/// The tensors of F32, F16 and BF16, every value finite; the first that is `refused` is the error.
+fn floats(
+    name: &Path,
+    bytes: &[u8],
+    refused: impl Fn(&str, Dtype) -> Option<String> + Sync,
+) -> Result<Weights> {
+    let bad = |reason: String| Error::model(name, reason);
+    let file = SafeTensors::deserialize(bytes).map_err(|e| not_whole(name, &e))?;
     let read = |(name, view): &(String, TensorView<'_>)| {
+        if let Some(reason) = refused(name, view.dtype()) {
+            return Err(bad(reason));
+        }
         let data = view.data();
+        let halves = || data.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b));
         let values: Vec<f32> = match view.dtype() {
             Dtype::F32 => data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-            Dtype::BF16 => {
-                let bits = data.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b));
-                bits.map(|bits| f32::from_bits(u32::from(bits) << 16)).collect()
-            }
-            other => return Err(bad(format!("tensor {name} is {other:?}, not F32 or BF16"))),
+            Dtype::BF16 => halves().map(|bits| f32::from_bits(u32::from(bits) << 16)).collect(),
+            Dtype::F16 => halves().map(from_f16).collect(),
+            _ => return Ok(None),
         };
         if !values.iter().all(|v| v.is_finite()) {
             return Err(bad(format!("tensor {name} holds a value that is not finite")));
         }
-        Ok((name.clone(), Array { shape: view.shape().to_vec(), values }))
+        Ok(Some((name.clone(), Array { shape: view.shape().to_vec(), values })))
     };
     // Which of several faults is told must not depend on the threads.
-    let values: Vec<Result<(String, Array)>> = file.tensors().par_iter().map(read).collect();
-    Ok((text, values.into_iter().collect::<Result<Weights>>()?))
+    let values: Vec<Result<Option<(String, Array)>>> = file.tensors().par_iter().map(read).collect();
+    Ok(values.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
+/// An IEEE half-precision number.
+fn from_f16(bits: u16) -> f32 {
+    let (sign, exponent, fraction) = (u32::from(bits >> 15) << 31, (bits >> 10) & 31, bits & 1023);
+    let magnitude = match exponent {
+        0 => f32::from(fraction) / f32::from_bits((127 + 24) << 23),
+        31 if fraction == 0 => f32::INFINITY,
+        31 => f32::NAN,
+        _ => f32::from_bits((u32::from(exponent) + 112) << 23 | u32::from(fraction) << 13),
+    };
+    f32::from_bits(magnitude.to_bits() | sign)
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn half_precision_numbers() {
+        for (bits, value) in [
+            (0x3c00, 1.0),
+            (0xc000, -2.0),
+            (0x3555, 0.333_251_95),
+            (0x7bff, 65_504.0),
+            (0x0400, 6.103_515_6e-5),
+            (0x0001, 5.960_464_5e-8),
+            (0x8000, -0.0),
+            (0xfc00, f32::NEG_INFINITY),
+        ] {
+            assert_eq!(from_f16(bits), value, "{bits:x}");
+        }
+        assert!(from_f16(0x7c01).is_nan());
+    }
 
     #[test]
     fn bf16_numbers_take_half_the_room_and_come_back_alike() {

@@ -5,6 +5,7 @@ mod bad_data;
 mod bad_model;
 mod commands;
 mod disk;
+mod features;
 mod field;
 mod outputs;
 mod predict;

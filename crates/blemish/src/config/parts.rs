@@ -144,7 +144,8 @@ pub struct FeaturesConfig {
     /// (`docs/experiments/pretraining.md`).
     #[serde(rename = "use")]
     pub usage: Use,
-    /// A file of pre-trained weights, as `blemish pretrain` writes it, instead of those that come with the program.
+    /// A file of pre-trained weights, as `blemish pretrain` writes it, or of an EfficientNet-Lite or a ViT as safetensors
+    /// (`docs/features.md`), instead of those that come with the program.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub weights: Option<PathBuf>,
     /// Compares by the layers that pre-training has made for it instead of by distance; they do not win yet

@@ -80,17 +80,17 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "features.use",
         "always, never",
-        "`always` adds the memory of the pre-trained network's features.",
+        "`always` adds the memory of a pre-trained network's features.",
     ),
     Setting::new(
         "features.weights",
-        "a file of `blemish pretrain`",
-        "To use pre-trained weights of your own instead of the built-in ones.",
+        "a file of `blemish pretrain`, or an EfficientNet-Lite or a ViT as safetensors",
+        "To use weights of your own instead of the built-in ones; `--features FILE` ([how](features.md)).",
     ),
     Setting::new(
         "features.compare",
         "true, false",
-        "An experiment: features are compared by layers that pre-training has made for it, not by distance.",
+        "An experiment: features are compared by layers that `blemish pretrain` has made for it, not by distance.",
     ),
     Setting::new(
         "network.use",

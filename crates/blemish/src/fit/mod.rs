@@ -36,6 +36,7 @@ use crate::good::Progress;
 #[doc(hidden)]
 pub use crate::good::Views;
 use crate::image::{DecodeOptions, Image, PixelMask, image_statistics, median};
+use crate::parts::features::require_weights;
 use crate::parts::network::Start;
 use crate::parts::used;
 use crate::provenance::Provenance;
@@ -108,6 +109,7 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
     let asked = config.clone();
     let mut config = config.clone();
     config.validate()?;
+    require_weights(&config)?;
     let progress = Progress::new(options.listener, options.stop);
     let channels = match config.data.channels {
         Some(channels) => channels,

@@ -2,13 +2,17 @@
 
 use std::path::Path;
 
+use blemish::Image;
+use blemish::backbone::Backbone;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 #[path = "../../../../fuzz/targets.rs"]
 mod targets;
 
-use targets::{TARGETS, corpus, mutated};
+use targets::{TARGETS, Target, corpus, mutated};
+
+use crate::backbone::fixture;
 
 #[test]
 fn corpus_and_some_changes_of_it() {
@@ -21,5 +25,26 @@ fn corpus_and_some_changes_of_it() {
         for _ in 0..300 {
             (target.run)(&mutated(&files, target, &mut rng));
         }
+    }
+}
+
+/// A file of a feature network that someone else has trained: read, and asked for its levels.
+fn weights(bytes: &[u8]) -> bool {
+    let Ok(network) = Backbone::from_bytes(Path::new("fuzzed"), bytes) else { return false };
+    let levels = network.levels(&Image::filled(16, 32, 1, 0.7));
+    assert_eq!(levels.map(|level| level.channels), network.channels());
+    true
+}
+
+#[test]
+fn feature_networks_and_some_changes_of_them() {
+    let files: Vec<Vec<u8>> =
+        ["lite_timm", "lite_package", "vit"].map(|name| std::fs::read(fixture(name)).unwrap()).into();
+    assert!(files.iter().all(|bytes| weights(bytes)));
+    let model = TARGETS.iter().find(|target| target.name == "model").unwrap();
+    let target = Target { name: "weights", run: weights, mend: model.mend };
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    for _ in 0..300 {
+        (target.run)(&mutated(&files, &target, &mut rng));
     }
 }

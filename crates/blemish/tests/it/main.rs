@@ -1,6 +1,7 @@
 //! The integration tests, one binary: whole fits, metrics against scikit-learn, module imports, real data.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod backbone;
 mod duplicates;
 mod extend;
 mod fit;

@@ -39,7 +39,7 @@ pub struct Comparison {
 impl DetectorPart for Comparison {
     fn fit(input: &FitInput<'_>) -> Result<Self> {
         let images = input.images.at_most(IMAGES);
-        let pretrained = Arc::new(pretrained(input)?);
+        let pretrained = pretrained(input)?;
         let (reader, layers) = network(images.size(), pretrained, input.config).map_err(Error::Training)?;
         let mut readings: Vec<Reading> = Vec::with_capacity(images.len());
         images.for_each(input.progress, |image| reader.read(image), |reading| readings.push(reading))?;

@@ -1,28 +1,23 @@
 //! What describes a place: the network's levels around it.
 
-use std::sync::Arc;
-
 use rayon::prelude::*;
 
 use super::super::places::mean_3x3;
+use super::network::{FeatureNetwork, Levels};
 use crate::config::Config;
-use crate::engine::{Engine, Feature, FeatureMap};
+use crate::engine::FeatureMap;
+use crate::error::{Error, Result};
 use crate::image::Image;
-use crate::pretrained::Pretrained;
 
 /// Pixels between places.
 pub const STRIDE: usize = 8;
-/// The levels that are joined: the stem's at strides 4 and 8, the encoder's middle tap, the pyramid head's at 8 and 4.
-const LEVELS: [Feature; 5] =
-    [Feature::Level(1), Feature::Level(2), Feature::Tap(1), Feature::Head(0), Feature::Head(1)];
 
-/// The pre-trained network on views of one size, and how its levels are scaled.
+/// The feature network on views of one size, and how its levels are scaled.
 #[derive(Debug)]
 pub struct Descriptor {
-    engine: Engine,
-    pretrained: Arc<Pretrained>,
+    network: FeatureNetwork,
+    levels: Levels,
     grid: [usize; 2],
-    channels: Vec<usize>,
     /// What each channel is multiplied by, level after level.
     scale: Vec<f32>,
 }
@@ -32,17 +27,18 @@ impl Descriptor {
     ///
     /// # Errors
     /// A sentence: weights that do not fit the view.
-    pub fn new(size: [usize; 2], pretrained: Arc<Pretrained>, config: &Config) -> Result<Self, String> {
-        let engine = pretrained.engine(size, config)?;
-        let channels: Vec<usize> = LEVELS.iter().map(|&level| pretrained.channels_of(level)).collect();
-        let scale = vec![1.0; channels.iter().sum()];
-        Ok(Self { engine, pretrained, grid: size.map(|side| side.div_ceil(STRIDE)), channels, scale })
+    pub fn new(size: [usize; 2], network: FeatureNetwork, config: &Config) -> Result<Self, String> {
+        let levels = network.on_views(size, config)?;
+        let scale = vec![1.0; levels.channels().iter().sum()];
+        Ok(Self { network, levels, grid: size.map(|side| side.div_ceil(STRIDE)), scale })
     }
 
     /// With every level's channels in units of their standard deviation in `sample`, unscaled vectors of good images, and all levels
     /// alike in sum; the sample is scaled likewise.
-    #[must_use]
-    pub fn scaled_to(mut self, sample: &mut [f32]) -> Self {
+    ///
+    /// # Errors
+    /// Values that are not finite.
+    pub fn scaled_to(mut self, sample: &mut [f32]) -> Result<Self> {
         let count = self.values();
         let n = (sample.len() / count) as f64;
         let (mut sums, mut squares) = (vec![0.0f64; count], vec![0.0f64; count]);
@@ -57,8 +53,12 @@ impl Descriptor {
             .zip(&squares)
             .map(|(sum, square)| (square / n - (sum / n).powi(2)).max(0.0).sqrt())
             .collect();
+        if !sums.iter().chain(&deviation).all(|v| v.is_finite()) {
+            let reason = "the feature network's values are not finite: its weights cannot be those of a trained network";
+            return Err(Error::Training(reason.to_owned()));
+        }
         let mut at = 0;
-        for &channels in &self.channels {
+        for &channels in self.levels.channels() {
             let level = &deviation[at..at + channels];
             // A channel that hardly varies on these images is not blown up beyond the level's own measure.
             let rms = (level.iter().map(|d| d * d).sum::<f64>() / channels as f64).sqrt().max(1e-9);
@@ -68,7 +68,7 @@ impl Descriptor {
             at += channels;
         }
         self.scale_all(sample);
-        self
+        Ok(self)
     }
 
     /// Multiplies vectors by the scale.
@@ -91,8 +91,8 @@ impl Descriptor {
     }
 
     /// The network.
-    pub fn pretrained(&self) -> &Pretrained {
-        &self.pretrained
+    pub fn network(&self) -> &FeatureNetwork {
+        &self.network
     }
 
     /// What each value is multiplied by.
@@ -117,11 +117,11 @@ impl Descriptor {
 
     /// The description of every place of a normalised view, `[places, values]`.
     pub fn describe(&self, image: &Image) -> Vec<f32> {
-        let output = self.engine.forward(&image.in_three_channels(), None, &LEVELS);
-        let levels: Vec<Vec<f32>> = output.features.par_iter().map(|map| on_grid(map, self.grid)).collect();
+        let maps = self.levels.maps(image);
+        let levels: Vec<Vec<f32>> = maps.par_iter().map(|map| on_grid(map, self.grid)).collect();
         let mut out = Vec::with_capacity(self.places() * self.values());
         for place in 0..self.places() {
-            for (level, &channels) in levels.iter().zip(&self.channels) {
+            for (level, &channels) in levels.iter().zip(self.levels.channels()) {
                 out.extend_from_slice(&level[place * channels..][..channels]);
             }
         }

@@ -1,18 +1,20 @@
-//! A memory of the pre-trained network's features on good images, and how far an image's features are from it.
+//! A memory of a pre-trained network's features on good images, and how far an image's features are from it.
 //!
-//! PatchCore (Roth et al. 2022) with the masked autoencoder's own features: levels of the stem, taps of the encoder and maps
-//! of the pyramid head, each in units of its own variation on good images, averaged over 3 x 3 cells, joined on one grid.
+//! PatchCore (Roth et al. 2022) with the masked autoencoder's own features, levels of the stem, taps of the encoder and maps
+//! of the pyramid head, or with those of a [network of the user's own](network); each in units of its own variation on good
+//! images, averaged over 3 x 3 cells, joined on one grid.
 //! Where the product has the same pose in every view, a place is compared with what good images show at about that place;
 //! on surfaces with what they show anywhere.
 
 mod descriptor;
+mod network;
 
 mod seen;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use self::descriptor::Descriptor;
+use self::network::FeatureNetwork;
 use self::seen::Seen;
 use super::memory::Components;
 use super::nearest::Searched;
@@ -32,7 +34,10 @@ const SAMPLE: usize = 20_000;
 const COMPONENTS: usize = 64;
 
 /// How far apart, in descriptions, two places are that lie a view's longer side apart.
-const AWAY: f32 = 8.0; fn away() -> f32 { std::env::var("AWAY").map_or(AWAY, |v| v.parse().unwrap_or(AWAY)) }
+const AWAY: f32 = 8.0;
+fn away() -> f32 {
+    std::env::var("AWAY").map_or(AWAY, |v| v.parse().unwrap_or(AWAY))
+}
 
 /// The features of good images.
 #[derive(Debug)]
@@ -50,8 +55,8 @@ pub struct Features {
 impl DetectorPart for Features {
     fn fit(input: &FitInput<'_>) -> Result<Self> {
         let images = input.images;
-        let pretrained = Arc::new(pretrained(input)?);
-        let descriptor = Descriptor::new(images.size(), pretrained, input.config).map_err(Error::Training)?;
+        let network = FeatureNetwork::of(input)?;
+        let descriptor = Descriptor::new(images.size(), network, input.config).map_err(Error::Training)?;
         let (values, few) = (descriptor.values(), images.at_most(SAMPLED_ON));
         let step = (few.len() * descriptor.places()).div_ceil(SAMPLE).max(1);
         let mut sample: Vec<f32> = Vec::new();
@@ -60,7 +65,7 @@ impl DetectorPart for Features {
             |image| descriptor.describe(image),
             |vectors| sample.extend(vectors.chunks_exact(values).step_by(step).flatten()),
         )?;
-        let descriptor = descriptor.scaled_to(&mut sample);
+        let descriptor = descriptor.scaled_to(&mut sample)?;
         let components = Components::new(&sample, values, COMPONENTS);
         let has_places = has_places(input.config);
         let of = |image: &Image| vectors_of(image, &descriptor, &components, has_places);
@@ -92,12 +97,12 @@ impl DetectorPart for Features {
     }
 
     fn pretrained(&self) -> Option<&PretrainedOrigin> {
-        Some(&self.descriptor.pretrained().origin)
+        self.descriptor.network().origin()
     }
 
     fn save(&self, tensors: &mut Weights) {
         let values = self.descriptor.values();
-        self.descriptor.pretrained().put(tensors, "features.network.");
+        self.descriptor.network().put(tensors, "features.network.");
         put(tensors, "features.mean", &[values], &self.components.mean);
         put(tensors, "features.basis", &[values, self.components.count()], &self.components.basis);
         put(tensors, "features.scale", &[self.descriptor.scale().len()], self.descriptor.scale());
@@ -107,9 +112,9 @@ impl DetectorPart for Features {
 
     fn load(tensors: &mut Weights, config: &Config) -> Result<Self, String> {
         let size = config.view_size();
-        let pretrained = Pretrained::take(tensors, "features.network.")?;
-        let descriptor = Descriptor::new(size, Arc::new(pretrained), config)?
-            .with_scale(take(tensors, "features.scale")?)?;
+        let network = FeatureNetwork::take(tensors, "features.network.")?;
+        let descriptor =
+            Descriptor::new(size, network, config)?.with_scale(take(tensors, "features.scale")?)?;
         let components =
             Components::from_parts(take(tensors, "features.mean")?, take(tensors, "features.basis")?)
                 .filter(|components| components.mean.len() == descriptor.values())
@@ -151,19 +156,26 @@ fn vectors_of(image: &Image, descriptor: &Descriptor, components: &Components, h
     own.chunks_exact(count).enumerate().flat_map(vector).collect()
 }
 
-/// The weights that the configuration names, or those that come with the program.
+/// The masked autoencoder that the configuration names, or that comes with the program.
 ///
 /// # Errors
-/// Those of reading them; there are none.
-pub(super) fn pretrained(input: &FitInput<'_>) -> Result<Pretrained> {
-    match (&input.config.features.weights, input.builtin) {
-        (Some(path), _) => Pretrained::load(path),
-        (None, Some(bytes)) => Pretrained::from_bytes(Path::new("the built-in weights"), bytes),
-        (None, None) => Err(Error::config(
-            "features.weights",
-            "must name a file of pre-trained weights (`blemish pretrain`): this program has none",
-        )),
+/// Those of reading it; there is none, or it is another network.
+pub(super) fn pretrained(input: &FitInput<'_>) -> Result<Arc<Pretrained>> {
+    FeatureNetwork::of(input)?.for_comparison()
+}
+
+/// Refuses a file of weights that cannot be used, before any image is read.
+///
+/// # Errors
+/// Those of reading it; [`Error::Config`](crate::Error::Config) where it cannot do what the configuration asks of it.
+pub(crate) fn require_weights(config: &Config) -> Result<()> {
+    if let (Use::Always, Some(path)) = (config.features.usage, &config.features.weights) {
+        let network = FeatureNetwork::load(path)?;
+        if config.features.compare {
+            network.for_comparison()?;
+        }
     }
+    Ok(())
 }
 
 /// Whether views show the same place at the same pixel.

@@ -55,7 +55,12 @@ impl Seen {
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io), [`Error::Interrupted`](crate::Error::Interrupted).
-    pub fn coreset(&self, images: &GoodImages<'_>, count: usize, progress: &Progress<'_>) -> Result<Searched> {
+    pub fn coreset(
+        &self,
+        images: &GoodImages<'_>,
+        count: usize,
+        progress: &Progress<'_>,
+    ) -> Result<Searched> {
         let of: Vec<usize> = (0..images.len()).map(|i| self.numbers[&images.key(i)]).collect();
         let places = self.vectors.length(0) / count;
         let all = of.len() * places;

@@ -1,0 +1,150 @@
+//! The network whose levels describe places: the masked autoencoder, pre-trained, or one that others have trained.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::FitInput;
+use crate::backbone::Backbone;
+use crate::config::Config;
+use crate::engine::{Engine, Feature, FeatureMap, Weights};
+use crate::error::{Error, Result};
+use crate::image::Image;
+use crate::pretrained::Pretrained;
+use crate::provenance::PretrainedOrigin;
+use crate::tensors::header_of;
+
+/// The levels of the masked autoencoder that are joined: the stem's at strides 4 and 8, the encoder's middle tap, the pyramid
+/// head's at 8 and 4.
+const LEVELS: [Feature; 5] =
+    [Feature::Level(1), Feature::Level(2), Feature::Tap(1), Feature::Head(0), Feature::Head(1)];
+
+/// A network whose levels describe places.
+#[derive(Clone, Debug)]
+pub enum FeatureNetwork {
+    /// Of `blemish pretrain`.
+    Pretrained(Arc<Pretrained>),
+    /// Of someone else.
+    Backbone(Arc<Backbone>),
+}
+
+impl FeatureNetwork {
+    /// The one that the configuration names, or that comes with the program.
+    ///
+    /// # Errors
+    /// Those of reading it; there is none.
+    pub fn of(input: &FitInput<'_>) -> Result<Self> {
+        match (&input.config.features.weights, input.builtin) {
+            (Some(path), _) => Self::load(path),
+            (None, Some(bytes)) => Self::from_bytes(Path::new("the built-in weights"), bytes),
+            (None, None) => Err(Error::config(
+                "features.weights",
+                "must name a file of pre-trained weights (`blemish pretrain`): this program has none",
+            )),
+        }
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`Error::Model`] that says what is wrong with it, or [`Error::Io`].
+    pub fn load(path: &Path) -> Result<Self> {
+        Self::from_bytes(path, &std::fs::read(path).map_err(|e| Error::io(path, e))?)
+    }
+
+    fn from_bytes(name: &Path, bytes: &[u8]) -> Result<Self> {
+        if header_of(name, bytes)?.is_some() {
+            return Ok(Self::Pretrained(Arc::new(Pretrained::from_bytes(name, bytes)?)));
+        }
+        Ok(Self::Backbone(Arc::new(Backbone::from_bytes(name, bytes)?)))
+    }
+
+    /// The masked autoencoder, which alone has layers that compare.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where it is another network.
+    pub fn for_comparison(self) -> Result<Arc<Pretrained>> {
+        match self {
+            Self::Pretrained(pretrained) => Ok(pretrained),
+            Self::Backbone(other) => {
+                let reason = format!(
+                    "cannot be true with the network that features.weights names ({}): only the weights of `blemish pretrain` have \
+                     layers that compare",
+                    other.describe()
+                );
+                Err(Error::config("features.compare", reason))
+            }
+        }
+    }
+
+    /// Where its weights come from, where that is known.
+    pub fn origin(&self) -> Option<&PretrainedOrigin> {
+        match self {
+            Self::Pretrained(pretrained) => Some(&pretrained.origin),
+            Self::Backbone(_) => None,
+        }
+    }
+
+    /// Adds its parameters to a model file's tensors, their names behind `prefix`.
+    pub fn put(&self, tensors: &mut Weights, prefix: &str) {
+        match self {
+            Self::Pretrained(pretrained) => pretrained.put(tensors, prefix),
+            Self::Backbone(backbone) => backbone.put(tensors, prefix),
+        }
+    }
+
+    /// Takes what [`put`](Self::put) has added.
+    ///
+    /// # Errors
+    /// A sentence: a tensor that is missing or does not fit.
+    pub fn take(tensors: &mut Weights, prefix: &str) -> Result<Self, String> {
+        if Backbone::is_in(tensors, prefix) {
+            return Ok(Self::Backbone(Arc::new(Backbone::take(tensors, prefix)?)));
+        }
+        Ok(Self::Pretrained(Arc::new(Pretrained::take(tensors, prefix)?)))
+    }
+
+    /// Made ready for views of `size`.
+    ///
+    /// # Errors
+    /// A sentence: weights that do not fit the view.
+    pub fn on_views(&self, size: [usize; 2], config: &Config) -> Result<Levels, String> {
+        Ok(match self {
+            Self::Pretrained(pretrained) => Levels {
+                channels: LEVELS.iter().map(|&level| pretrained.channels_of(level)).collect(),
+                source: Source::Engine(Box::new(pretrained.engine(size, config)?)),
+            },
+            Self::Backbone(backbone) => Levels {
+                channels: backbone.channels().to_vec(),
+                source: Source::Backbone(Arc::clone(backbone)),
+            },
+        })
+    }
+}
+
+/// A feature network on views of one size.
+#[derive(Debug)]
+pub struct Levels {
+    source: Source,
+    channels: Vec<usize>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Engine(Box<Engine>),
+    Backbone(Arc<Backbone>),
+}
+
+impl Levels {
+    /// Channels of each level.
+    pub fn channels(&self) -> &[usize] {
+        &self.channels
+    }
+
+    /// The levels of a normalised view.
+    pub fn maps(&self, image: &Image) -> Vec<FeatureMap> {
+        match &self.source {
+            Source::Engine(engine) => engine.forward(&image.in_three_channels(), None, &LEVELS).features,
+            Source::Backbone(backbone) => backbone.levels(image).to_vec(),
+        }
+    }
+}
