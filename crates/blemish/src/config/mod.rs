@@ -190,6 +190,9 @@ impl Config {
         self.lines.settle(!has_places);
         self.texture.settle(!has_places);
         self.features.usage.settle(false);
+        if self.features.usage == Use::Always {
+            self.features.by_place.get_or_insert(has_places);
+        }
         let others =
             [self.features.usage, self.memory.usage, self.lines, self.texture].contains(&Use::Always);
         self.network.usage.settle(!others);

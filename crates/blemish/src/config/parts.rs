@@ -152,8 +152,7 @@ pub struct FeaturesConfig {
     /// (`docs/experiments/pretraining.md`).
     #[serde(default)]
     pub compare: bool,
-    /// Whether a place is compared with what good images show at about that place, instead of anywhere; absent: where there is a
-    /// memory of patches. It cannot be set: it follows from the images.
+    /// Whether a vector's place counts; absent: where there is a memory of patches. It cannot be set: it follows from the images.
     #[doc(hidden)]
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub by_place: Option<bool>,

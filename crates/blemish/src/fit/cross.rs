@@ -101,8 +101,7 @@ pub(crate) fn cross_fit(
     }
     let mut places = Vec::new();
     let only_network = kinds.len() == 1 && kinds[0].name == "network";
-    let is_aligned = |part: &FittedPart| part.kind.calibration == CalibrationRule::Aligned;
-    for (k, part) in parts.iter_mut().enumerate().filter(|(_, part)| !only_network && !is_aligned(part)) {
+    for (k, part) in parts.iter_mut().enumerate().filter(|_| !only_network) {
         let has_places = part.kind.calibration == CalibrationRule::Unit && part.kind.name != "network";
         if let (true, Some(size)) = (has_places, config.one_size()) {
             let maps = probes.maps_of(k, kinds.len(), PLACE_IMAGES, prepared.ignored.as_deref())?;
@@ -114,19 +113,7 @@ pub(crate) fn cross_fit(
         }
         part.calibration = probes.calibration(k, part, prepared.ignored.as_deref())?;
     }
-    for k in 0..parts.len() {
-        if !is_aligned(&parts[k]) {
-            continue;
-        }
-        let own = probes.scores(&parts, prepared, |i| i == k)?;
-        let others = probes.scores(&parts, prepared, |i| !is_aligned(&parts[i]))?;
-        parts[k].calibration =
-            if others.is_empty() { unit(&own) } else { Calibration::aligned(&own, &others) };
-    }
-    let mut scores: Vec<Option<f32>> = vec![None; prepared.views.len()];
-    for (&i, score) in probes.images.iter().zip(probes.scores(&parts, prepared, |_| true)?) {
-        scores[i] = Some(scores[i].map_or(score, |other| other.max(score)));
-    }
+    let scores = probes.scores(&parts, prepared)?;
     progress.step("fitting", folds.len() + 1, folds.len() + 1)?;
     Ok(CrossFit { parts, scores, places })
 }
@@ -221,22 +208,13 @@ impl Probes {
         Ok(Calibration::Tail(TailCalibration::new(samples.concat(), largest)))
     }
 
-    /// The score of each probe by the parts whose numbers are `used`; none where that are none.
-    fn scores(
-        &self,
-        parts: &[FittedPart],
-        prepared: &Prepared,
-        used: impl Fn(usize) -> bool + Sync,
-    ) -> Result<Vec<f32>> {
-        if !(0..parts.len()).any(&used) {
-            return Ok(Vec::new());
-        }
+    /// The score of each image, the largest one where it was seen several times.
+    fn scores(&self, parts: &[FittedPart], prepared: &Prepared) -> Result<Vec<Option<f32>>> {
         let config = &prepared.config;
         let score = |at: usize| -> Result<f32> {
             let raw = self.maps.get(at)?;
             let (pixels, [_, width]) = (raw.len() / parts.len(), prepared.views.size_of(self.images[at]));
-            let own = raw.chunks_exact(pixels).zip(parts).enumerate().filter(|(k, _)| used(*k));
-            let calibrated = own.map(|(_, (map, part))| {
+            let calibrated = raw.chunks_exact(pixels).zip(parts).map(|(map, part)| {
                 let mut map = map.to_vec();
                 part.calibrate(&mut map);
                 map
@@ -244,7 +222,13 @@ impl Probes {
             let map = combine(parts, calibrated, width, prepared.ignored.as_deref());
             finite_score(&map, config, prepared.sizes[self.images[at]])
         };
-        (0..self.images.len()).into_par_iter().map(score).collect()
+        let results: Vec<Result<f32>> = (0..self.images.len()).into_par_iter().map(score).collect();
+        let mut scores: Vec<Option<f32>> = vec![None; prepared.views.len()];
+        for (&i, score) in self.images.iter().zip(results) {
+            let score = score?;
+            scores[i] = Some(scores[i].map_or(score, |other| other.max(score)));
+        }
+        Ok(scores)
     }
 }
 

@@ -127,9 +127,6 @@ pub enum CalibrationRule {
     Unit,
     /// By how rare a value is on good images.
     Tail,
-    /// By a power, so that peaks of good images are as large, and vary as much, as those of the other parts; as [`Unit`](Self::Unit)
-    /// where there is none.
-    Aligned,
 }
 
 type Fit = fn(&FitInput<'_>) -> Result<Box<dyn DetectorPart>>;
@@ -181,7 +178,7 @@ pub static PARTS: [PartKind; 6] = [
     PartKind::of::<Comparison>("comparison", "comparison with good references", CalibrationRule::Tail, |c| {
         c.features.usage == Use::Always && c.features.compare
     }),
-    PartKind::of::<Features>("features", "memory of the network's features", CalibrationRule::Aligned, |c| {
+    PartKind::of::<Features>("features", "memory of the network's features", CalibrationRule::Tail, |c| {
         c.features.usage == Use::Always && !c.features.compare
     }),
     PartKind::of::<Network>("network", "network", CalibrationRule::Unit, |c| c.network.usage == Use::Always),

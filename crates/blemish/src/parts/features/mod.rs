@@ -21,7 +21,7 @@ use super::nearest::Searched;
 use super::places::squared_distance;
 use super::{DetectorPart, FitInput, put, take};
 use crate::config::{Config, Use};
-use crate::engine::Weights;
+use crate::engine::{Array, Weights};
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::pretrained::{Pretrained, PretrainedOrigin};
@@ -35,9 +35,6 @@ const COMPONENTS: usize = 64;
 
 /// How far apart, in descriptions, two places are that lie a view's longer side apart.
 const AWAY: f32 = 8.0;
-fn away() -> f32 {
-    std::env::var("AWAY").map_or(AWAY, |v| v.parse().unwrap_or(AWAY))
-}
 
 /// The features of good images.
 #[derive(Debug)]
@@ -121,10 +118,13 @@ impl DetectorPart for Features {
                 .ok_or("its components are of another network")?;
         let has_places = has_places(config);
         let count = components.count() + if has_places { 2 } else { 0 };
-        let vectors = take(tensors, "features.bank")?;
-        if vectors.is_empty() || !vectors.len().is_multiple_of(count) {
-            return Err("its vectors are of another network".to_owned());
+        let fits = |bank: &Array| bank.shape.len() == 2 && bank.shape[1] == count && bank.shape[0] > 0;
+        if !tensors.get("features.bank").is_some_and(fits) {
+            return Err(
+                "its vectors are of another network, or of an earlier version: fit it anew".to_owned()
+            );
         }
+        let vectors = take(tensors, "features.bank")?;
         let (descriptor, components) = (Arc::new(descriptor), Arc::new(components));
         Ok(Self { size, descriptor, components, has_places, bank: Searched::new(vectors, count), seen: None })
     }
@@ -148,7 +148,7 @@ fn vectors_of(image: &Image, descriptor: &Descriptor, components: &Components, h
         return own;
     }
     let ([rows, columns], count) = (descriptor.grid(), components.count());
-    let step = away() / rows.max(columns) as f32;
+    let step = AWAY / rows.max(columns) as f32;
     let vector = |(place, own): (usize, &[f32])| {
         let at = [place / columns, place % columns].map(|at| at as f32 * step);
         own.iter().copied().chain(at).collect::<Vec<f32>>()
