@@ -31,7 +31,22 @@ const MODULES: [(&str, &[&str]); 29] = [
     ("pretrained", &["config", "engine", "error", "provenance", "tensors"]),
     ("backbone", &["engine", "error", "image", "tensors"]),
     ("good", &["config", "dataset", "error", "image", "spill", "view"]),
-    ("parts", &["backbone", "calibrate", "config", "engine", "error", "good", "image", "pretrained"]),
+    (
+        "parts",
+        &[
+            "backbone",
+            "calibrate",
+            "config",
+            "engine",
+            "error",
+            "good",
+            "image",
+            "pretrained",
+            "provenance",
+            "spill",
+            "tensors",
+        ],
+    ),
     ("scoring", &["config", "hysteresis", "image", "metrics", "parts"]),
     (
         "detector",

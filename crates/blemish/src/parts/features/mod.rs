@@ -3,12 +3,11 @@
 //! PatchCore (Roth et al. 2022) with the masked autoencoder's own features, levels of the stem, taps of the encoder and maps
 //! of the pyramid head, or with those of a [network of the user's own](network); each in units of its own variation on good
 //! images, averaged over 3 x 3 cells, joined on one grid.
-//! Where the product has the same pose in every view, a place is compared with what good images show at about that place;
-//! on surfaces with what they show anywhere.
+//! Where the product has the same pose in every view, a vector ends with its place, so that what good images show elsewhere counts as
+//! further away; on surfaces they are compared with what good images show anywhere.
 
 mod descriptor;
 mod network;
-
 mod seen;
 
 use std::sync::Arc;
@@ -181,4 +180,44 @@ pub(crate) fn require_weights(config: &Config) -> Result<()> {
 /// Whether views show the same place at the same pixel.
 pub(super) fn has_places(config: &Config) -> bool {
     config.features.by_place.unwrap_or(config.memory.usage == Use::Always)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::parts::testing::{config_of, with_input};
+
+    fn image(seed: usize) -> Image {
+        let pixels = (0..64 * 64).map(|i| ((i * (7 + seed) + seed * 13) as f32 * 0.11).sin()).collect();
+        Image { height: 64, width: 64, channels: 1, pixels }
+    }
+
+    #[test]
+    fn a_fold_remembers_its_own_images_only_and_place_counts() {
+        let images: Vec<Image> = (0..4).map(image).collect();
+        let mut config = config_of(&images[0]);
+        config.features.weights =
+            Some(concat!(env!("CARGO_MANIFEST_DIR"), "/../../weights/light.safetensors").into());
+        let largest = |part: &dyn DetectorPart, i: usize| part.peak(&images[i]);
+        let peaks = |by_place: bool| {
+            config.features.by_place = Some(by_place);
+            with_input(&images, &config, |input| {
+                let whole = Features::fit(input)?;
+                let few = input.images.at_most(2);
+                let fold = whole.refit(&FitInput { images: &few, ..*input }).unwrap()?;
+                // The first and the third image are the fold's.
+                Ok::<_, Error>([0, 1, 2, 3].map(|i| [largest(&whole, i), largest(&*fold, i)]))
+            })
+            .unwrap()
+        };
+        let [anywhere, near] = [false, true].map(peaks);
+        for [whole, _] in anywhere.iter().chain(&near) {
+            assert!(*whole < 1e-3, "{whole}");
+        }
+        for i in [1, 3] {
+            assert!(anywhere[i][1] > 0.1 && near[i][1] >= anywhere[i][1], "{anywhere:?} {near:?}");
+        }
+        assert!(anywhere[0][1] < 1e-3 && anywhere[2][1] < 1e-3, "{anywhere:?}");
+    }
 }

@@ -18,6 +18,9 @@ use crate::tensors::header_of;
 const LEVELS: [Feature; 5] =
     [Feature::Level(1), Feature::Level(2), Feature::Tap(1), Feature::Head(0), Feature::Head(1)];
 
+/// What brings the contrast of a normalised view to that of a photo, whose standard deviation is about 0.22 (ImageNet's).
+const CONTRAST: f32 = 0.35;
+
 /// A network whose levels describe places.
 #[derive(Clone, Debug)]
 pub enum FeatureNetwork {
@@ -144,7 +147,13 @@ impl Levels {
     pub fn maps(&self, image: &Image) -> Vec<FeatureMap> {
         match &self.source {
             Source::Engine(engine) => engine.forward(&image.in_three_channels(), None, &LEVELS).features,
-            Source::Backbone(backbone) => backbone.levels(image).to_vec(),
+            Source::Backbone(backbone) => backbone.levels(&natural(image)).to_vec(),
         }
     }
+}
+
+/// A normalised view with about the contrast of photos, which other networks were trained on.
+fn natural(image: &Image) -> Image {
+    let pixels = image.pixels.iter().map(|v| 0.5 + CONTRAST * (v - 0.5)).collect();
+    Image { pixels, ..*image }
 }
