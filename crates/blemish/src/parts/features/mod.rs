@@ -1,7 +1,7 @@
 //! A memory of a pre-trained network's features on good images, and how far an image's features are from it.
 //!
 //! PatchCore (Roth et al. 2022) with the masked autoencoder's own features, levels of the stem, taps of the encoder and maps
-//! of the pyramid head, or with those of a [network of the user's own](network); each in units of its own variation on good
+//! of the pyramid head, or with those of a network of the user's own; each in units of its own variation on good
 //! images, averaged over 3 x 3 cells, joined on one grid.
 //! Where the product has the same pose in every view, a vector ends with its place, so that what good images show elsewhere counts as
 //! further away; on surfaces they are compared with what good images show anywhere.
