@@ -21,7 +21,7 @@ use crate::failure::{Failure, Result};
 use crate::metrics_file::{METRICS, append, retain};
 use crate::out_folder::Folder;
 use crate::output::{Output, json, quoted};
-use crate::run_folder::acquire;
+use crate::run_folder::{NEXT, acquire, already_holds_a_run, take_place};
 use crate::stop::Stop;
 
 const EXAMPLES: &str = "\
@@ -38,8 +38,6 @@ const CONFIG: &str = "pretrain.json";
 const CHECKPOINT: &str = "checkpoint.safetensors";
 /// In the order in which they replace those of an earlier run.
 const FILES: [&str; 4] = [WEIGHTS, CHECKPOINT, METRICS, CONFIG];
-/// Where a run works that replaces another.
-const NEXT: &str = ".next";
 
 /// Pre-train the network on generated images
 #[derive(Args)]
@@ -206,16 +204,16 @@ struct Opened {
 
 impl Opened {
     fn new(out: &Path, args: &PretrainArgs) -> Result<Self> {
-        let shown = out.display();
         let (next, holds_run) = (out.join(NEXT), out.join(CONFIG).exists());
         let is_replacing = next.join(CONFIG).is_file();
         if args.resume && ![out, &next].iter().any(|folder| folder.join(CHECKPOINT).is_file()) {
-            return Err(Failure::Usage(format!("{shown} holds no run to resume: there is no {CHECKPOINT}")));
+            return Err(Failure::Usage(format!(
+                "{} holds no run to resume: there is no {CHECKPOINT}",
+                out.display()
+            )));
         }
         if !args.resume && !args.overwrite && (holds_run || is_replacing) {
-            return Err(Failure::Usage(format!(
-                "{shown} already holds a run: continue it with --resume, replace it with --overwrite, or name another folder"
-            )));
+            return Err(Failure::Usage(already_holds_a_run(out)));
         }
         let folder = Folder::open(out)?;
         let lock = acquire(out)?;
@@ -232,14 +230,7 @@ impl Opened {
     /// The run is done: where it replaces another one it takes its place. The weights' path.
     fn finish(&self) -> Result<PathBuf> {
         let Some(outer) = &self.outer else { return Ok(self.work.join(WEIGHTS)) };
-        for name in FILES {
-            let (from, to) = (self.work.join(name), outer.join(name));
-            if from.exists() {
-                fs::rename(&from, &to).map_err(|e| Error::io(&to, e))?;
-            } else if to.exists() {
-                fs::remove_file(&to).map_err(|e| Error::io(&to, e))?;
-            }
-        }
+        take_place(&self.work, outer, &FILES)?;
         // What is left, if anything, goes when the next run begins.
         let _ = fs::remove_dir(self.work.path());
         Ok(outer.join(WEIGHTS))

@@ -26,7 +26,7 @@ const SOURCE: &str = "data.json";
 /// In the order in which they replace those of an earlier run: the model is complete by itself.
 const FILES: [&str; 5] = [MODEL, CHECKPOINT, METRICS, CONFIG, SOURCE];
 /// Where a run works that replaces another.
-const NEXT: &str = ".next";
+pub const NEXT: &str = ".next";
 
 /// What happens to a run that is in the folder already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,13 +100,10 @@ impl RunFolder {
     /// # Errors
     /// [`Failure::Usage`].
     pub fn check(path: &Path, start: Start) -> Result<()> {
-        let shown = path.display();
         let refusal = match start {
-            Start::New if holds_run(path) || is_started(&path.join(NEXT)) => format!(
-                "{shown} already holds a run: continue it with --resume, replace it with --overwrite, or name another folder"
-            ),
+            Start::New if holds_run(path) || is_started(&path.join(NEXT)) => already_holds_a_run(path),
             Start::Resume if !is_started(path) && !is_started(&path.join(NEXT)) => {
-                format!("{shown} holds no run to resume: there is no {CONFIG}")
+                format!("{} holds no run to resume: there is no {CONFIG}", path.display())
             }
             _ => return Ok(()),
         };
@@ -188,14 +185,7 @@ impl RunFolder {
     /// A file cannot be moved.
     pub fn finish(&self) -> Result<PathBuf> {
         let Some(outer) = &self.outer else { return Ok(self.model()) };
-        for name in FILES {
-            let (from, to) = (self.work.join(name), outer.join(name));
-            if from.exists() {
-                fs::rename(&from, &to).map_err(|e| Error::io(&to, e))?;
-            } else if to.exists() {
-                fs::remove_file(&to).map_err(|e| Error::io(&to, e))?;
-            }
-        }
+        take_place(&self.work, outer, &FILES)?;
         Ok(outer.join(MODEL))
     }
 
@@ -207,6 +197,30 @@ impl RunFolder {
             FILES.iter().for_each(|name| _ = fs::remove_file(self.work.join(name)));
         }
     }
+}
+
+/// Moves `files` from `work` to `outer`, in this order; of those that `work` lacks, `outer` keeps none.
+///
+/// # Errors
+/// A file cannot be moved.
+pub fn take_place(work: &Folder, outer: &Folder, files: &[&str]) -> Result<()> {
+    for name in files {
+        let (from, to) = (work.join(name), outer.join(name));
+        if from.exists() {
+            fs::rename(&from, &to).map_err(|e| Error::io(&to, e))?;
+        } else if to.exists() {
+            fs::remove_file(&to).map_err(|e| Error::io(&to, e))?;
+        }
+    }
+    Ok(())
+}
+
+/// Why no new run begins in the folder.
+pub fn already_holds_a_run(path: &Path) -> String {
+    format!(
+        "{} already holds a run: continue it with --resume, replace it with --overwrite, or name another folder",
+        path.display()
+    )
 }
 
 /// Locks the folder.
