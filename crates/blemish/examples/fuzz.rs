@@ -1,5 +1,6 @@
-//! Fuzzes one target for some minutes of processor time (of a clock where the system does not tell): `cargo run --release -p blemish --example fuzz -- image 120 [SEED]`; with `corpus` instead of a
-//! target it writes the generated part of the corpus. What makes a target panic is written to `fuzz/findings`.
+//! Fuzzes one target for some minutes of processor time (of a clock where the system does not tell):
+//! `cargo run --release -p blemish --example fuzz -- image 120 [SEED]`; with `corpus` instead of a target it writes the generated
+//! part of the corpus. What makes a target panic is written to `fuzz/findings`.
 
 use std::fs;
 use std::panic::catch_unwind;

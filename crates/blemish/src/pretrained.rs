@@ -92,6 +92,14 @@ impl Pretrained {
         Ok(Self { model: run.model, image_size, channels, weights, origin })
     }
 
+    /// The weights that come with the program.
+    ///
+    /// # Errors
+    /// None in practice: they must be sound.
+    pub(crate) fn builtin(bytes: &[u8]) -> Result<Self> {
+        Self::from_bytes(Path::new("the built-in weights"), bytes)
+    }
+
     /// Whether a file, by its name and bytes, says of itself that it holds pre-trained weights.
     #[doc(hidden)]
     pub fn is_one(name: &Path, bytes: &[u8]) -> bool {

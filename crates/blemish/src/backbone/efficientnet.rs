@@ -152,16 +152,16 @@ impl EfficientNet {
     /// The levels of an image's pixels, `[H, W, 3]`.
     pub fn levels(&self, pixels: Vec<f32>, size: [usize; 2]) -> [FeatureMap; LEVELS] {
         let mut map = stem(&self.stem, &Map { size, values: pixels });
-        let mut ends = Vec::with_capacity(STAGES.len());
-        for blocks in &self.stages {
-            for block in blocks {
+        let mut done = 0;
+        let channels = self.channels();
+        std::array::from_fn(|level| {
+            for block in self.stages[done..=ENDS[level]].iter().flatten() {
                 map = block.run(&map);
             }
-            let channels = blocks.last().map_or(0, |block| block.project.bias.len());
+            done = ENDS[level] + 1;
             let [height, width] = map.size;
-            ends.push(FeatureMap { height, width, channels, values: map.values.clone() });
-        }
-        ENDS.map(|end| std::mem::take(&mut ends[end]))
+            FeatureMap { height, width, channels: channels[level], values: map.values.clone() }
+        })
     }
 }
 

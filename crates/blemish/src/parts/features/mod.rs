@@ -66,8 +66,7 @@ impl DetectorPart for Features {
         let has_places = has_places(input.config);
         let of = |image: &Image| vectors_of(image, &descriptor, &components, has_places);
         let seen = Arc::new(Seen::new(images, of, input.progress)?);
-        let count = components.count() + if has_places { 2 } else { 0 };
-        let bank = seen.coreset(images, count, input.progress)?;
+        let bank = seen.coreset(images, length(&components, has_places), input.progress)?;
         let (descriptor, components, seen) = (Arc::new(descriptor), Arc::new(components), Some(seen));
         Ok(Self { size: images.size(), descriptor, components, has_places, bank, seen })
     }
@@ -116,7 +115,7 @@ impl DetectorPart for Features {
                 .filter(|components| components.mean.len() == descriptor.values())
                 .ok_or("its components are of another network")?;
         let has_places = has_places(config);
-        let count = components.count() + if has_places { 2 } else { 0 };
+        let count = length(&components, has_places);
         let fits = |bank: &Array| bank.shape.len() == 2 && bank.shape[1] == count && bank.shape[0] > 0;
         if !tensors.get("features.bank").is_some_and(fits) {
             return Err(
@@ -139,7 +138,12 @@ impl Features {
     }
 }
 
-/// What describes every place of a view, `[places, count]`: principal components and, where views show the same place at the same pixel,
+/// Values of a vector: the components and, where it has one, the place.
+fn length(components: &Components, has_places: bool) -> usize {
+    components.count() + if has_places { 2 } else { 0 }
+}
+
+/// What describes every place of a view, `[places, length]`: principal components and, where views show the same place at the same pixel,
 /// the place itself, so that a vector from elsewhere counts as further away the further its place is.
 fn vectors_of(image: &Image, descriptor: &Descriptor, components: &Components, has_places: bool) -> Vec<f32> {
     let own = components.project(&descriptor.describe(image));

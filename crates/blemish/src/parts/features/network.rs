@@ -38,7 +38,7 @@ impl FeatureNetwork {
     pub fn of(input: &FitInput<'_>) -> Result<Self> {
         match (&input.config.features.weights, input.builtin) {
             (Some(path), _) => Self::load(path),
-            (None, Some(bytes)) => Self::from_bytes(Path::new("the built-in weights"), bytes),
+            (None, Some(bytes)) => Ok(Self::Pretrained(Arc::new(Pretrained::builtin(bytes)?))),
             (None, None) => Err(Error::config(
                 "features.weights",
                 "must name a file of pre-trained weights (`blemish pretrain`): this program has none",
@@ -51,14 +51,11 @@ impl FeatureNetwork {
     /// # Errors
     /// [`Error::Model`] that says what is wrong with it, or [`Error::Io`].
     pub fn load(path: &Path) -> Result<Self> {
-        Self::from_bytes(path, &std::fs::read(path).map_err(|e| Error::io(path, e))?)
-    }
-
-    fn from_bytes(name: &Path, bytes: &[u8]) -> Result<Self> {
-        if header_of(name, bytes)?.is_some() {
-            return Ok(Self::Pretrained(Arc::new(Pretrained::from_bytes(name, bytes)?)));
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        if header_of(path, &bytes)?.is_some() {
+            return Ok(Self::Pretrained(Arc::new(Pretrained::from_bytes(path, &bytes)?)));
         }
-        Ok(Self::Backbone(Arc::new(Backbone::from_bytes(name, bytes)?)))
+        Ok(Self::Backbone(Arc::new(Backbone::from_bytes(path, &bytes)?)))
     }
 
     /// The masked autoencoder, which alone has layers that compare.

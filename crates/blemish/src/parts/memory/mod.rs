@@ -12,6 +12,7 @@ use rayon::prelude::*;
 pub(super) use self::k_centres::k_centres;
 pub(super) use self::patches::Components;
 use self::patches::{Grid, PATCH};
+use super::nearest::nearest_near;
 use super::{DetectorPart, Expected, FitInput, put, take};
 use crate::config::Config;
 use crate::engine::Weights;
@@ -174,26 +175,12 @@ impl Memory {
     fn nearest(&self, image: &Image) -> Vec<f32> {
         let Grid { rows, columns, .. } = self.grid;
         let count = self.components.count();
-        let each = self.prototypes.len() / (rows * columns);
+        let each = self.prototypes.len() / (rows * columns * count);
         let queries = self.components.project(&self.grid.patches(image));
-        let around = |at: usize, side: usize| at.saturating_sub(REACH)..(at + REACH + 1).min(side);
-        let nearest: Vec<&[f32]> = (0..rows * columns)
-            .into_par_iter()
-            .map(|place| {
-                let query = &queries[place * count..][..count];
-                let places = around(place / columns, rows)
-                    .flat_map(|y| around(place % columns, columns).map(move |x| y * columns + x));
-                let kept = places.flat_map(|at| self.prototypes[at * each..][..each].chunks_exact(count));
-                let (mut nearest, mut least) = (&[][..], f32::INFINITY);
-                for patch in kept {
-                    let distance: f32 = patch.iter().zip(query).map(|(a, b)| (a - b) * (a - b)).sum();
-                    if distance < least {
-                        (nearest, least) = (patch, distance);
-                    }
-                }
-                nearest
-            })
-            .collect();
+        let nearest =
+            nearest_near(&queries, &self.prototypes, [rows, columns], each, count, REACH, &|_| false);
+        let nearest: Vec<&[f32]> =
+            nearest.into_iter().map(|i| &self.prototypes[i * count..][..count]).collect();
         self.components.patches(&nearest.concat())
     }
 

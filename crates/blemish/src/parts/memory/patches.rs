@@ -177,9 +177,7 @@ impl Components {
         matmul(&mut out, rows, basis, [n, values, count], Init::Bias(&shift));
         out
     }
-}
 
-impl Components {
     /// The patches that `projected`, `[n, components]`, stand for: `[n, values]`.
     pub(crate) fn patches(&self, projected: &[f32]) -> Vec<f32> {
         let (values, count) = (self.mean.len(), self.count());

@@ -1,7 +1,7 @@
 //! The masked autoencoder as a detector part: its map is its squared reconstruction error, or
 //! the defect probability that it gives each pixel.
 
-use std::path::Path;
+use std::sync::Arc;
 
 use super::{DetectorPart, Expected, FitInput};
 use crate::config::{Config, NetworkConfig, NetworkInit, NetworkMap};
@@ -15,10 +15,10 @@ use blemish_kernels::blur::blur_same_reflect;
 const PREFIX: &str = "network.";
 
 /// A network that is ready to score.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Network {
-    engine: Engine,
-    weights: Weights,
+    engine: Arc<Engine>,
+    weights: Arc<Weights>,
     config: NetworkConfig,
     grid: [usize; 2],
     trained_here: bool,
@@ -43,9 +43,7 @@ impl Start {
         let pretrained = match (&config.network.init, builtin) {
             (NetworkInit::None, _) => return Ok(None),
             (NetworkInit::File(path), _) => Pretrained::load(path)?,
-            (NetworkInit::Pretrained, Some(bytes)) => {
-                Pretrained::from_bytes(Path::new("the built-in weights"), bytes)?
-            }
+            (NetworkInit::Pretrained, Some(bytes)) => Pretrained::builtin(bytes)?,
             (NetworkInit::Pretrained, None) => {
                 return Err(Error::config("network.init", "must name a file: this program has no weights"));
             }
@@ -74,6 +72,11 @@ impl DetectorPart for Network {
         };
         let network = Self::new(weights, input.config).map_err(Error::Training)?;
         Ok(Self { trained_here, origin, ..network })
+    }
+
+    /// It is the same whatever images there are: they have no part in its weights.
+    fn refit(&self, _: &FitInput<'_>) -> Option<Result<Box<dyn DetectorPart>>> {
+        Some(Ok(Box::new(self.clone())))
     }
 
     fn map(&self, image: &Image) -> Vec<f32> {
@@ -121,8 +124,8 @@ impl Network {
         let channels = config.data.channels.ok_or("data.channels is not set")?;
         let (size, arithmetic) = (config.view_size(), config.network.precision.unwrap_or_default());
         Ok(Self {
-            engine: Engine::new(&config.model, size, channels, &weights, arithmetic)?,
-            weights,
+            engine: Arc::new(Engine::new(&config.model, size, channels, &weights, arithmetic)?),
+            weights: Arc::new(weights),
             config: config.network.clone(),
             grid: config.grid(),
             trained_here: false,
