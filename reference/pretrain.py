@@ -32,6 +32,7 @@ import tomllib
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
 from check_pretrain import check_pretrain
 from model import Light
@@ -50,7 +51,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--out", type=Path, metavar="DIR", help="folder of the run; is made if needed")
-    what.add_argument("--check", type=Path, metavar="FILE", help="train nothing; hold network, losses and files against "
+    what.add_argument("--check", type=Path, metavar="FILE", help="train nothing; hold network, losses and files to "
                       "the crate's fixtures and this file of pre-trained weights")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, help="how many steps")
@@ -138,4 +139,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (ValueError, OSError, SafetensorError) as error:
+        sys.exit(f"error: {error}")

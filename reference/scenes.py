@@ -73,7 +73,12 @@ class Generators:
         command = [*self.command, "--first", str(first), "--every", str(self.workers)]
         # Several processes need no threads of their own; none is to get the Ctrl-C of the terminal.
         alone = {"RAYON_NUM_THREADS": "1"} if self.workers > 1 else {}
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, **alone}, start_new_session=True)
+        try:
+            process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, env={**os.environ, **alone}, start_new_session=True)
+        except OSError as error:
+            how = "cargo build --release -p blemish-synthetic --example scenes"
+            raise ValueError(f"the generator of scenes cannot be started ({error}); it is built by: {how}") from error
         try:
             step = first
             while (record := read_record(process.stdout)) is not None:
@@ -121,8 +126,8 @@ def is_recorded(source: str) -> bool:
 
 
 class Prepared:
-    """What `prepare(record, step)` gives for the steps from `first` on, in order. A thread for each worker of the source
-    makes it: numpy and reading let the others work meanwhile."""
+    """What `prepare(record, step)` gives for the steps from `first` on, in order. Each worker of the source has a thread
+    that makes it: numpy and reading let the others work meanwhile."""
 
     def __init__(self, source: Generators | Recorded, first: int, prepare: Callable[[Record, int], object]):
         self.stopped = threading.Event()

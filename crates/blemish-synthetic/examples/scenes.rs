@@ -61,8 +61,11 @@ struct Drawn {
     mask: Vec<u8>,
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let options = options(std::env::args().skip(1)).map_err(|e| format!("{e}\n{USAGE}"))?;
+fn main() -> io::Result<()> {
+    let options = options(std::env::args().skip(1)).unwrap_or_else(|e| {
+        eprintln!("{e}\n{USAGE}");
+        std::process::exit(2);
+    });
     let mut out = BufWriter::with_capacity(1 << 20, io::stdout().lock());
     let steps = (0..options.steps.unwrap_or(usize::MAX) as u64).map(|i| options.first + i * options.every);
     for step in steps {
