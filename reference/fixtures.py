@@ -29,6 +29,7 @@ import model
 import tokens
 from diyt import Diyt
 from model import Config, Light
+from weights import crate_layout
 
 HERE = Path(__file__).resolve().parent
 FIXTURES = HERE.parent / "crates/blemish-train/tests/fixtures"
@@ -69,20 +70,6 @@ class Writer:
         # One entry only: safetensors does not keep the order of several.
         metadata = {"config": json.dumps(config, sort_keys=True)}
         save_file({k: v.detach().float().contiguous() for k, v in tensors.items()}, self.path, metadata)
-
-
-def crate_layout(module: nn.Module, gradient: bool = False) -> Tensors:
-    """Parameters (or their gradients) as the crate stores them: Linear [in, out], convolution [9 * in, out]."""
-    out = {}
-    for prefix, part in module.named_modules():
-        for name, p in part.named_parameters(prefix, recurse=False):
-            value = p.grad if gradient else p
-            if isinstance(part, nn.Linear) and value.dim() == 2:
-                value = value.T
-            elif isinstance(part, nn.Conv2d) and value.dim() == 4:
-                value = value.permute(2, 3, 1, 0).flatten(0, 2)
-            out[name] = value
-    return out
 
 
 def prefixed(prefix: str, tensors: Tensors) -> Tensors:

@@ -21,7 +21,7 @@ def masked_patch_mse(prediction: Tensor, target: Tensor, mask: Tensor, patch: in
 def ssim_map(x: Tensor, y: Tensor) -> Tensor:
     """[B, C, H - 10, W - 10]: Wang et al. 2004, equation 13, with K1 = 0.01, K2 = 0.03, data range 1, an 11 x 11
     Gaussian window of sigma 1.5, valid windows only, population moments, each channel by itself."""
-    offset = torch.arange(11, dtype=x.dtype) - 5
+    offset = torch.arange(11, dtype=x.dtype, device=x.device) - 5
     window = torch.exp(-offset.square() / (2 * 1.5**2))
     window = torch.outer(window, window) / window.sum() ** 2
     kernel = window.expand(x.shape[1], 1, 11, 11)
@@ -46,3 +46,24 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
 def pretrain_loss(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """0.8 masked-patch MSE + 0.2 (1 - SSIM of the whole image)."""
     return 0.8 * masked_patch_mse(prediction, target, mask) + 0.2 * (1 - ssim(prediction, target))
+
+
+def focal_with_logits(logit: Tensor, target: Tensor, gamma: float) -> Tensor:
+    """Mean of (1 - p)^gamma * -ln p, p the probability given to the truth (Lin et al. 2017, equation 4)."""
+    wrong = logit * (1 - 2 * target)
+    return (wrong.sigmoid() ** gamma * F.softplus(wrong)).mean()
+
+
+def info_nce(a: Tensor, b: Tensor, temperature: float) -> Tensor:
+    """Rows [P, D] of length 1: row i of `a` is to be found by row i of `b` among all rows, and the other way round
+    (van den Oord et al. 2018, equation 4)."""
+    similarity = a @ b.T / temperature
+    twin = torch.arange(len(a), device=a.device)
+    return (F.cross_entropy(similarity, twin) + F.cross_entropy(similarity.T, twin)) / 2
+
+
+def repel(defective: Tensor, good: Tensor, same: Tensor, margin: float, temperature: float) -> Tensor:
+    """Rows [Q, D] and [P, D] of length 1: mean of log(1 + sum_j exp((d_i . g_j - margin) / temperature)) over the rows
+    g_j of `good` for which `same` [Q, P] is true."""
+    excess = ((defective @ good.T - margin) / temperature).masked_fill(~same, -1e4)
+    return F.softplus(excess.logsumexp(1)).mean()

@@ -62,11 +62,16 @@ class PosEmbed(nn.Module):
 
     def __init__(self, rows: int, columns: int, dim: int):
         super().__init__()
-        self.grid = rows, columns
+        self.grid = (rows, columns)
         self.learnable = nn.Parameter(torch.zeros(1, rows * columns, dim))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.learnable + sincos_2d(*self.grid, x.shape[-1], x.dtype)
+    def forward(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
+        """On another grid the learnable table is resampled bilinearly."""
+        table = self.learnable
+        if grid != self.grid:
+            table = table.unflatten(1, self.grid).permute(0, 3, 1, 2)
+            table = F.interpolate(table, size=grid, mode="bilinear", align_corners=False).flatten(2).transpose(1, 2)
+        return x + table + sincos_2d(*grid, x.shape[-1], table.dtype, x.device)
 
 
 class Aggregation(nn.Module):
@@ -109,11 +114,19 @@ class PyramidHead(nn.Module):
         self.out = nn.Linear(widths[-1], 4 * channels)
 
     def forward(self, grid: Tensor, levels: list[Tensor]) -> Tensor:
-        x = grid
-        for i, (up, fuse) in enumerate(zip(self.up, self.fuse)):
+        return self.pixels(self.maps(grid, levels, len(self.up))[-1])
+
+    def maps(self, grid: Tensor, levels: list[Tensor], count: int) -> list[Tensor]:
+        """The `count` coarsest maps, at strides 8, 4, 2."""
+        x, maps = grid, []
+        for i, (up, fuse) in enumerate(zip(self.up[:count], self.fuse)):
             joined = [pixel_shuffle(up(x)), *([levels[-1 - i]] if levels else [])]
             x = F.gelu(fuse(torch.cat(joined, -1)))
-        return pixel_shuffle(self.out(x)).permute(0, 3, 1, 2)
+            maps.append(x)
+        return maps
+
+    def pixels(self, finest: Tensor) -> Tensor:
+        return pixel_shuffle(self.out(finest)).permute(0, 3, 1, 2)
 
 
 @dataclass(frozen=True)
@@ -169,25 +182,48 @@ class Light(nn.Module):
 
     def forward(self, image: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
         """The reconstruction, the defect logit where there is one, and what lies between, by name."""
+        inner = self.tokens(image, mask)
+        return self.outputs(inner, self.head(inner["grid"], inner["levels"]))
+
+    def forward_compared(self, image: Tensor, count: int) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """Without a mask, by a pyramid head: what `forward` gives, and the maps of `compared`."""
+        inner = self.tokens(image)
+        maps = self.head.maps(inner["grid"], inner["levels"], len(self.head.up))
+        return self.outputs(inner, self.head.pixels(maps[-1])), [inner["middle"], *maps[:count]]
+
+    def compared(self, image: Tensor, count: int) -> list[Tensor]:
+        """The maps that pre-training compares, [B, h, w, c]: the middle tap, and the head's `count` coarsest ones."""
+        inner = self.tokens(image)
+        return [inner["middle"], *self.head.maps(inner["grid"], inner["levels"], count)]
+
+    def tokens(self, image: Tensor, mask: Tensor | None = None) -> dict:
+        """All that comes before the head. Images may have another size than the tables are stored for."""
         c = self.config
-        grid = [n // c.patch_size for n in c.image_size]
+        grid = (image.shape[2] // c.patch_size, image.shape[3] // c.patch_size)
         if mask is None:
-            mask = torch.zeros(image.shape[0], grid[0] * grid[1])
+            mask = torch.zeros(image.shape[0], grid[0] * grid[1], device=image.device)
         seen = blank(image, mask, c.patch_size)
         tokens, levels = (self.stem if c.patch_embed == "conv_stem" else self.patch_embed)(seen)
-        x, after = gather_visible(self.pos_embed(tokens), mask), []
+        x, after = gather_visible(self.pos_embed(tokens, grid), mask), []
         for layer in self.encoder:
             x = layer(x)
             after.append(x)
         encoded = self.encoder_norm(x)
-        aggregated = self.aggregation([after[depth - 1] for depth in tap_depths(c.depth)])
-        x = self.decoder_pos_embed(scatter_visible(self.decoder_embed(encoded), mask, self.mask_token))
+        taps = [after[depth - 1] for depth in tap_depths(c.depth)]
+        aggregated = self.aggregation(taps)
+        x = self.decoder_pos_embed(scatter_visible(self.decoder_embed(encoded), mask, self.mask_token), grid)
         for layer in self.decoder:
             x = layer(x, aggregated)
         decoded = self.decoder_norm(x)
-        out = self.head(decoded.unflatten(1, grid), levels)
-        reconstruction = out[:, : c.in_channels] + (seen if c.output == "residual" else 0)
-        logit = {"defect_logit": out[:, c.in_channels :]} if c.defect_logit else {}
+        whole = taps[1].shape[1] == grid[0] * grid[1]
         return {
-            "encoded": encoded, "aggregated": aggregated, "decoded": decoded, "reconstruction": reconstruction, **logit
+            "seen": seen, "levels": levels, "encoded": encoded, "aggregated": aggregated, "decoded": decoded,
+            "grid": decoded.unflatten(1, grid), "middle": taps[1].unflatten(1, grid) if whole else None,
         }
+
+    def outputs(self, inner: dict, out: Tensor) -> dict[str, Tensor]:
+        c = self.config
+        reconstruction = out[:, : c.in_channels] + (inner["seen"] if c.output == "residual" else 0)
+        logit = {"defect_logit": out[:, c.in_channels :]} if c.defect_logit else {}
+        passed = {name: inner[name] for name in ("encoded", "aggregated", "decoded")}
+        return {**passed, "reconstruction": reconstruction, **logit}

@@ -31,14 +31,15 @@ def blank(image: Tensor, mask: Tensor, patch: int) -> Tensor:
 
 def sincos(position: Tensor, dim: int) -> Tensor:
     """[N] -> [N, dim]: dim/2 sines, then dim/2 cosines, of frequencies 10000^(-2k/dim)."""
-    angle = position[:, None] * 10000 ** (-2 * torch.arange(dim // 2, dtype=position.dtype) / dim)
+    k = torch.arange(dim // 2, dtype=position.dtype, device=position.device)
+    angle = position[:, None] * 10000 ** (-2 * k / dim)
     return torch.cat([angle.sin(), angle.cos()], dim=1)
 
 
-def sincos_2d(rows: int, columns: int, dim: int, dtype: torch.dtype) -> Tensor:
+def sincos_2d(rows: int, columns: int, dim: int, dtype: torch.dtype, device: torch.device | None = None) -> Tensor:
     """[rows * columns, dim], He et al. 2022: the first half of the values from the row, the last from the column."""
-    row = torch.arange(rows, dtype=dtype).repeat_interleave(columns)
-    column = torch.arange(columns, dtype=dtype).repeat(rows)
+    row = torch.arange(rows, dtype=dtype, device=device).repeat_interleave(columns)
+    column = torch.arange(columns, dtype=dtype, device=device).repeat(rows)
     return torch.cat([sincos(row, dim // 2), sincos(column, dim // 2)], dim=1)
 
 
@@ -56,5 +57,5 @@ def gather_visible(tokens: Tensor, mask: Tensor) -> Tensor:
 def scatter_visible(visible: Tensor, mask: Tensor, hidden: Tensor) -> Tensor:
     """Undoes `gather_visible`, with `hidden` ([D]) in the hidden places."""
     full = hidden.expand(*mask.shape, -1).clone()
-    full[~mask.bool()] = visible.flatten(0, 1)
+    full[~mask.bool()] = visible.flatten(0, 1).to(full.dtype)
     return full
