@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;
 use std::path::Path;
 
-use blemish::calibrate::Calibration;
+use blemish::calibrate::{Calibration, PlaceCorrection};
 use blemish::config::Preset;
 use blemish::engine::{Array, Weights};
 use blemish::fit::{FitOptions, prepare};
@@ -83,7 +83,7 @@ impl Imported {
             kind,
             part: Box::new(network),
             calibration: Calibration::None,
-            place_scale: None,
+            places: PlaceCorrection::None,
             pieces: None,
         };
         let origin = Provenance {

@@ -51,7 +51,7 @@ pub fn ignore(map: &mut [f32], ignored: Option<&[f32]>) {
 
 /// Whether maps are propagated: where values are calibrated, so that 1 is the most that is normal.
 pub(crate) fn propagates(parts: &[FittedPart]) -> bool {
-    parts.iter().any(|part| part.kind.name != "network")
+    parts.iter().any(FittedPart::is_calibrated)
 }
 
 /// The image's score: the largest value of its map, or the mean of the largest 0.3 % (at least one).

@@ -1,5 +1,6 @@
 //! Calibration against good images: when a pixel is anomalous, and from which score on an image is defective.
 
+mod places;
 pub(crate) mod rate;
 pub(crate) mod robust;
 #[cfg(test)]
@@ -7,6 +8,9 @@ mod simulation_tests;
 mod tail;
 mod thresholds;
 
+pub(crate) use self::places::Moments;
+#[doc(hidden)]
+pub use self::places::{PlaceCorrection, Side, Standard};
 #[doc(hidden)]
 pub use self::robust::suspected;
 pub(crate) use self::tail::NORMAL_SHARE;

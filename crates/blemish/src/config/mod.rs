@@ -120,7 +120,7 @@ impl Config {
                     smooth_sigma: 0.0,
                     ..NetworkConfig::default()
                 },
-                features: FeaturesConfig::default(),
+                features: FeaturesConfig { by_place: Some(false), ..FeaturesConfig::default() },
                 memory: MemoryConfig { usage: Use::Never, ..MemoryConfig::default() },
                 lines: Use::Never,
                 texture: Use::Never,
@@ -190,12 +190,12 @@ impl Config {
         self.lines.settle(!has_places);
         self.texture.settle(!has_places);
         self.features.usage.settle(false);
-        if self.features.usage == Use::Always {
-            self.features.by_place.get_or_insert(has_places);
-        }
         let others =
             [self.features.usage, self.memory.usage, self.lines, self.texture].contains(&Use::Always);
         self.network.usage.settle(!others);
+        if [self.features.usage, self.network.usage].contains(&Use::Always) {
+            self.features.by_place.get_or_insert(has_places);
+        }
         if self.score.reduce == Reduce::Auto {
             let surface = self.texture == Use::Always;
             self.score.reduce = if surface { Reduce::TopMean } else { Reduce::Max };
@@ -223,6 +223,11 @@ impl Config {
     /// one size only.
     pub fn view_size(&self) -> [usize; 2] {
         self.view().size
+    }
+
+    /// Whether views of a settled configuration show the same place of the product at the same pixel.
+    pub(crate) fn has_places(&self) -> bool {
+        self.features.by_place.unwrap_or(self.memory.usage == Use::Always)
     }
 
     /// Height and width of all views, pixels; `None` where each has its own.

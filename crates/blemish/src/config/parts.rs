@@ -111,7 +111,7 @@ impl Default for NetworkConfig {
             map: NetworkMap::Defect,
             passes: 1,
             precision: None,
-            smooth_sigma: 2.0,
+            smooth_sigma: 1.0,
         }
     }
 }
@@ -152,7 +152,8 @@ pub struct FeaturesConfig {
     /// (`docs/experiments/pretraining.md`).
     #[serde(default)]
     pub compare: bool,
-    /// Whether a vector's place counts; absent: where there is a memory of patches. It cannot be set: it follows from the images.
+    /// Whether the place counts for what the network shows; absent: where there is a memory of patches. It cannot be set: it
+    /// follows from the images, and from the preset.
     #[doc(hidden)]
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub by_place: Option<bool>,

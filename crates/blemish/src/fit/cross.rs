@@ -1,17 +1,19 @@
 //! Parts, fitted on some images and calibrated on the others, fold by fold.
 
+use std::collections::HashSet;
+
 use rayon::prelude::*;
 
 use super::places::{PlaceScale, place_scale};
 use super::{LIGHT, Prepared};
 use crate::calibrate::robust;
-use crate::calibrate::{Calibration, TailCalibration};
+use crate::calibrate::{Calibration, Moments, PlaceCorrection, Side, TailCalibration};
 use crate::config::Config;
 use crate::engine::Weights;
 use crate::error::{Error, Result};
 use crate::good::{GoodImages, Progress};
 use crate::image::Image;
-use crate::parts::{CalibrationRule, FitInput, FittedPart, PartKind, used};
+use crate::parts::{CalibrationRule, FitInput, FittedPart, PartKind, PlaceRule, used};
 use crate::scoring::{combine, ignore, view_score};
 use crate::spill::Spill;
 
@@ -22,6 +24,8 @@ const FOLDS: usize = 5;
 const SAMPLES: usize = 1 << 21;
 /// Images whose maps show which places vary more than others.
 const PLACE_IMAGES: usize = 64;
+/// Fewest products whose maps say what a place has on good images.
+const FEWEST_PRODUCTS: usize = 8;
 /// How far the copies of a single image are shifted, as a share of its shorter side.
 const SHIFT: f64 = 1.0 / 128.0;
 
@@ -70,7 +74,15 @@ pub(crate) fn cross_fit(
         folds(images, &prepared.groups)
     };
 
-    let mut probes = Probes { maps: Spill::new()?, images: Vec::new(), peaks: Vec::new() };
+    let probed: Vec<usize> = folds.concat();
+    let products = probed.iter().map(|&i| prepared.groups[i]).collect::<HashSet<_>>().len();
+    let by_place = config.one_size().is_some() && config.has_places() && products >= FEWEST_PRODUCTS;
+    let side = |kind: &&PartKind| match (kind.places)(config) {
+        PlaceRule::Standardised(side) if by_place => Some(side),
+        _ => None,
+    };
+    let sides: Vec<Option<Side>> = kinds.iter().map(side).collect();
+    let mut probes = Probes::new(sides.clone())?;
     for (done, fold) in folds.iter().enumerate() {
         progress.step("fitting", done, folds.len() + 1)?;
         let rest: Vec<usize> = images.iter().copied().filter(|i| !fold.contains(i)).collect();
@@ -83,39 +95,51 @@ pub(crate) fn cross_fit(
             let map = |&i: &usize| -> Result<Vec<(Vec<f32>, Vec<f32>)>> {
                 let image = prepared.views.normalised(i)?;
                 let seen = if alone && !by_holdout { shifted(&image) } else { vec![image] };
-                let maps = seen.iter().map(|image| {
-                    let maps = fold_parts.iter().flat_map(|p| p.raw_map(image)).collect();
-                    (maps, fold_parts.iter().map(|p| p.peak(image)).collect())
-                });
+                let maps = seen.iter().map(|image| maps_and_peaks(fold_parts, &sides, image));
                 Ok(maps.collect())
             };
             let results: Vec<Result<Vec<_>>> = some.par_iter().map(map).collect();
             for (&i, result) in some.iter().zip(results) {
                 for (maps, peaks) in result? {
-                    probes.maps.push(&maps)?;
-                    probes.images.push(i);
-                    probes.peaks.push(peaks);
+                    probes.push(i, &maps, peaks, prepared)?;
                 }
             }
         }
     }
     let mut places = Vec::new();
     let only_network = kinds.len() == 1 && kinds[0].name == "network";
-    for (k, part) in parts.iter_mut().enumerate().filter(|_| !only_network) {
-        let has_places = part.kind.calibration == CalibrationRule::Unit && part.kind.name != "network";
-        if let (true, Some(size)) = (has_places, config.one_size()) {
-            let maps = probes.maps_of(k, kinds.len(), PLACE_IMAGES, prepared.ignored.as_deref())?;
-            let scale = place_scale(&maps, size);
-            if let Some(PlaceScale { divisors, boxes }) = scale {
-                part.place_scale = Some(divisors);
+    for (k, part) in parts.iter_mut().enumerate() {
+        if let (PlaceRule::Divided, Some(size)) = ((part.kind.places)(config), config.one_size()) {
+            let maps = probes.maps_of(k, PLACE_IMAGES, prepared)?;
+            if let Some(PlaceScale { divisors, boxes }) = place_scale(&maps, size) {
+                part.places = PlaceCorrection::Divided(divisors);
                 places.extend(boxes);
             }
         }
-        part.calibration = probes.calibration(k, part, prepared.ignored.as_deref())?;
+        if let Some((side, moments)) = &probes.moments[k] {
+            part.places = PlaceCorrection::Standardised(moments.standard(*side));
+        }
+        if !only_network || part.places != PlaceCorrection::None {
+            part.calibration = probes.calibration(k, part, prepared)?;
+        }
     }
     let scores = probes.scores(&parts, prepared)?;
     progress.step("fitting", folds.len() + 1, folds.len() + 1)?;
     Ok(CrossFit { parts, scores, places })
+}
+
+/// What each part gives for an image: its map, or what is compared by place where there is a side; and its peak where a unit is taken
+/// from that, else 0: it may cost another pass.
+fn maps_and_peaks(parts: &[FittedPart], sides: &[Option<Side>], image: &Image) -> (Vec<f32>, Vec<f32>) {
+    let map = |(part, side): (&FittedPart, &Option<Side>)| match side {
+        Some(_) => part.part.comparable(image),
+        None => part.raw_map(image),
+    };
+    let peak = |(part, side): (&FittedPart, &Option<Side>)| match (part.kind.calibration, side) {
+        (CalibrationRule::Unit, None) => part.peak(image),
+        _ => 0.0,
+    };
+    (parts.iter().zip(sides).flat_map(map).collect(), parts.iter().zip(sides).map(peak).collect())
 }
 
 /// `images` in folds, all of one group in one.
@@ -158,42 +182,78 @@ struct Probes {
     maps: Spill,
     /// Of which image.
     images: Vec<usize>,
+    /// Of which product: near-duplicates are of one.
+    groups: Vec<usize>,
     /// The parts' peaks.
     peaks: Vec<Vec<f32>>,
+    /// What the maps of each part that is standardised add up to.
+    moments: Vec<Option<(Side, Moments)>>,
 }
 
 impl Probes {
-    /// The map that part `k` of `parts` gave for probe `i`.
-    fn map_of(&self, i: usize, k: usize, parts: usize) -> Result<Vec<f32>> {
-        let pixels = self.maps.length(i) / parts;
+    /// Of no image yet, for parts that are standardised where there is a side.
+    fn new(sides: Vec<Option<Side>>) -> Result<Self> {
+        let moments = sides.into_iter().map(|side| side.map(|side| (side, Moments::default()))).collect();
+        Ok(Self { maps: Spill::new()?, images: Vec::new(), groups: Vec::new(), peaks: Vec::new(), moments })
+    }
+
+    /// Adds the parts' maps and peaks of image `i`.
+    fn push(&mut self, i: usize, maps: &[f32], peaks: Vec<f32>, prepared: &Prepared) -> Result<()> {
+        let pixels = maps.len() / self.moments.len();
+        for (map, moments) in maps.chunks_exact(pixels).zip(&mut self.moments) {
+            if let Some((_, moments)) = moments {
+                moments.add(&kept(map, prepared), 1.0);
+            }
+        }
+        self.maps.push(maps)?;
+        self.images.push(i);
+        self.groups.push(prepared.groups[i]);
+        self.peaks.push(peaks);
+        Ok(())
+    }
+
+    /// The map that part `k` gave for probe `i`.
+    fn map_of(&self, i: usize, k: usize) -> Result<Vec<f32>> {
+        let pixels = self.maps.length(i) / self.moments.len();
         Ok(self.maps.get(i)?[k * pixels..][..pixels].to_vec())
     }
 
-    /// Maps of part `k` of `parts`, at most so many, evenly spread.
-    fn maps_of(&self, k: usize, parts: usize, most: usize, ignored: Option<&[f32]>) -> Result<Vec<Vec<f32>>> {
+    /// Maps of part `k`, at most so many, evenly spread.
+    fn maps_of(&self, k: usize, most: usize, prepared: &Prepared) -> Result<Vec<Vec<f32>>> {
         let step = self.images.len().div_ceil(most).max(1);
-        let map = |i: usize| {
-            let mut map = self.map_of(i, k, parts)?;
-            ignore(&mut map, ignored);
-            Ok(map)
-        };
-        (0..self.images.len()).step_by(step).map(map).collect()
+        (0..self.images.len()).step_by(step).map(|i| Ok(kept(&self.map_of(i, k)?, prepared))).collect()
+    }
+
+    /// The map of part `k` for probe `i`, corrected by place. What good images have there is what those of other products
+    /// have, as for an image that is not among them; else good images would look better than new ones.
+    fn corrected(&self, i: usize, k: usize, part: &FittedPart, prepared: &Prepared) -> Result<Vec<f32>> {
+        let mut map = self.map_of(i, k)?;
+        match &self.moments[k] {
+            Some((side, all)) => {
+                let mut others = all.clone();
+                for j in (0..self.groups.len()).filter(|&j| self.groups[j] == self.groups[i]) {
+                    others.add(&kept(&self.map_of(j, k)?, prepared), -1.0);
+                }
+                PlaceCorrection::Standardised(others.standard(*side)).apply(&mut map);
+            }
+            None => part.places.apply(&mut map),
+        }
+        Ok(map)
     }
 
     /// The calibration of part `k`. Images whose largest value is an outlier among the others' do not count: one frame without
     /// light must not decide what is normal.
-    fn calibration(&self, k: usize, part: &FittedPart, ignored: Option<&[f32]>) -> Result<Calibration> {
-        let scaled = part.place_scale.is_some() || ignored.is_some();
-        if part.kind.calibration == CalibrationRule::Unit && !scaled {
+    fn calibration(&self, k: usize, part: &FittedPart, prepared: &Prepared) -> Result<Calibration> {
+        let ignored = prepared.ignored.as_deref();
+        let as_it_is = part.places == PlaceCorrection::None && ignored.is_none();
+        if part.kind.calibration == CalibrationRule::Unit && as_it_is {
             return Ok(unit(&self.peaks.iter().map(|peaks| peaks[k]).collect::<Vec<_>>()));
         }
-        let parts = self.peaks.first().map_or(1, Vec::len);
-        let pixels: usize = (0..self.maps.len()).map(|i| self.maps.length(i) / parts).sum();
+        let pixels: usize = (0..self.maps.len()).map(|i| self.maps.length(i) / self.moments.len()).sum();
         let step = pixels.div_ceil(SAMPLES).max(1);
         let (mut samples, mut largest) = (Vec::new(), Vec::new());
         for i in 0..self.images.len() {
-            let mut map = self.map_of(i, k, parts)?;
-            part.scale_places(&mut map);
+            let mut map = self.corrected(i, k, part, prepared)?;
             ignore(&mut map, ignored);
             samples.push(map.iter().copied().step_by(step).collect::<Vec<f32>>());
             largest.push(map.iter().copied().fold(0.0, f32::max));
@@ -212,14 +272,14 @@ impl Probes {
     fn scores(&self, parts: &[FittedPart], prepared: &Prepared) -> Result<Vec<Option<f32>>> {
         let config = &prepared.config;
         let score = |at: usize| -> Result<f32> {
-            let raw = self.maps.get(at)?;
-            let (pixels, [_, width]) = (raw.len() / parts.len(), prepared.views.size_of(self.images[at]));
-            let calibrated = raw.chunks_exact(pixels).zip(parts).map(|(map, part)| {
-                let mut map = map.to_vec();
-                part.calibrate(&mut map);
-                map
+            let [_, width] = prepared.views.size_of(self.images[at]);
+            let calibrated = parts.iter().enumerate().map(|(k, part)| {
+                let mut map = self.corrected(at, k, part, prepared)?;
+                part.calibration.apply(&mut map);
+                Ok(map)
             });
-            let map = combine(parts, calibrated, width, prepared.ignored.as_deref());
+            let maps = calibrated.collect::<Result<Vec<_>>>()?.into_iter();
+            let map = combine(parts, maps, width, prepared.ignored.as_deref());
             finite_score(&map, config, prepared.sizes[self.images[at]])
         };
         let results: Vec<Result<f32>> = (0..self.images.len()).into_par_iter().map(score).collect();
@@ -230,6 +290,13 @@ impl Probes {
         }
         Ok(scores)
     }
+}
+
+/// A map without what is ignored.
+fn kept(map: &[f32], prepared: &Prepared) -> Vec<f32> {
+    let mut map = map.to_vec();
+    ignore(&mut map, prepared.ignored.as_deref());
+    map
 }
 
 /// The mean of the peaks that are no outliers.

@@ -157,11 +157,7 @@ impl Prepared {
         };
         let fit = |own: &FittedPart| -> Result<FittedPart> {
             let part = own.refit(&input)?;
-            Ok(FittedPart {
-                calibration: own.calibration.clone(),
-                place_scale: own.place_scale.clone(),
-                ..part
-            })
+            Ok(FittedPart { calibration: own.calibration.clone(), places: own.places.clone(), ..part })
         };
         let parts = detector.parts().iter().map(fit).collect::<Result<Vec<_>>>()?;
         let step = held.len().div_ceil(IMAGES).max(1);

@@ -93,3 +93,39 @@ fn blank_frames_are_never_fitted_on() {
     let error = prepare(&blank, &config(), &options).unwrap_err();
     assert!(matches!(error, Error::Data { .. }) && error.to_string().contains("all 3 images"), "{error}");
 }
+
+fn image_of(seed: u64, notch: bool) -> Image {
+    Image { height: SIDE, width: SIDE, channels: 1, pixels: part(seed, notch) }
+}
+
+fn score_of(detector: &Detector, seed: u64, notch: bool) -> f32 {
+    let image = image_of(seed, notch);
+    detector.predict_framed(&detector.frame(&image).unwrap()).unwrap().score
+}
+
+#[test]
+fn where_places_are_compared_with_good_images_those_look_no_better_than_new_ones() {
+    let mut config = config();
+    (config.memory.usage, config.network.usage) = (Use::Never, Use::Always);
+    config.network.init = crate::config::NetworkInit::Pretrained;
+    (config.network.map, config.network.passes) = (crate::config::NetworkMap::Reconstruction, 4);
+    let mean = |scores: &[f32]| scores.iter().map(|v| v.ln()).sum::<f32>() / scores.len() as f32;
+    let fit = |count: u64| {
+        let good: Vec<Image> = (0..count).map(|seed| image_of(seed, false)).collect();
+        Detector::fit(&Images::from(good), &config).unwrap()
+    };
+    let detector = fit(10);
+    let new: Vec<f32> = (100..140).map(|seed| score_of(&detector, seed, false)).collect();
+    // Were an image among those that it is compared with, its largest deviation would be a third smaller.
+    let ratio = (mean(detector.good_scores()) - mean(&new)).exp();
+    assert!((0.85..1.2).contains(&ratio), "{ratio}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    detector.save(file.path()).unwrap();
+    let again = Detector::load(file.path()).unwrap();
+    assert_eq!(score_of(&again, 100, true), score_of(&detector, 100, true));
+    let standardised =
+        |detector: &Detector| detector.parts()[0].places != crate::calibrate::PlaceCorrection::None;
+    assert!(standardised(&again));
+    // Too few to say what is usual at a place.
+    assert!(!standardised(&fit(7)));
+}

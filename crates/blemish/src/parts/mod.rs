@@ -27,8 +27,8 @@ use self::line_filter::LineFilter;
 use self::memory::Memory;
 use self::network::Network;
 use self::texture::TextureModel;
-use crate::calibrate::Calibration;
-use crate::config::{Config, Use};
+use crate::calibrate::{Calibration, PlaceCorrection, Side};
+use crate::config::{Config, NetworkMap, Use};
 use crate::engine::{Array, Weights};
 use crate::error::Result;
 use crate::good::{GoodImages, Progress};
@@ -61,6 +61,12 @@ pub trait DetectorPart: Debug + Send + Sync + 'static {
 
     /// The uncalibrated anomaly map of a normalised view, `[H, W]`, higher = more anomalous.
     fn map(&self, image: &Image) -> Vec<f32>;
+
+    /// What is compared with good images at the same place where maps are [standardised](PlaceRule::Standardised), `[H, W]`, of any
+    /// sign: the square root of the map, whose spread depends less on its mean.
+    fn comparable(&self, image: &Image) -> Vec<f32> {
+        roots(self.map(image))
+    }
 
     /// The largest value of the map before it is brought to the view's size; what [`Calibration::Unit`] is taken from.
     fn peak(&self, image: &Image) -> f32 {
@@ -129,6 +135,17 @@ pub enum CalibrationRule {
     Tail,
 }
 
+/// How a part's maps become comparable from place to place, where views show the same place at the same pixel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlaceRule {
+    /// They are as they are.
+    AsTheyAre,
+    /// Places that vary far more than the rest on good images, such as a serial number, are divided by how much more.
+    Divided,
+    /// In standard deviations from the mean of good images at the place.
+    Standardised(Side),
+}
+
 type Fit = fn(&FitInput<'_>) -> Result<Box<dyn DetectorPart>>;
 type Load = fn(&mut Weights, &Config) -> Result<Box<dyn DetectorPart>, String>;
 
@@ -141,6 +158,8 @@ pub struct PartKind {
     pub title: &'static str,
     /// How its maps are calibrated.
     pub calibration: CalibrationRule,
+    /// What is done to its maps before, in a settled configuration.
+    pub places: fn(&Config) -> PlaceRule,
     /// Whether a settled configuration uses it.
     pub is_used: fn(&Config) -> bool,
     takes_any_size: fn() -> bool,
@@ -159,11 +178,18 @@ impl PartKind {
             name,
             title,
             calibration,
+            places: |_| PlaceRule::AsTheyAre,
             is_used,
             takes_any_size: P::takes_any_size,
             fit: |input| Ok(Box::new(P::fit(input)?)),
             load: |tensors, config| Ok(Box::new(P::load(tensors, config)?)),
         }
+    }
+
+    /// The same, whose maps are corrected by place.
+    const fn corrected(mut self, places: fn(&Config) -> PlaceRule) -> Self {
+        self.places = places;
+        self
     }
 
     /// How images are brought before it where they have sizes of their own; `None` where all have one size.
@@ -181,10 +207,16 @@ pub static PARTS: [PartKind; 6] = [
     PartKind::of::<Features>("features", "memory of the network's features", CalibrationRule::Tail, |c| {
         c.features.usage == Use::Always && !c.features.compare
     }),
-    PartKind::of::<Network>("network", "network", CalibrationRule::Unit, |c| c.network.usage == Use::Always),
+    PartKind::of::<Network>("network", "network", CalibrationRule::Unit, |c| c.network.usage == Use::Always)
+        .corrected(|config| match config.network.map {
+            NetworkMap::Defect => PlaceRule::Standardised(Side::Above),
+            // Of a signed error: brighter and darker.
+            NetworkMap::Reconstruction => PlaceRule::Standardised(Side::Both),
+        }),
     PartKind::of::<Memory>("memory", "memory of good patches", CalibrationRule::Unit, |c| {
         c.memory.usage == Use::Always
-    }),
+    })
+    .corrected(|_| PlaceRule::Divided),
     PartKind::of::<LineFilter>("lines", "line filter", CalibrationRule::Tail, |c| c.lines == Use::Always),
     PartKind::of::<TextureModel>("texture", "Gaussian texture model", CalibrationRule::Tail, |c| {
         c.texture == Use::Always
@@ -205,8 +237,8 @@ pub struct FittedPart {
     pub part: Box<dyn DetectorPart>,
     /// How its values are made comparable.
     pub calibration: Calibration,
-    /// By what its map is divided, `[H, W]`, where some places vary far more than the rest on good images.
-    pub place_scale: Option<Vec<f32>>,
+    /// What is done to its map before, place by place.
+    pub places: PlaceCorrection,
     /// How images are brought before it, where they have sizes of their own.
     pub pieces: Option<Pieces>,
 }
@@ -236,14 +268,15 @@ impl FittedPart {
         let pieces = kind.pieces(input.config);
         let cut = pieces.map(|pieces| input.images.in_pieces(pieces));
         let part = make(&FitInput { images: cut.as_ref().unwrap_or(input.images), ..*input })?;
-        Ok(Self { kind, part, calibration: Calibration::None, place_scale: None, pieces })
+        Ok(Self { kind, part, calibration: Calibration::None, places: PlaceCorrection::None, pieces })
     }
 
-    /// The uncalibrated map of a normalised view, `[H, W]`.
+    /// The uncalibrated map of a normalised view, `[H, W]`; what is compared with good images where it is standardised.
     pub fn raw_map(&self, image: &Image) -> Vec<f32> {
-        match self.pieces {
-            Some(pieces) => pieces.map(image, |piece| self.part.map(piece)),
-            None => self.part.map(image),
+        match (&self.places, self.pieces) {
+            (PlaceCorrection::Standardised(_), _) => self.part.comparable(image),
+            (_, Some(pieces)) => pieces.map(image, |piece| self.part.map(piece)),
+            (_, None) => self.part.map(image),
         }
     }
 
@@ -267,22 +300,22 @@ impl FittedPart {
         map
     }
 
-    /// Makes the values of its map comparable.
-    pub fn calibrate(&self, map: &mut [f32]) {
-        self.scale_places(map);
-        self.calibration.apply(map);
+    /// Whether 1 is about the most that its map shows of good images.
+    pub fn is_calibrated(&self) -> bool {
+        self.calibration != Calibration::None
     }
 
-    /// Divides its map, place by place, where places differ.
-    pub(crate) fn scale_places(&self, map: &mut [f32]) {
-        map.iter_mut().zip(self.place_scale.iter().flatten()).for_each(|(v, divisor)| *v /= divisor);
+    /// Makes the values of its map comparable.
+    pub fn calibrate(&self, map: &mut [f32]) {
+        self.places.apply(map);
+        self.calibration.apply(map);
     }
 
     /// Adds its tensors.
     pub fn save(&self, tensors: &mut Weights) {
         self.part.save(tensors);
-        if let Some(divisors) = &self.place_scale {
-            put(tensors, &format!("{}.place_scale", self.kind.name), &[divisors.len()], divisors);
+        for (name, values) in self.places.tensors() {
+            put(tensors, &format!("{}.{name}", self.kind.name), &[values.len()], values);
         }
         if let Some(values) = self.calibration.values() {
             let name = format!("{}.{}", self.kind.name, self.calibration.name());
@@ -295,23 +328,29 @@ impl FittedPart {
     /// # Errors
     /// A sentence that says what does not fit.
     pub fn load(kind: &'static PartKind, tensors: &mut Weights, config: &Config) -> Result<Self, String> {
-        let calibration = Calibration::take(|name| {
-            tensors.remove(&format!("{}.{name}", kind.name)).map(|array| array.values)
-        })
-        .ok_or_else(|| format!("the calibration of its {} is not a growing scale", kind.title))?;
+        let mut own = |name: &str| tensors.remove(&format!("{}.{name}", kind.name)).map(|array| array.values);
+        let calibration = Calibration::take(&mut own)
+            .ok_or_else(|| format!("the calibration of its {} is not a growing scale", kind.title))?;
+        let pixels = config.view_size().iter().product::<usize>();
+        let side = match (kind.places)(config) {
+            PlaceRule::Standardised(side) => side,
+            _ => Side::Above,
+        };
+        let places = PlaceCorrection::take(pixels, side, &mut own)
+            .ok_or_else(|| format!("what its {} has at each place does not fit the view", kind.title))?;
         let part = (kind.load)(tensors, config)
             .map_err(|reason| format!("what it holds of the {} does not fit: {reason}", kind.title))?;
-        let divisors = tensors.remove(&format!("{}.place_scale", kind.name)).map(|array| array.values);
-        let pixels = config.view_size().iter().product::<usize>();
         let pieces = kind.pieces(config);
-        if pieces.is_some() && divisors.is_some() {
-            return Err(format!("the {} has a scale at each place, but views of any size", kind.title));
+        if pieces.is_some() && places != PlaceCorrection::None {
+            return Err(format!("the {} is corrected at each place, but has views of any size", kind.title));
         }
-        if divisors.as_ref().is_some_and(|own| own.len() != pixels || !own.iter().all(|v| *v >= 1.0)) {
-            return Err(format!("the scale of its {} at each place does not fit the view", kind.title));
-        }
-        Ok(Self { kind, part, calibration, place_scale: divisors, pieces })
+        Ok(Self { kind, part, calibration, places, pieces })
     }
+}
+
+/// The square roots of a map's values.
+fn roots(map: Vec<f32>) -> Vec<f32> {
+    map.into_iter().map(|v| if v.is_nan() { v } else { v.max(0.0).sqrt() }).collect()
 }
 
 /// Takes the values of the tensor called `name`.

@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicBool;
 use self::levels::{LEVELS, Layers};
 use self::reader::{Reader, Reading};
 use self::references::References;
-use super::features::{has_places, pretrained};
+use super::features::pretrained;
 use super::{DetectorPart, FitInput};
 use crate::config::Config;
 use crate::engine::{Arithmetic, Weights};
@@ -43,7 +43,7 @@ impl DetectorPart for Comparison {
         let (reader, layers) = network(images.size(), pretrained, input.config).map_err(Error::Training)?;
         let mut readings: Vec<Reading> = Vec::with_capacity(images.len());
         images.for_each(input.progress, |image| reader.read(image), |reading| readings.push(reading))?;
-        let references = References::fit(&readings, has_places(input.config), input.progress)?;
+        let references = References::fit(&readings, input.config.has_places(), input.progress)?;
         Ok(Self { size: images.size(), reader, layers, references })
     }
 
@@ -71,7 +71,7 @@ impl DetectorPart for Comparison {
         let pretrained = Arc::new(Pretrained::take(tensors, "comparison.network.")?);
         let (reader, layers) = network(size, Arc::clone(&pretrained), config)?;
         let channels = LEVELS.map(|level| pretrained.channels_of(level.feature));
-        let references = References::load(tensors, size, &channels, has_places(config))?;
+        let references = References::load(tensors, size, &channels, config.has_places())?;
         Ok(Self { size, reader, layers, references })
     }
 }

@@ -63,7 +63,7 @@ impl DetectorPart for Features {
         )?;
         let descriptor = descriptor.scaled_to(&mut sample)?;
         let components = Components::new(&sample, values, COMPONENTS);
-        let has_places = has_places(input.config);
+        let has_places = input.config.has_places();
         let of = |image: &Image| vectors_of(image, &descriptor, &components, has_places);
         let seen = Arc::new(Seen::new(images, of, input.progress)?);
         let bank = seen.coreset(images, length(&components, has_places), input.progress)?;
@@ -114,7 +114,7 @@ impl DetectorPart for Features {
             Components::from_parts(take(tensors, "features.mean")?, take(tensors, "features.basis")?)
                 .filter(|components| components.mean.len() == descriptor.values())
                 .ok_or("its components are of another network")?;
-        let has_places = has_places(config);
+        let has_places = config.has_places();
         let count = length(&components, has_places);
         let fits = |bank: &Array| bank.shape.len() == 2 && bank.shape[1] == count && bank.shape[0] > 0;
         if !tensors.get("features.bank").is_some_and(fits) {
@@ -179,11 +179,6 @@ pub(crate) fn require_weights(config: &Config) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Whether views show the same place at the same pixel.
-pub(super) fn has_places(config: &Config) -> bool {
-    config.features.by_place.unwrap_or(config.memory.usage == Use::Always)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{DetectorPart, Expected, FitInput};
+use super::{DetectorPart, Expected, FitInput, roots};
 use crate::config::{Config, NetworkConfig, NetworkInit, NetworkMap};
 use crate::engine::{Complementary, Engine, Output, Weights, take_prefixed};
 use crate::error::{Error, Result};
@@ -85,9 +85,15 @@ impl DetectorPart for Network {
             NetworkMap::Defect => output.extra.iter().map(|z| 1.0 / (1.0 + (-z).exp())).collect(),
             NetworkMap::Reconstruction => squared_error(&output, image),
         };
-        match self.config.smooth_sigma {
-            0.0 => map,
-            sigma => blur_same_reflect(&map, image.height, image.width, sigma as f32),
+        self.smoothed(map, image)
+    }
+
+    /// The error itself, with its sign, where its map is the squared error: what cannot be reconstructed of good products errs in
+    /// the same direction on all of them, and is taken out with their mean.
+    fn comparable(&self, image: &Image) -> Vec<f32> {
+        match self.config.map {
+            NetworkMap::Defect => roots(self.map(image)),
+            NetworkMap::Reconstruction => self.smoothed(signed_error(&self.output(image), image), image),
         }
     }
 
@@ -133,6 +139,14 @@ impl Network {
         })
     }
 
+    /// A map of `image`, smoothed.
+    fn smoothed(&self, map: Vec<f32>, image: &Image) -> Vec<f32> {
+        match self.config.smooth_sigma {
+            0.0 => map,
+            sigma => blur_same_reflect(&map, image.height, image.width, sigma as f32),
+        }
+    }
+
     /// What its map and its reconstruction are read from.
     fn output(&self, image: &Image) -> Output {
         match self.config.passes {
@@ -140,6 +154,14 @@ impl Network {
             passes => self.engine.forward_scored(&image.pixels, &Complementary::bands(self.grid, passes)),
         }
     }
+}
+
+/// The root of the squared error, averaged over channels, with the sign of their sum, `[H, W]`.
+fn signed_error(output: &Output, image: &Image) -> Vec<f32> {
+    let pairs = output.image.chunks_exact(image.channels).zip(image.pixels.chunks_exact(image.channels));
+    let sum = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| b - a).sum::<f32>();
+    let signs: Vec<f32> = pairs.map(|pair| sum(pair).signum()).collect();
+    squared_error(output, image).into_iter().zip(signs).map(|(v, sign)| sign * v.sqrt()).collect()
 }
 
 /// Squared error, averaged over channels, `[H, W]`.
@@ -194,6 +216,25 @@ mod tests {
         let again = Network::load(&mut tensors, &config).unwrap();
         assert!(tensors.is_empty());
         assert_eq!(again.map(&images[1]), network.map(&images[1]));
+    }
+
+    #[test]
+    fn what_is_compared_by_place_is_the_error_with_its_sign() {
+        let mut config = frozen(NetworkMap::Reconstruction, 1);
+        config.network.smooth_sigma = 0.0;
+        let network: Network = fitted_as(&[image(0), image(1)], &config);
+        let (signed, map) = (network.comparable(&image(0)), network.map(&image(0)));
+        for (signed, squared) in signed.iter().zip(&map) {
+            assert!((signed * signed - squared).abs() < 1e-5 * squared.max(1.0), "{signed} {squared}");
+        }
+        let expected = network.expected(&image(0)).unwrap().image;
+        let pairs = image(0).pixels.into_iter().zip(expected.pixels);
+        let errors: Vec<f32> = pairs.map(|(shown, expected)| shown - expected).collect();
+        assert!(errors.iter().any(|v| *v > 0.0) && errors.iter().any(|v| *v < 0.0));
+        assert!(signed.iter().zip(&errors).all(|(signed, error)| (signed - error).abs() < 1e-4));
+        let defect: Network = fitted_as(&[image(0)], &frozen(NetworkMap::Defect, 1));
+        let roots = defect.comparable(&image(1));
+        assert!(roots.iter().zip(defect.map(&image(1))).all(|(root, p)| (root * root - p).abs() < 1e-6));
     }
 
     #[test]
