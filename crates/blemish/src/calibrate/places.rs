@@ -39,8 +39,13 @@ impl PlaceCorrection {
         }
     }
 
-    /// From the numbers that `take` gives for a name, for views of `pixels`; `None` where they are no correction.
-    pub fn take(pixels: usize, side: Side, mut take: impl FnMut(&str) -> Option<Vec<f32>>) -> Option<Self> {
+    /// From the numbers that `take` gives for a name, for views of `pixels`, of a part that is standardised where there is a `side`;
+    /// `None` where they are no correction of it.
+    pub fn take(
+        pixels: usize,
+        side: Option<Side>,
+        mut take: impl FnMut(&str) -> Option<Vec<f32>>,
+    ) -> Option<Self> {
         let fits = |values: &[f32]| values.len() == pixels && values.iter().all(|v| v.is_finite());
         match (take("place_scale"), take("place_mean"), take("place_deviation")) {
             (None, None, None) => Some(Self::None),
@@ -49,7 +54,7 @@ impl PlaceCorrection {
             }
             (None, Some(mean), Some(deviation)) => {
                 let ok = fits(&mean) && fits(&deviation) && deviation.iter().all(|v| *v > 0.0);
-                ok.then_some(Self::Standardised(Standard { mean, deviation, side }))
+                side.filter(|_| ok).map(|side| Self::Standardised(Standard { mean, deviation, side }))
             }
             _ => None,
         }
@@ -195,8 +200,8 @@ mod tests {
         for correction in [PlaceCorrection::None, PlaceCorrection::Divided(flat(2.0)), standard.clone()] {
             let own = correction.tensors();
             let take = |name: &str| own.iter().find(|(own, _)| *own == name).map(|(_, v)| v.to_vec());
-            assert_eq!(PlaceCorrection::take(30, Side::Above, take).unwrap(), correction);
-            let other = PlaceCorrection::take(31, Side::Above, take);
+            assert_eq!(PlaceCorrection::take(30, Some(Side::Above), take).unwrap(), correction);
+            let other = PlaceCorrection::take(31, Some(Side::Above), take);
             assert_eq!(other.is_some(), own.is_empty());
         }
         let own = standard.tensors();
@@ -207,9 +212,11 @@ mod tests {
                 let values = own.iter().find(|(own, _)| *own == name)?.1.to_vec();
                 Some(if name == bad { vec![value; values.len()] } else { values })
             };
-            assert!(PlaceCorrection::take(30, Side::Above, take).is_none(), "{bad}");
+            assert!(PlaceCorrection::take(30, Some(Side::Above), take).is_none(), "{bad}");
         }
+        let whole = |name: &str| own.iter().find(|(own, _)| *own == name).map(|(_, v)| v.to_vec());
+        assert!(PlaceCorrection::take(30, None, whole).is_none());
         let half = |name: &str| (name == "place_mean").then(|| flat(1.0));
-        assert!(PlaceCorrection::take(30, Side::Above, half).is_none());
+        assert!(PlaceCorrection::take(30, Some(Side::Above), half).is_none());
     }
 }

@@ -77,11 +77,7 @@ pub(crate) fn cross_fit(
     let probed: Vec<usize> = folds.concat();
     let products = probed.iter().map(|&i| prepared.groups[i]).collect::<HashSet<_>>().len();
     let by_place = config.one_size().is_some() && config.has_places() && products >= FEWEST_PRODUCTS;
-    let side = |kind: &&PartKind| match (kind.places)(config) {
-        PlaceRule::Standardised(side) if by_place => Some(side),
-        _ => None,
-    };
-    let sides: Vec<Option<Side>> = kinds.iter().map(side).collect();
+    let sides: Vec<Option<Side>> = kinds.iter().map(|kind| kind.side(config).filter(|_| by_place)).collect();
     let mut probes = Probes::new(sides.clone())?;
     for (done, fold) in folds.iter().enumerate() {
         progress.step("fitting", done, folds.len() + 1)?;
@@ -178,12 +174,10 @@ fn shifted(image: &Image) -> Vec<Image> {
 
 /// What parts that were fitted on others gave for the images.
 struct Probes {
-    /// The parts' maps, one after the other, uncalibrated.
+    /// The uncalibrated maps: those of all parts for one probe, then for the next.
     maps: Spill,
     /// Of which image.
     images: Vec<usize>,
-    /// Of which product: near-duplicates are of one.
-    groups: Vec<usize>,
     /// The parts' peaks.
     peaks: Vec<Vec<f32>>,
     /// What the maps of each part that is standardised add up to.
@@ -194,7 +188,7 @@ impl Probes {
     /// Of no image yet, for parts that are standardised where there is a side.
     fn new(sides: Vec<Option<Side>>) -> Result<Self> {
         let moments = sides.into_iter().map(|side| side.map(|side| (side, Moments::default()))).collect();
-        Ok(Self { maps: Spill::new()?, images: Vec::new(), groups: Vec::new(), peaks: Vec::new(), moments })
+        Ok(Self { maps: Spill::new()?, images: Vec::new(), peaks: Vec::new(), moments })
     }
 
     /// Adds the parts' maps and peaks of image `i`.
@@ -204,18 +198,16 @@ impl Probes {
             if let Some((_, moments)) = moments {
                 moments.add(&kept(map, prepared), 1.0);
             }
+            self.maps.push(map)?;
         }
-        self.maps.push(maps)?;
         self.images.push(i);
-        self.groups.push(prepared.groups[i]);
         self.peaks.push(peaks);
         Ok(())
     }
 
     /// The map that part `k` gave for probe `i`.
     fn map_of(&self, i: usize, k: usize) -> Result<Vec<f32>> {
-        let pixels = self.maps.length(i) / self.moments.len();
-        Ok(self.maps.get(i)?[k * pixels..][..pixels].to_vec())
+        self.maps.get(i * self.moments.len() + k)
     }
 
     /// Maps of part `k`, at most so many, evenly spread.
@@ -231,7 +223,8 @@ impl Probes {
         match &self.moments[k] {
             Some((side, all)) => {
                 let mut others = all.clone();
-                for j in (0..self.groups.len()).filter(|&j| self.groups[j] == self.groups[i]) {
+                let product = |probe: usize| prepared.groups[self.images[probe]];
+                for j in (0..self.images.len()).filter(|&j| product(j) == product(i)) {
                     others.add(&kept(&self.map_of(j, k)?, prepared), -1.0);
                 }
                 PlaceCorrection::Standardised(others.standard(*side)).apply(&mut map);
@@ -249,7 +242,7 @@ impl Probes {
         if part.kind.calibration == CalibrationRule::Unit && as_it_is {
             return Ok(unit(&self.peaks.iter().map(|peaks| peaks[k]).collect::<Vec<_>>()));
         }
-        let pixels: usize = (0..self.maps.len()).map(|i| self.maps.length(i) / self.moments.len()).sum();
+        let pixels = (0..self.maps.len()).map(|at| self.maps.length(at)).sum::<usize>() / self.moments.len();
         let step = pixels.div_ceil(SAMPLES).max(1);
         let (mut samples, mut largest) = (Vec::new(), Vec::new());
         for i in 0..self.images.len() {

@@ -2,7 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use crate::config::Use;
+use crate::calibrate::PlaceCorrection;
+use crate::config::{NetworkInit, NetworkMap, Use};
 use crate::image::ImageView;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -107,8 +108,8 @@ fn score_of(detector: &Detector, seed: u64, notch: bool) -> f32 {
 fn where_places_are_compared_with_good_images_those_look_no_better_than_new_ones() {
     let mut config = config();
     (config.memory.usage, config.network.usage) = (Use::Never, Use::Always);
-    config.network.init = crate::config::NetworkInit::Pretrained;
-    (config.network.map, config.network.passes) = (crate::config::NetworkMap::Reconstruction, 4);
+    config.network.init = NetworkInit::Pretrained;
+    (config.network.map, config.network.passes) = (NetworkMap::Reconstruction, 4);
     let mean = |scores: &[f32]| scores.iter().map(|v| v.ln()).sum::<f32>() / scores.len() as f32;
     let fit = |count: u64| {
         let good: Vec<Image> = (0..count).map(|seed| image_of(seed, false)).collect();
@@ -123,8 +124,7 @@ fn where_places_are_compared_with_good_images_those_look_no_better_than_new_ones
     detector.save(file.path()).unwrap();
     let again = Detector::load(file.path()).unwrap();
     assert_eq!(score_of(&again, 100, true), score_of(&detector, 100, true));
-    let standardised =
-        |detector: &Detector| detector.parts()[0].places != crate::calibrate::PlaceCorrection::None;
+    let standardised = |detector: &Detector| detector.parts()[0].places != PlaceCorrection::None;
     assert!(standardised(&again));
     // Too few to say what is usual at a place.
     assert!(!standardised(&fit(7)));

@@ -192,6 +192,14 @@ impl PartKind {
         self
     }
 
+    /// Which side of the mean is anomalous where its maps are standardised by place; `None` where they are not.
+    pub(crate) fn side(&self, config: &Config) -> Option<Side> {
+        match (self.places)(config) {
+            PlaceRule::Standardised(side) => Some(side),
+            _ => None,
+        }
+    }
+
     /// How images are brought before it where they have sizes of their own; `None` where all have one size.
     fn pieces(&self, config: &Config) -> Option<Pieces> {
         let own = if (self.takes_any_size)() { Pieces::AnySize } else { Pieces::OfSize(config.view_size()) };
@@ -332,11 +340,7 @@ impl FittedPart {
         let calibration = Calibration::take(&mut own)
             .ok_or_else(|| format!("the calibration of its {} is not a growing scale", kind.title))?;
         let pixels = config.view_size().iter().product::<usize>();
-        let side = match (kind.places)(config) {
-            PlaceRule::Standardised(side) => side,
-            _ => Side::Above,
-        };
-        let places = PlaceCorrection::take(pixels, side, &mut own)
+        let places = PlaceCorrection::take(pixels, kind.side(config), &mut own)
             .ok_or_else(|| format!("what its {} has at each place does not fit the view", kind.title))?;
         let part = (kind.load)(tensors, config)
             .map_err(|reason| format!("what it holds of the {} does not fit: {reason}", kind.title))?;
