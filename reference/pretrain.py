@@ -1,6 +1,6 @@
 """Repeats `blemish pretrain` in PyTorch, for a GPU: the network `light`, trained on generated scenes.
 
-    cargo build --release -p blemish-synthetic --example scenes
+    cargo build --release -p blemish-train --example scenes
     python reference/pretrain.py --out runs/gpu --minutes 10
     python reference/pretrain.py --out runs/gpu --resume
     python reference/pretrain.py --check weights/light.safetensors

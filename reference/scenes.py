@@ -1,4 +1,4 @@
-"""Generated scenes from `crates/blemish-synthetic/examples/scenes.rs`, which says how a record is laid out: read from
+"""Generated scenes from `crates/blemish-train/examples/scenes.rs`, which says how a record is laid out: read from
 processes that run beside the training, or from a file that one has written."""
 
 import os
@@ -77,7 +77,7 @@ class Generators:
             process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, env={**os.environ, **alone}, start_new_session=True)
         except OSError as error:
-            how = "cargo build --release -p blemish-synthetic --example scenes"
+            how = "cargo build --release -p blemish-train --example scenes"
             raise ValueError(f"the generator of scenes cannot be started ({error}); it is built by: {how}") from error
         try:
             step = first

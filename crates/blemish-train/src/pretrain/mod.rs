@@ -12,7 +12,7 @@ pub mod episode;
 mod event;
 pub mod gate;
 pub mod objective;
-mod pair;
+pub mod pair;
 mod places;
 mod run;
 pub mod scenes;

@@ -37,24 +37,43 @@ pub struct Pair {
     pub shift: [i32; 2],
 }
 
-/// The pair of scene `item` of `step`.
-pub fn pair(config: &PretrainConfig, size: [usize; 2], step: usize, item: usize) -> Pair {
-    let rng = &mut generator(config.seed, Draw::Pair, step, item);
+/// A scene that two views are cut from.
+pub struct Uncut {
+    /// As it is, clean, and where it is defective: a view and the room for the shift.
+    pub drawn: Drawn,
+    /// Its height and width.
+    pub whole: [usize; 2],
+    /// How many pixels further down and right view B begins.
+    pub shift: [i32; 2],
+    /// Whether it is without colour.
+    pub grey: bool,
+}
+
+/// Scene `item` of `step`, for views of `size`, and the generator that goes on with their light.
+pub fn uncut(config: &PretrainConfig, size: [usize; 2], step: usize, item: usize) -> (Uncut, ChaCha8Rng) {
+    let mut rng = generator(config.seed, Draw::Pair, step, item);
     let patch = config.model.patch_size as i32;
     let shift = [0, 1].map(|_| patch * rng.random_range(-1..=1) + rng.random_range(-JITTER..=JITTER));
     let room = (patch + JITTER) as usize;
     let whole = size.map(|side| side + room);
     let defective = rng.random::<f64>() < config.defective;
-    let Drawn { image, clean, mask } = draw(rng.random(), defective, whole);
+    let drawn = draw(rng.random(), defective, whole);
+    let grey = is_grey(&drawn.clean) && is_grey(&drawn.image);
+    (Uncut { drawn, whole, shift, grey }, rng)
+}
+
+/// The pair of scene `item` of `step`.
+pub fn pair(config: &PretrainConfig, size: [usize; 2], step: usize, item: usize) -> Pair {
+    let (uncut, mut rng) = uncut(config, size, step, item);
+    let Uncut { drawn: Drawn { image, clean, mask }, whole, shift, grey } = uncut;
     // Within what was drawn, one view begins at the first pixel, the other `shift` from there.
     let begin_a = shift.map(|d| usize::try_from(-d).unwrap_or(0));
     let begin_b = shift.map(|d| usize::try_from(d).unwrap_or(0));
 
     let mut b = clean.part(begin_b, size);
-    let grey = is_grey(&clean) && is_grey(&image);
-    light(&mut b, &LIGHT_B, grey, rng);
+    light(&mut b, &LIGHT_B, grey, &mut rng);
     if !grey {
-        tint(&mut b, rng);
+        tint(&mut b, &mut rng);
     }
     let b = Normalize::Robust.apply(&b);
 
