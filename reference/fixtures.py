@@ -28,7 +28,9 @@ import losses
 import model
 import tokens
 from diyt import Diyt
+from draws import Places
 from model import Config, Light
+from retrieve import contrast, retrieve
 from weights import crate_layout
 
 HERE = Path(__file__).resolve().parent
@@ -245,9 +247,30 @@ def write_losses(folder: Path) -> None:
     w.save(tensors)
 
 
+def write_retrieve(folder: Path) -> None:
+    """A level of three scenes, of stride 4: a large defect, one within a place, none."""
+    w = Writer(folder, "retrieve.safetensors")
+    first = w.normal(3, 8, 8, 6)
+    reference = (first + w.normal(3, 8, 8, 6, scale=0.5)).float().double()
+    defect, near = torch.zeros(3, 1, 32, 32).double(), [False, True, True]
+    defect[0, 0, 5:14, 9:20] = 1
+    defect[1, 0, 17, 22] = 1
+    places = Places(torch.tensor([0, 9, 10, 37, 63]), torch.tensor([3, 18, 33, 56]))
+    tensors = {"input.first": first, "input.reference": reference, "input.defect": defect,
+               "input.near": torch.tensor(near), "input.taken": places.taken, "input.others": places.others}
+    for name, loss in {"retrieve": lambda a, b: retrieve([a], [b], defect, near),
+                       "contrast": lambda a, b: contrast([a], [b], defect, [places], 0.1)}.items():
+        a, b = (x.clone().requires_grad_() for x in (first, reference))
+        value = loss(a, b)
+        value.backward()
+        tensors |= {name: value.reshape(1), f"grad.{name}.first": a.grad, f"grad.{name}.reference": b.grad}
+    w.save(tensors)
+
+
 def write_all(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for write in (write_layers, write_arithmetic, write_light, write_diyt, write_hostile, write_losses):
+    for write in (write_layers, write_arithmetic, write_light, write_diyt, write_hostile, write_losses,
+                  write_retrieve):
         write(folder)
 
 

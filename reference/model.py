@@ -189,12 +189,13 @@ class Light(nn.Module):
         """Without a mask, by a pyramid head: what `forward` gives, and the maps of `compared`."""
         inner = self.tokens(image)
         maps = self.head.maps(inner["grid"], inner["levels"], len(self.head.up))
-        return self.outputs(inner, self.head.pixels(maps[-1])), [inner["middle"], *maps[:count]]
+        return self.outputs(inner, self.head.pixels(maps[-1])), compared(inner, maps[:count])
 
     def compared(self, image: Tensor, count: int) -> list[Tensor]:
-        """The maps that pre-training compares, [B, h, w, c]: the middle tap, and the head's `count` coarsest ones."""
+        """The maps that pre-training compares, [B, h, w, c]: the middle tap, the head's `count` coarsest ones, and the
+        stem's levels at their strides."""
         inner = self.tokens(image)
-        return [inner["middle"], *self.head.maps(inner["grid"], inner["levels"], count)]
+        return compared(inner, self.head.maps(inner["grid"], inner["levels"], count))
 
     def tokens(self, image: Tensor, mask: Tensor | None = None) -> dict:
         """All that comes before the head. Images may have another size than the tables are stored for."""
@@ -227,3 +228,7 @@ class Light(nn.Module):
         logit = {"defect_logit": out[:, c.in_channels :]} if c.defect_logit else {}
         passed = {name: inner[name] for name in ("encoded", "aggregated", "decoded")}
         return {**passed, "reconstruction": reconstruction, **logit}
+
+
+def compared(inner: dict, maps: list[Tensor]) -> list[Tensor]:
+    return [inner["middle"], *maps, *reversed(inner["levels"][-len(maps):])]

@@ -11,12 +11,12 @@ steps.
 
 Scenes come from the Rust generator: from as many processes of it as there are cores, or from a file that it has written
 (`target/release/examples/scenes --batch-size 64 --steps 2000 > scenes.bin`, then `--scenes scenes.bin`). A file that is
-too short is taken again from the beginning, in other light and with other masks. Scenes, shifts and sizes are those
-that `blemish pretrain` draws of the same seed and batch size, rounded to 8 bits; the light is drawn here.
+too short is taken again from the beginning, in other light and with other masks. Scenes and sizes are those that
+`blemish pretrain` draws of the same seed and batch size, rounded to 8 bits; the light is drawn here.
 
 Loss, its weights, optimiser, warm-up and moving average are those of `blemish pretrain`. What differs:
-- Episodes, and the layers that compare an image with references, are left out: every step has two views of each scene.
-- A step has 64 scenes instead of 8 (--batch-size), with as many places a scene.
+- Episodes, and the layers that compare an image with references, are left out: every step has two photos of each scene.
+- A step has 64 scenes instead of 8 (--batch-size).
 - With --minutes the learning rate falls with the clock instead of the steps, so that a run ends in time at any speed.
 - On CUDA the network computes in bf16 (autocast).
 
@@ -59,7 +59,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--scenes", help=f"command of the generator, or a file that it has written ({GENERATOR})")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes of the generator (one a core)")
     parser.add_argument("--batch-size", type=int, help="scenes a step at 128 pixels, fewer of larger ones (64)")
-    parser.add_argument("--side", type=int, help="side of all views, a multiple of 16 (128, 192 or 256, drawn by step)")
+    parser.add_argument("--side", type=int, help="side of all photos, a multiple of 16 (128, 192 or 256, drawn by step)")
     parser.add_argument("--seed", type=int, help="of weights, scenes, light and masks (0)")
     parser.add_argument("--learning-rate", type=float, help="its peak (0.001)")
     parser.add_argument("--precision", choices=("bf16", "f32"), help="of the network's products (bf16 on CUDA)")

@@ -14,24 +14,25 @@ from typing import BinaryIO
 
 import numpy as np
 
-MAGIC = b"BLMSCEN1"
-HEADER = struct.Struct("<8sQQIII")
+MAGIC = b"BLMSCEN2"
+HEADER = struct.Struct("<8sQQII")
 # Steps that a source prepares ahead.
 AHEAD = 2
 
 
 @dataclass
 class Record:
-    """The scenes of a step; `W` is a view's side and the room for the shift."""
+    """The scenes of a step, two photos of each."""
 
     seed: int
     step: int
     side: int
-    shift: np.ndarray  # [S, 2] i8: how many pixels further down and right view B begins than view A
     grey: np.ndarray  # [S] bool
-    image: np.ndarray  # [S, W, W, 3] u8
-    clean: np.ndarray  # [S, W, W, 3] u8, without its defect
-    mask: np.ndarray  # [S, W, W] u8, 1 where defective
+    surface: np.ndarray  # [S] bool
+    image: np.ndarray  # [S, side, side, 3] u8, perhaps defective
+    clean: np.ndarray  # [S, side, side, 3] u8, without its defect
+    reference: np.ndarray  # [S, side, side, 3] u8, another good photo
+    mask: np.ndarray  # [S, side, side] u8, 1 where defective
 
 
 def read_record(file: BinaryIO) -> Record | None:
@@ -39,25 +40,25 @@ def read_record(file: BinaryIO) -> Record | None:
     header = file.read(HEADER.size)
     if not header:
         return None
-    seed, step, scenes, side, whole = parse(header)
-    body = np.empty(body_size(scenes, whole), np.uint8)
+    seed, step, scenes, side = parse(header)
+    body = np.empty(body_size(scenes, side), np.uint8)
     if file.readinto(body) != len(body):
         raise ValueError("the scenes end within a record")
-    parts = np.split(body, np.cumsum([2 * scenes, scenes, *[3 * scenes * whole * whole] * 2]))
-    shift, grey, image, clean, mask = parts
-    shape = (scenes, whole, whole)
-    return Record(seed, step, side, shift.view(np.int8).reshape(scenes, 2), grey.astype(bool), image.reshape(*shape, 3),
-                  clean.reshape(*shape, 3), mask.reshape(shape))
+    photo = 3 * scenes * side * side
+    grey, surface, *photos, mask = np.split(body, np.cumsum([scenes, scenes, photo, photo, photo]))
+    shape = (scenes, side, side)
+    image, clean, reference = (each.reshape(*shape, 3) for each in photos)
+    return Record(seed, step, side, grey.astype(bool), surface.astype(bool), image, clean, reference, mask.reshape(shape))
 
 
-def parse(header: bytes) -> tuple[int, int, int, int, int]:
+def parse(header: bytes) -> tuple[int, int, int, int]:
     if len(header) < HEADER.size or not header.startswith(MAGIC):
         raise ValueError("these are no scenes of `--example scenes`")
     return HEADER.unpack(header)[1:]
 
 
-def body_size(scenes: int, whole: int) -> int:
-    return scenes * (3 + 7 * whole * whole)
+def body_size(scenes: int, side: int) -> int:
+    return scenes * (2 + 10 * side * side)
 
 
 class Generators:
@@ -100,9 +101,9 @@ class Recorded:
         size = path.stat().st_size
         with open(path, "rb") as file:
             while header := file.read(HEADER.size):
-                _, _, scenes, _, whole = parse(header)
+                _, _, scenes, side = parse(header)
                 self.places.append(file.tell() - HEADER.size)
-                if file.seek(body_size(scenes, whole), 1) > size:
+                if file.seek(body_size(scenes, side), 1) > size:
                     raise ValueError(f"{path} ends within a record")
         if not self.places:
             raise ValueError(f"{path} is empty")

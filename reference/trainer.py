@@ -11,12 +11,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from draws import WEIGHTS, Step, draw_step, generator
+from draws import OF_WEIGHTS, Step, draw_step, generator
 from layers import DyT
 from model import Light
 from objective import PARTS, Objective, objective
 from scenes import Generators, Prepared, Record, Recorded
-from views import make_views
+from photos import make_photos
 from weights import FIXED, replace, write_pretrained
 
 CHECKPOINT, METRICS, WEIGHTS_FILE = "checkpoint.pt", "metrics.jsonl", "light.safetensors"
@@ -78,7 +78,7 @@ class Progress:
 
 def initialise(network: Light, seed: int) -> None:
     """As the crate: Xavier for linear maps, Kaiming for convolutions, biases and the last layer 0."""
-    torch.manual_seed(int(generator(seed, WEIGHTS, 0).integers(2**62)))
+    torch.manual_seed(int(generator(seed, OF_WEIGHTS, 0).integers(2**62)))
     for part in network.modules():
         if isinstance(part, nn.Linear):
             nn.init.xavier_uniform_(part.weight)
@@ -136,8 +136,7 @@ class Trainer:
 
     def draw(self, record: Record, step: int) -> Step:
         """Called by the threads that prepare steps."""
-        s, o = self.settings, self.settings.objective
-        drawn = draw_step(record, step, s.seed, o.masked_share, o.places_of_scene * s.batch_size)
+        drawn = draw_step(record, step, self.settings.seed, self.settings.objective.masked_share)
         return drawn.pinned() if self.device.type == "cuda" else drawn
 
     def step(self, step: Step) -> float:
@@ -145,8 +144,8 @@ class Trainer:
         s, p = self.settings, self.progress
         rate = p.learning_rate(s)
         with torch.no_grad():
-            views = make_views(step, s.seed, self.device)
-        parts = objective(s.objective, self.network, step, views, s.bf16)
+            photos = make_photos(step, s.seed, self.device)
+        parts = objective(s.objective, self.network, step, photos, s.bf16)
         self.optimizer.zero_grad(set_to_none=True)
         parts["loss"].backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), s.clip_norm if s.clip_norm > 0 else math.inf)

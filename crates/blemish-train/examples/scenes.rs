@@ -1,28 +1,29 @@
 //! Writes the scenes of pre-training to standard output, for `reference/pretrain.py`:
 //! `cargo run --release -p blemish-train --example scenes -- --steps 2000 > scenes.bin`
 //!
-//! Scenes, sizes, shifts and shares are those that `blemish pretrain` draws of the same seed and batch size for a step of views; the
-//! light of the views is changed by the reader. What is written is a function of the options alone, on any number of threads.
+//! Scenes, sizes and shares are those that `blemish pretrain` draws of the same seed and batch size for a step of pairs; the
+//! light of the photos is changed by the reader. What is written is a function of the options alone, on any number of threads.
 //!
-//! A step is a record, all numbers little-endian:
+//! A step is a record, all numbers little-endian; photos are by row, column, channel, 8 bits:
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 8 | `BLMSCEN1` |
+//! | 8 | `BLMSCEN2` |
 //! | 8, 8 | seed, step |
-//! | 4, 4, 4 | scenes `S`, side of a view, side `W` of a scene: a view and the room for the shift |
-//! | 2 S | signed: how many pixels further down and right view B begins than view A |
+//! | 4, 4 | scenes `S`, side of a photo `W` |
 //! | S | 1 where the scene is grey |
-//! | 3 S W W | the scenes, perhaps defective, by row, column, channel; 8 bits |
-//! | 3 S W W | the scenes without their defects |
-//! | S W W | 1 where defective |
+//! | S | 1 where it is a surface |
+//! | 3 S W W | a photo of each scene, perhaps defective |
+//! | 3 S W W | the same without its defect |
+//! | 3 S W W | another good photo |
+//! | S W W | 1 where the first is defective |
 
 use std::io::{self, BufWriter, ErrorKind, Write};
 
 use blemish::Image;
 use blemish_train::pretrain::PretrainConfig;
 use blemish_train::pretrain::batch::side;
-use blemish_train::pretrain::pair::{Uncut, uncut};
+use blemish_train::pretrain::pair::{Photos, photos};
 use rayon::prelude::*;
 
 const USAGE: &str =
@@ -34,7 +35,7 @@ const USAGE: &str =
   --every       every so many steps are written (1): several processes divide the work
   --steps       how many are written (until nobody reads)";
 
-const MAGIC: &[u8; 8] = b"BLMSCEN1";
+const MAGIC: &[u8; 8] = b"BLMSCEN2";
 
 struct Options {
     config: PretrainConfig,
@@ -83,29 +84,26 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
 /// Writes the record of a step.
 fn write(config: &PretrainConfig, step: usize, out: &mut impl Write) -> io::Result<()> {
     let side = side(config, step);
-    let draw = |item| uncut(config, [side; 2], step, item).0;
-    let drawn: Vec<Uncut> = (0..config.scenes(side)).into_par_iter().map(draw).collect();
-    let [_, whole] = drawn[0].whole;
+    let draw = |item| photos(config, [side; 2], step, item).0;
+    let drawn: Vec<Photos> = (0..config.scenes(side)).into_par_iter().map(draw).collect();
     out.write_all(MAGIC)?;
     out.write_all(&config.seed.to_le_bytes())?;
     out.write_all(&(step as u64).to_le_bytes())?;
-    for number in [drawn.len(), side, whole] {
+    for number in [drawn.len(), side] {
         out.write_all(&(number as u32).to_le_bytes())?;
     }
-    for scene in &drawn {
-        out.write_all(&scene.shift.map(|d| (d as i8).cast_unsigned()))?;
+    for flag in [|p: &Photos| p.is_grey, |p: &Photos| p.is_surface] {
+        let flags: Vec<u8> = drawn.iter().map(|photos| u8::from(flag(photos))).collect();
+        out.write_all(&flags)?;
     }
-    for scene in &drawn {
-        out.write_all(&[u8::from(scene.grey)])?;
+    let of: [fn(&Photos) -> &Image; 3] = [|p| &p.first.image, |p| &p.first.clean, |p| &p.reference];
+    for photo in of {
+        for photos in &drawn {
+            out.write_all(&in_bytes(photo(photos)))?;
+        }
     }
-    for scene in &drawn {
-        out.write_all(&in_bytes(&scene.drawn.image))?;
-    }
-    for scene in &drawn {
-        out.write_all(&in_bytes(&scene.drawn.clean))?;
-    }
-    for scene in &drawn {
-        out.write_all(&scene.drawn.mask)?;
+    for photos in &drawn {
+        out.write_all(&photos.first.mask)?;
     }
     out.flush()
 }

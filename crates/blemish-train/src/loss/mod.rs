@@ -1,11 +1,9 @@
 //! What training minimises. All losses are means, so that they do not grow with batch or image size.
 
-mod contrastive;
 mod focal;
 mod mse;
 mod ssim;
 
-pub use contrastive::{info_nce, normalised, repel};
 pub use focal::focal_with_logits;
 pub use mse::{masked_mse, mse};
 pub use ssim::{ssim, ssim_map};
@@ -30,6 +28,11 @@ pub fn reconstruction(
     }
     let structure = (ssim(prediction, target).neg() + 1.0) * ssim_weight;
     squared * (1.0 - ssim_weight) + structure
+}
+
+/// `log(1 + exp(x))`, of any size of `x`.
+pub fn softplus<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    (x.clone().abs().neg().exp() + 1.0).log() + x.clamp_min(0.0)
 }
 
 /// `[B, H, W, C] -> [B * C, H, W]`

@@ -17,7 +17,7 @@ pub enum Draw {
     Weights = 1,
     /// The image side of a step.
     Side = 2,
-    /// A pair of views.
+    /// A pair of photos.
     Pair = 3,
     /// The masks of a step.
     Mask = 4,
@@ -40,25 +40,25 @@ pub fn generator(seed: u64, what: Draw, step: usize, item: usize) -> ChaCha8Rng 
     ChaCha8Rng::from_seed(key)
 }
 
-/// The images of a step: two views of each of its scenes, normalised as scoring does.
+/// The images of a step: two photos of each of its scenes, normalised as scoring does.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Views {
+pub struct Pairs {
     /// The step.
     pub step: usize,
     /// Height and width.
     pub size: [usize; 2],
     /// Scenes.
     pub scenes: usize,
-    /// View A, perhaps with defects, `[S, H, W, 3]`.
+    /// The first photos, perhaps with defects, `[S, H, W, 3]`.
     pub a: Vec<f32>,
-    /// View A without its defects, `[S, H, W, 3]`.
+    /// The same without their defects, `[S, H, W, 3]`.
     pub clean: Vec<f32>,
-    /// Where view A is defective, `[S, H, W, 1]`.
+    /// Where they are defective, `[S, H, W, 1]`.
     pub defect: Vec<f32>,
-    /// View B, clean, `[S, H, W, 3]`.
-    pub b: Vec<f32>,
-    /// By scene, how many pixels further down and right view B begins than view A.
-    pub shift: Vec<[i32; 2]>,
+    /// The other photos, good ones, `[S, H, W, 3]`.
+    pub reference: Vec<f32>,
+    /// By scene, whether a place is to be compared with those around it only.
+    pub near: Vec<bool>,
 }
 
 /// The image side of a step.
@@ -74,29 +74,29 @@ pub fn side(config: &PretrainConfig, step: usize) -> usize {
 }
 
 /// The images of a step.
-pub fn views(config: &PretrainConfig, step: usize) -> Views {
+pub fn pairs(config: &PretrainConfig, step: usize) -> Pairs {
     let side = side(config, step);
     let scenes = config.scenes(side);
     let size = [side, side];
     let pairs: Vec<Pair> = (0..scenes).into_par_iter().map(|item| pair(config, size, step, item)).collect();
     let all = |of: fn(&Pair) -> &[f32]| pairs.iter().flat_map(of).copied().collect();
-    Views {
+    Pairs {
         step,
         size,
         scenes,
         a: all(|pair| &pair.a.pixels),
         clean: all(|pair| &pair.clean.pixels),
         defect: pairs.iter().flat_map(|pair| &pair.mask).map(|&v| f32::from(u8::from(v != 0))).collect(),
-        b: all(|pair| &pair.b.pixels),
-        shift: pairs.iter().map(|pair| pair.shift).collect(),
+        reference: all(|pair| &pair.reference.pixels),
+        near: pairs.iter().map(|pair| pair.near).collect(),
     }
 }
 
 /// The images of a step, of either kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Batch {
-    /// Two views of each scene.
-    Views(Views),
+    /// Two photos of each scene.
+    Pairs(Pairs),
     /// References and queries.
     Episodes(Episodes),
 }
@@ -108,22 +108,22 @@ impl Batch {
         if drawn < config.episodes {
             Self::Episodes(episodes(config, step))
         } else {
-            Self::Views(views(config, step))
+            Self::Pairs(pairs(config, step))
         }
     }
 
     /// Height and width.
     pub fn size(&self) -> [usize; 2] {
         match self {
-            Self::Views(views) => views.size,
+            Self::Pairs(pairs) => pairs.size,
             Self::Episodes(episodes) => episodes.size,
         }
     }
 
-    /// Generated images, a pair of views counting as one.
+    /// Generated images, a pair of photos counting as one.
     pub fn scenes(&self) -> usize {
         match self {
-            Self::Views(views) => views.scenes,
+            Self::Pairs(pairs) => pairs.scenes,
             Self::Episodes(e) => e.count * (e.references + e.queries),
         }
     }
@@ -153,12 +153,12 @@ mod tests {
     fn a_step_is_a_function_of_seed_and_step() {
         let config =
             PretrainConfig { batch_size: 2, sides: vec![(64, 0.5), (96, 0.5)], ..Default::default() };
-        let first = views(&config, 3);
-        assert_eq!(first, views(&config, 3));
-        assert_ne!(first.a, views(&config, 4).a);
-        assert_ne!(first.a, views(&PretrainConfig { seed: 1, ..config }, 3).a);
+        let first = pairs(&config, 3);
+        assert_eq!(first, pairs(&config, 3));
+        assert_ne!(first.a, pairs(&config, 4).a);
+        assert_ne!(first.a, pairs(&PretrainConfig { seed: 1, ..config }, 3).a);
         let [h, w] = first.size;
-        for view in [&first.a, &first.clean, &first.b] {
+        for view in [&first.a, &first.clean, &first.reference] {
             assert_eq!(view.len(), first.scenes * h * w * 3);
             assert!(view.iter().all(|v| v.is_finite()));
         }

@@ -195,9 +195,7 @@ pub fn losses(episodes: &Episodes, map: Tensor<4>, gamma: f64) -> [Tensor<1>; 2]
     let largest = doubled.clone().max_dim(1).detach();
     let score = (((doubled - largest.clone()).exp().sum_dim(1) / COUNTED).log() + largest) * 0.5;
     let defective = Tensor::<2>::from_data(TensorData::new(defective, [n, 1]), &device);
-    // log(1 + exp(-|z|)) + max(z, 0) - z y
-    let judged =
-        (score.clone().abs().neg().exp() + 1.0).log() + score.clone().clamp_min(0.0) - score * defective;
+    let judged = loss::softplus(score.clone()) - score * defective;
     [compared, judged.mean()]
 }
 

@@ -64,24 +64,18 @@ pub struct ObjectiveConfig {
     pub locate: f64,
     /// Focusing exponent of the focal losses, at least 0.
     pub focal_gamma: f64,
-    /// Weight of the contrast between two views of a place.
+    /// Weight of the ranking of defective places above good ones, by their distance to another photo of the scene.
+    pub retrieve: f64,
+    /// Weight of the contrast between photos of one scene and of others.
     pub contrast: f64,
-    /// Temperature of both contrasts, 0.001 to 10.
+    /// Its temperature, 0.001 to 10.
     pub temperature: f64,
-    /// Whether other places of the same image are negatives as those of other images are.
-    pub same_image: bool,
-    /// Weight of the contrast between a defect and the good places of its image.
-    pub repel: f64,
-    /// Cosine similarity above which a defect and a good place are too alike, -1 to 1.
-    pub margin: f64,
     /// Weight of the focal loss of the comparison with good references.
     pub compare: f64,
     /// Weight of the cross-entropy of an image's score by that comparison.
     pub judge: f64,
     /// Steps in which that comparison changes its own layers only.
     pub alone: usize,
-    /// Places per step and level, 2 to 4096.
-    pub places: usize,
 }
 
 impl Default for PretrainConfig {
@@ -94,7 +88,7 @@ impl Default for PretrainConfig {
             seed: 0,
             batch_size: 8,
             sides: vec![(128, 0.8), (192, 0.12), (256, 0.08)],
-            defective: 0.5,
+            defective: 0.7,
             episodes: 0.8,
             references: 4,
             queries: 3,
@@ -117,15 +111,12 @@ impl Default for ObjectiveConfig {
             repair: 5.0,
             locate: 10.0,
             focal_gamma: 2.0,
-            contrast: 0.3,
+            retrieve: 0.5,
+            contrast: 0.1,
             temperature: 0.1,
-            same_image: true,
-            repel: 0.1,
-            margin: 0.5,
             compare: 10.0,
             judge: 0.2,
             alone: 150,
-            places: 384,
         }
     }
 }
@@ -167,8 +158,8 @@ impl PretrainConfig {
             (o.repair, "repair"),
             (o.locate, "locate"),
             (o.focal_gamma, "focal_gamma"),
+            (o.retrieve, "retrieve"),
             (o.contrast, "contrast"),
-            (o.repel, "repel"),
             (o.compare, "compare"),
             (o.judge, "judge"),
         ] {
@@ -176,9 +167,7 @@ impl PretrainConfig {
         }
         require(within(o.masked_share, 0.0, 1.0), "objective.masked_share", "must be 0 to 1")?;
         require(within(o.ssim, 0.0, 1.0), "objective.ssim", "must be 0 to 1")?;
-        require(within(o.temperature, 1e-3, 10.0), "objective.temperature", "must be 0.001 to 10")?;
-        require(within(o.margin, -1.0, 1.0), "objective.margin", "must be -1 to 1")?;
-        require((2..=4096).contains(&o.places), "objective.places", "must be 2 to 4096")
+        require(within(o.temperature, 1e-3, 10.0), "objective.temperature", "must be 0.001 to 10")
     }
 
     /// Scenes of a step whose images have this side.

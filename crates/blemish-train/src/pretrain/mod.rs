@@ -1,7 +1,7 @@
 //! Pre-training on generated images: done once, its weights serve every product.
 //!
-//! A step sees two views of each of its scenes ([`batch`]) and minimises masked reconstruction, repair and location of
-//! defects, and a dense contrast between the views ([`objective`]). Every draw is a function of the seed and the step, so
+//! A step sees two photos of each of its scenes ([`batch`]) and minimises masked reconstruction, repair and location of
+//! defects, and what finds them by comparison with the other photo ([`objective`], [`retrieve`]). Every draw is a function of the seed and the step, so
 //! a run that was killed goes on to the same bytes. What is exported is a moving average of the weights.
 
 pub mod batch;
@@ -13,7 +13,7 @@ mod event;
 pub mod gate;
 pub mod objective;
 pub mod pair;
-mod places;
+pub mod retrieve;
 mod run;
 pub mod scenes;
 

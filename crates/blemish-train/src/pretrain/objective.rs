@@ -1,19 +1,21 @@
 //! What a step of pre-training minimises.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
-use super::batch::{Batch, Draw, Views, generator};
+use super::batch::{Batch, Draw, Pairs, generator};
 use super::compare;
 use super::config::{CHANNELS, PretrainConfig};
 use super::episode::Episodes;
-use super::places::Places;
+use super::retrieve::Level;
 use crate::loss;
 use crate::masking::draw_mask;
 use crate::model::{Features, Mae};
 use blemish::config::Precision;
 
-/// Maps of the pyramid head that are compared: the coarser ones.
+/// Maps of the pyramid head and levels of the stem that are compared: the coarser ones.
 const COMPARED: usize = 2;
+/// Levels that the contrast is about: those with much around them.
+const CONTRASTED: usize = 1 + COMPARED;
 
 /// A loss and the parts that it is the weighted sum of, by name, before weighting.
 pub struct Loss {
@@ -53,13 +55,13 @@ impl Sum {
 /// - `masked`: reconstruction of hidden patches of clean images, as published;
 /// - `repair`: squared error of the unmasked pass against the image without its defect;
 /// - `locate`: focal loss of the defect logit;
-/// - `contrast`: every good place is found among all places by its twin under another light, at strides 16, 8 and 4;
-/// - `repel`: defective places are unlike the good ones of their image, at the same levels;
+/// - `retrieve`: defective places are further from another good photo than good places are, at strides 16, 8 and 4;
+/// - `contrast`: that photo is told from photos of other scenes;
 /// - `compare`, `judge`: queries are compared with good references; the focal loss of the places, and the cross-entropy of the
 ///   images.
 pub fn objective(config: &PretrainConfig, model: &Mae, batch: &Batch, precision: Precision) -> Loss {
     match batch {
-        Batch::Views(views) => of_views(config, model, views, precision),
+        Batch::Pairs(pairs) => of_pairs(config, model, pairs, precision),
         Batch::Episodes(episodes) => of_episodes(config, model, episodes, precision),
     }
 }
@@ -116,81 +118,70 @@ fn of_episodes(config: &PretrainConfig, model: &Mae, episodes: &Episodes, precis
     sum.into_loss(&device)
 }
 
-fn of_views(config: &PretrainConfig, model: &Mae, views: &Views, precision: Precision) -> Loss {
+fn of_pairs(config: &PretrainConfig, model: &Mae, pairs: &Pairs, precision: Precision) -> Loss {
     let settings = &config.objective;
     let device = model.device();
-    let [h, w] = views.size;
+    let [h, w] = pairs.size;
     let mut sum = Sum::default();
-    let hidden = masked(config, model, (views.step, [h, w]), &views.clean, precision);
+    let hidden = masked(config, model, (pairs.step, [h, w]), &pairs.clean, precision);
     sum.add("masked", settings.masked, hidden);
-
-    // Of view B only features are needed: its finest map and the output are not computed.
-    let scenes = views.scenes;
-    let [a, b] = [&views.a, &views.b].map(|view| tensor(view.clone(), [scenes, h, w, CHANNELS], &device));
-    let (output, features) = model.forward_features_in(precision, a, None);
+    let scenes = pairs.scenes;
+    let photos = |values: &Vec<f32>, channels| tensor(values.clone(), [scenes, h, w, channels], &device);
+    let (output, features) = model.forward_features_in(precision, photos(&pairs.a, CHANNELS), None);
     if settings.repair > 0.0 {
-        let clean = tensor(views.clean.clone(), [scenes, h, w, CHANNELS], &device);
+        let clean = photos(&pairs.clean, CHANNELS);
         sum.add("repair", settings.repair, Some(loss::mse(output.image, clean)));
     }
     if let Some(logit) = output.logit.filter(|_| settings.locate > 0.0) {
-        let defect = tensor(views.defect.clone(), [scenes, h, w, 1], &device);
-        let locate = loss::focal_with_logits(logit, defect, settings.focal_gamma);
+        let locate = loss::focal_with_logits(logit, photos(&pairs.defect, 1), settings.focal_gamma);
         sum.add("locate", settings.locate, Some(locate));
     }
-    if settings.contrast > 0.0 || settings.repel > 0.0 {
-        let twins = model.features_in(precision, b, COMPARED);
-        let [contrast, repel] = compare(config, views, features, twins);
+    if settings.retrieve > 0.0 || settings.contrast > 0.0 {
+        // Of the reference only features are needed: its finest map and the output are not computed.
+        let reference = model.features_in(precision, photos(&pairs.reference, CHANNELS), COMPARED);
+        let [retrieve, contrast] = compare(config, pairs, features, reference);
+        sum.add("retrieve", settings.retrieve, retrieve);
         sum.add("contrast", settings.contrast, contrast);
-        sum.add("repel", settings.repel, repel);
     }
     sum.into_loss(&device)
 }
 
-/// Contrast and repulsion, means over the levels that have places for them.
-fn compare(config: &PretrainConfig, views: &Views, a: Features, b: Features) -> [Option<Tensor<1>>; 2] {
+/// Ranking and contrast, means over the levels that have places for them.
+fn compare(
+    config: &PretrainConfig,
+    pairs: &Pairs,
+    first: Features,
+    reference: Features,
+) -> [Option<Tensor<1>>; 2] {
     let settings = &config.objective;
-    let (mut contrast, mut repel) = (Vec::new(), Vec::new());
-    let pairs = levels(config, a).into_iter().zip(levels(config, b));
-    for (level, ((map_a, stride), (map_b, _))) in pairs.enumerate() {
-        let rng = &mut generator(config.seed, Draw::Places, views.step, level);
-        let places = Places::draw(views, stride, settings.places, rng);
-        if places.a.len() < 2 {
-            continue;
+    let (mut retrieve, mut contrast) = (Vec::new(), Vec::new());
+    let patch = config.model.patch_size;
+    let levels = levels(patch, first).into_iter().zip(levels(patch, reference));
+    for (i, ((first, stride), (reference, _))) in levels.enumerate() {
+        let level = Level { first, reference, stride };
+        if settings.retrieve > 0.0 {
+            retrieve.extend(level.retrieve(pairs));
         }
-        let (a, b) = (rows(&map_a, &places.a), rows(&map_b, &places.b));
-        if settings.repel > 0.0 && !places.defective.is_empty() {
-            let (same, margin) = (places.same(), settings.margin);
-            let defective = rows(&map_a, &places.defective);
-            repel.push(loss::repel(defective, b.clone(), &same, margin, settings.temperature));
-        }
-        if settings.contrast > 0.0 {
-            let apart = if settings.same_image { vec![true; places.a.len().pow(2)] } else { places.apart() };
-            contrast.push(loss::info_nce(a, b, &apart, settings.temperature));
+        if settings.contrast > 0.0 && i < CONTRASTED {
+            let rng = &mut generator(config.seed, Draw::Places, pairs.step, i);
+            contrast.extend(level.contrast(pairs, settings.temperature, &level.places(rng)));
         }
     }
-    [contrast, repel].map(|losses| {
+    [retrieve, contrast].map(|losses| {
         let count = losses.len() as f64;
         losses.into_iter().reduce(|sum, part| sum + part).map(|sum| sum / count)
     })
 }
 
-/// The maps that are compared, with their strides: a middle tap of the encoder, and the head's two coarser ones.
-fn levels(config: &PretrainConfig, mut features: Features) -> Vec<(Tensor<4>, usize)> {
-    let mut levels = Vec::new();
-    if features.taps.len() > 1 {
-        levels.push((features.taps.swap_remove(1), config.model.patch_size));
-    }
-    for (i, map) in features.head.into_iter().take(COMPARED).enumerate() {
-        levels.push((map, config.model.patch_size >> (i + 1)));
-    }
-    levels
-}
-
-/// The rows `ids` of a map `[B, H, W, C]` taken as `[B H W, C]`, each of length 1.
-fn rows(map: &Tensor<4>, ids: &[i64]) -> Tensor<2> {
-    let [b, h, w, c] = map.dims();
-    let ids = Tensor::<1, Int>::from_data(TensorData::from(ids), &map.device());
-    loss::normalised(map.clone().reshape([b * h * w, c]).select(0, ids))
+/// The maps that are compared, with their strides: a middle tap of the encoder, the head's two coarser ones, and the stem's levels at
+/// their strides.
+fn levels(patch: usize, features: Features) -> Vec<(Tensor<4>, usize)> {
+    let tap = features.taps.into_iter().nth(1).map(|map| (map, patch));
+    let finer = |maps: Vec<Tensor<4>>| {
+        maps.into_iter().take(COMPARED).enumerate().map(move |(i, map)| (map, patch >> (i + 1)))
+    };
+    let stem = finer(features.stem.into_iter().rev().collect());
+    tap.into_iter().chain(finer(features.head)).chain(stem).collect()
 }
 
 fn tensor(values: Vec<f32>, shape: [usize; 4], device: &Device) -> Tensor<4> {

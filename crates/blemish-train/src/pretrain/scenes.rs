@@ -16,11 +16,6 @@ pub struct Drawn {
     pub mask: Vec<u8>,
 }
 
-/// The image that a seed stands for, of a family that pre-training sees.
-pub fn draw(seed: u64, defective: bool, size: [usize; 2]) -> Drawn {
-    TrainingScene::new(seed).draw(0, defective, size)
-}
-
 /// A scene of a family that pre-training sees.
 pub struct TrainingScene(Scene);
 

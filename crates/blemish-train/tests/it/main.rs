@@ -12,6 +12,7 @@ mod masks_and_patches;
 mod parity_layers;
 mod parity_losses;
 mod parity_model;
+mod parity_retrieve;
 mod pretrain;
 mod train_step;
 mod training;
