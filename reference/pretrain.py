@@ -109,8 +109,9 @@ def main() -> None:
     device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     torch.backends.cudnn.benchmark = True
     checkpoint = torch.load(args.out / CHECKPOINT, map_location="cpu", weights_only=True) if args.resume else {}
+    commands = [*checkpoint.get("commands", []), shlex.join(["python", *sys.argv])]
     note = {
-        "command": shlex.join(["python", *sys.argv]), "commit": args.commit,
+        "commands": commands, "commit": args.commit,
         "version": tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"],
         "source": args.scenes or checkpoint.get("source") or str(GENERATOR),
     }

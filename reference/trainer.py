@@ -94,7 +94,7 @@ def initialise(network: Light, seed: int) -> None:
 
 
 class Trainer:
-    """A run in `folder`. `note` has what the weights' file says of the program: `command`, `commit`, `version`; and
+    """A run in `folder`. `note` has what the weights' file says of the program: `commands`, `commit`, `version`; and
     `source`, where the scenes come from."""
 
     def __init__(self, folder: Path, settings: Settings, network: Light, device: torch.device, note: dict):
@@ -198,12 +198,14 @@ class Trainer:
         part = path.with_name(path.name + ".part")
         torch.save({
             "settings": asdict(s), "progress": asdict(p), "source": self.note["source"],
+            "commands": self.note["commands"],
             "network": self.network.state_dict(), "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }, part)
         replace(part, path)
         origin = {
-            **{name: self.note[name] for name in ("command", "commit", "version")}, "seed": s.seed, "steps": p.step,
+            "command": "; ".join(self.note["commands"]), "commit": self.note["commit"], "version": self.note["version"],
+            "seed": s.seed, "steps": p.step,
             "of_steps": p.steps, "changed": p.changed, "skipped": p.step - p.taken, "images": p.scenes,
             "families": "training", "objective": s.objective.described(),
         }

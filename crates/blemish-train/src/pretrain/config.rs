@@ -28,7 +28,7 @@ pub struct PretrainConfig {
     pub sides: Vec<(usize, f64)>,
     /// Share of the scenes that hold a defect, 0 to 1.
     pub defective: f64,
-    /// Share of the steps whose images are episodes rather than pairs of views, 0 to 1; above 0 it needs `model.comparison`.
+    /// Share of the steps whose images are episodes rather than pairs of photos, 0 to 1; above 0 it needs `model.comparison`.
     pub episodes: f64,
     /// Good images of an episode, 2 to 16.
     pub references: usize,
