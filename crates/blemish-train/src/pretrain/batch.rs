@@ -50,7 +50,7 @@ pub struct Pairs {
     /// Scenes.
     pub scenes: usize,
     /// The first photos, perhaps with defects, `[S, H, W, 3]`.
-    pub a: Vec<f32>,
+    pub first: Vec<f32>,
     /// The same without their defects, `[S, H, W, 3]`.
     pub clean: Vec<f32>,
     /// Where they are defective, `[S, H, W, 1]`.
@@ -84,7 +84,7 @@ pub fn pairs(config: &PretrainConfig, step: usize) -> Pairs {
         step,
         size,
         scenes,
-        a: all(|pair| &pair.a.pixels),
+        first: all(|pair| &pair.first.pixels),
         clean: all(|pair| &pair.clean.pixels),
         defect: pairs.iter().flat_map(|pair| &pair.mask).map(|&v| f32::from(u8::from(v != 0))).collect(),
         reference: all(|pair| &pair.reference.pixels),
@@ -153,16 +153,16 @@ mod tests {
     fn a_step_is_a_function_of_seed_and_step() {
         let config =
             PretrainConfig { batch_size: 2, sides: vec![(64, 0.5), (96, 0.5)], ..Default::default() };
-        let first = pairs(&config, 3);
-        assert_eq!(first, pairs(&config, 3));
-        assert_ne!(first.a, pairs(&config, 4).a);
-        assert_ne!(first.a, pairs(&PretrainConfig { seed: 1, ..config }, 3).a);
-        let [h, w] = first.size;
-        for view in [&first.a, &first.clean, &first.reference] {
-            assert_eq!(view.len(), first.scenes * h * w * 3);
+        let drawn = pairs(&config, 3);
+        assert_eq!(drawn, pairs(&config, 3));
+        assert_ne!(drawn.first, pairs(&config, 4).first);
+        assert_ne!(drawn.first, pairs(&PretrainConfig { seed: 1, ..config }, 3).first);
+        let [h, w] = drawn.size;
+        for view in [&drawn.first, &drawn.clean, &drawn.reference] {
+            assert_eq!(view.len(), drawn.scenes * h * w * 3);
             assert!(view.iter().all(|v| v.is_finite()));
         }
-        assert_eq!(first.defect.len(), first.scenes * h * w);
+        assert_eq!(drawn.defect.len(), drawn.scenes * h * w);
     }
 
     #[test]

@@ -127,7 +127,7 @@ fn of_pairs(config: &PretrainConfig, model: &Mae, pairs: &Pairs, precision: Prec
     sum.add("masked", settings.masked, hidden);
     let scenes = pairs.scenes;
     let photos = |values: &Vec<f32>, channels| tensor(values.clone(), [scenes, h, w, channels], &device);
-    let (output, features) = model.forward_features_in(precision, photos(&pairs.a, CHANNELS), None);
+    let (output, features) = model.forward_features_in(precision, photos(&pairs.first, CHANNELS), None);
     if settings.repair > 0.0 {
         let clean = photos(&pairs.clean, CHANNELS);
         sum.add("repair", settings.repair, Some(loss::mse(output.image, clean)));

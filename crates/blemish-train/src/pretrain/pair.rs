@@ -29,14 +29,14 @@ pub struct Photos {
 /// Two photos of a scene, normalised as scoring does.
 pub struct Pair {
     /// The first, perhaps with a defect.
-    pub a: Image,
-    /// The first without its defect, normalised as `a` is.
+    pub first: Image,
+    /// The first without its defect, normalised as that is.
     pub clean: Image,
-    /// Where `a` is defective, `[H, W]`.
+    /// Where the first is defective, `[H, W]`.
     pub mask: Vec<u8>,
     /// The other one.
     pub reference: Image,
-    /// Whether a place of `a` is to be compared with those around it only: of one product in two.
+    /// Whether a place of the first is to be compared with those around it only: of one product in two.
     pub near: bool,
 }
 
@@ -54,23 +54,23 @@ pub fn photos(config: &PretrainConfig, size: [usize; 2], step: usize, item: usiz
 /// The pair of scene `item` of `step`.
 pub fn pair(config: &PretrainConfig, size: [usize; 2], step: usize, item: usize) -> Pair {
     let (photos, mut rng) = photos(config, size, step, item);
-    let Photos { first: Drawn { image: mut a, mut clean, mask }, mut reference, is_surface, is_grey } =
+    let Photos { first: Drawn { image: mut first, mut clean, mask }, mut reference, is_surface, is_grey } =
         photos;
     if rng.random::<f32>() < 0.5 {
         // The same draws for both: they differ by the defect alone.
         let same = rng.clone();
-        light(&mut a, is_grey, &mut same.clone());
+        light(&mut first, is_grey, &mut same.clone());
         light(&mut clean, is_grey, &mut rng);
     }
     if rng.random::<f32>() < 0.5 {
         light(&mut reference, is_grey, &mut rng);
     }
-    let affine = Normalize::Robust.affine(&a);
-    affine.apply(&mut a);
+    let affine = Normalize::Robust.affine(&first);
+    affine.apply(&mut first);
     affine.apply(&mut clean);
     let reference = Normalize::Robust.apply(&reference);
     let near = !is_surface && rng.random::<f32>() < 0.5;
-    Pair { a, clean, mask, reference, near }
+    Pair { first, clean, mask, reference, near }
 }
 
 fn is_grey(image: &Image) -> bool {

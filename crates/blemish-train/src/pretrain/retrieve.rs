@@ -242,7 +242,7 @@ mod tests {
             step: 0,
             size: [16, width],
             scenes: 1,
-            a: Vec::new(),
+            first: Vec::new(),
             clean: Vec::new(),
             defect,
             reference: Vec::new(),

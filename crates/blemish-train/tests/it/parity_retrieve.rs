@@ -14,7 +14,7 @@ fn ranking_and_contrast() {
         step: 0,
         size: [32, 32],
         scenes: 3,
-        a: Vec::new(),
+        first: Vec::new(),
         clean: Vec::new(),
         defect: values(fixture.tensor::<4>("input.defect")),
         reference: Vec::new(),
