@@ -52,18 +52,3 @@ def focal_with_logits(logit: Tensor, target: Tensor, gamma: float) -> Tensor:
     """Mean of (1 - p)^gamma * -ln p, p the probability given to the truth (Lin et al. 2017, equation 4)."""
     wrong = logit * (1 - 2 * target)
     return (wrong.sigmoid() ** gamma * F.softplus(wrong)).mean()
-
-
-def info_nce(a: Tensor, b: Tensor, temperature: float) -> Tensor:
-    """Rows [P, D] of length 1: row i of `a` is to be found by row i of `b` among all rows, and the other way round
-    (van den Oord et al. 2018, equation 4)."""
-    similarity = a @ b.T / temperature
-    twin = torch.arange(len(a), device=a.device)
-    return (F.cross_entropy(similarity, twin) + F.cross_entropy(similarity.T, twin)) / 2
-
-
-def repel(defective: Tensor, good: Tensor, same: Tensor, margin: float, temperature: float) -> Tensor:
-    """Rows [Q, D] and [P, D] of length 1: mean of log(1 + sum_j exp((d_i . g_j - margin) / temperature)) over the rows
-    g_j of `good` for which `same` [Q, P] is true."""
-    excess = ((defective @ good.T - margin) / temperature).masked_fill(~same, -1e4)
-    return F.softplus(excess.logsumexp(1)).mean()

@@ -63,7 +63,7 @@ def objective(c: Objective, network: Light, step: Step, photos: Photos, bf16: bo
     if c.retrieve > 0 or c.contrast > 0:
         with mixed:
             others = network.compared(photos.reference, COMPARED)
-        if c.retrieve > 0:
+        if c.retrieve > 0 and bool(step.arrays["mask"].any()):
             parts["retrieve"] = retrieve(maps, others, photos.defect, photos.near)
         if c.contrast > 0:
             parts["contrast"] = contrast(maps, others, photos.defect, step.places, c.temperature)

@@ -88,9 +88,10 @@ def new_run(args: argparse.Namespace, device: torch.device, note: dict) -> Train
     precision = args.precision or ("bf16" if device.type == "cuda" else "f32")
     settings = Settings(**{name: v for name, v in given.items() if v is not None}, bf16=precision == "bf16")
     if args.init:
-        network, _ = read_pretrained(args.init)
+        network, origin = read_pretrained(args.init)
         if network.config != LIGHT:
             sys.exit(f"{args.init} is not of the network light for 256 x 256 pixels in colour")
+        note["commands"].insert(0, origin.get("command", f"(not recorded: {args.init})"))
     else:
         network = Light(LIGHT)
         initialise(network, settings.seed)
@@ -116,7 +117,10 @@ def main() -> None:
         "source": args.scenes or checkpoint.get("source") or str(GENERATOR),
     }
     if args.resume:
-        settings = {**checkpoint["settings"], "objective": Objective(**checkpoint["settings"]["objective"])}
+        try:
+            settings = {**checkpoint["settings"], "objective": Objective(**checkpoint["settings"]["objective"])}
+        except TypeError:
+            sys.exit(f"{args.out / CHECKPOINT} is of an earlier version of this script: begin anew")
         run = Trainer(args.out, Settings(**settings), Light(LIGHT), device, note)
         run.load(checkpoint)
     else:

@@ -1,7 +1,7 @@
 """What a memory of good images is asked for: a defect is further from all that a good photo shows than what is good is.
 
 A level's map of a photo is compared with that of another good photo of its scene, as the memory of features compares
-(`crates/blemish/src/parts/features`): means over 3 x 3 cells, channels in units of their deviation, squared Euclidean
+(`crates/blemish/src/parts/features`): means over 3 x 3 cells, channels in units of their deviation, Euclidean
 distance to the nearest place. The loss ranks the distances of a scene's defective places above the largest of its
 good ones; as only ratios count, features that shrink or grow change nothing.
 """
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from draws import Places
 
-# Share of the good places of a photo, the furthest ones, that a defect is to surpass.
+# Share of the places of a photo, the furthest good ones, that a defect is to surpass.
 FURTHEST = 1 / 32
 # Softness of their maximum and of the ranking, and by how much a defect is to surpass them: in logarithms of distances.
 SOFT_MAXIMUM, SOFTNESS, MARGIN = 0.1, 0.25, 0.1
@@ -78,8 +78,9 @@ def ranking(a: Tensor, b: Tensor, defect: Tensor, near: list[bool]) -> Tensor:
     furthest = distances.masked_fill(~good, -1e4).topk(count, 1).values
     limit = SOFT_MAXIMUM * (torch.logsumexp(furthest / SOFT_MAXIMUM, 1, keepdim=True) - math.log(count))
     short = F.softplus((limit + MARGIN - distances) / SOFTNESS) * bad
+    counted = bad.any(1) & (good.sum(1) >= count)
     of_scene = short.sum(1) / bad.sum(1).clamp_min(1)
-    return of_scene.sum() / bad.any(1).sum().clamp_min(1)
+    return (of_scene * counted).sum() / counted.sum().clamp_min(1)
 
 
 def nearest(a: Tensor, b: Tensor, near: list[bool], reach: int) -> Tensor:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-MAGIC = b"BLMSCEN2"
+KIND, MAGIC = b"BLMSCEN", b"BLMSCEN2"
 HEADER = struct.Struct("<8sQQII")
 # Steps that a source prepares ahead.
 AHEAD = 2
@@ -53,7 +53,9 @@ def read_record(file: BinaryIO) -> Record | None:
 
 def parse(header: bytes) -> tuple[int, int, int, int]:
     if len(header) < HEADER.size or not header.startswith(MAGIC):
-        raise ValueError("these are no scenes of `--example scenes`")
+        earlier = header.startswith(KIND)
+        raise ValueError("these scenes are of another version of `--example scenes`: build it anew, write them anew"
+                         if earlier else "these are no scenes of `--example scenes`")
     return HEADER.unpack(header)[1:]
 
 
@@ -123,7 +125,7 @@ def is_recorded(source: str) -> bool:
     if not path.is_file():
         return False
     with open(path, "rb") as file:
-        return file.read(len(MAGIC)) == MAGIC
+        return file.read(len(KIND)) == KIND
 
 
 class Prepared:

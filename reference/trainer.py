@@ -30,7 +30,7 @@ class Settings:
 
     seed: int = 0
     batch_size: int = 64  # scenes a step at 128 pixels, fewer of larger ones
-    side: int | None = None  # of all views; none: drawn by step
+    side: int | None = None  # of all photos; none: drawn by step
     learning_rate: float = 1e-3
     warmup: int = 200
     weight_decay: float = 1e-2

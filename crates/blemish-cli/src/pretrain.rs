@@ -258,9 +258,7 @@ fn settings(args: &PretrainArgs) -> Result<PretrainConfig> {
             (Some(slot), Ok(value)) => *slot = value,
             (None, _) => return Err(Failure::Usage(format!("--objective {setting}: there is no {name}"))),
             (_, Err(_)) => {
-                return Err(Failure::Usage(format!(
-                    "--objective {setting}: {value} is neither a number nor true or false"
-                )));
+                return Err(Failure::Usage(format!("--objective {setting}: {value} is not a number")));
             }
         }
     }

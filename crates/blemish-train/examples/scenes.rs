@@ -30,7 +30,7 @@ const USAGE: &str =
     "usage: scenes [--seed N] [--batch-size SCENES] [--side PIXELS] [--first STEP] [--every N] [--steps N]
   --seed        of the images (0)
   --batch-size  scenes of a step at 128 pixels, fewer of larger ones (8)
-  --side        of all views, a multiple of 16 (drawn by step: 128, 192 or 256)
+  --side        of all photos, a multiple of 16 (drawn by step: 128, 192 or 256)
   --first       the first step that is written (0)
   --every       every so many steps are written (1): several processes divide the work
   --steps       how many are written (until nobody reads)";

@@ -158,9 +158,9 @@ mod tests {
         assert_ne!(drawn.first, pairs(&config, 4).first);
         assert_ne!(drawn.first, pairs(&PretrainConfig { seed: 1, ..config }, 3).first);
         let [h, w] = drawn.size;
-        for view in [&drawn.first, &drawn.clean, &drawn.reference] {
-            assert_eq!(view.len(), drawn.scenes * h * w * 3);
-            assert!(view.iter().all(|v| v.is_finite()));
+        for photos in [&drawn.first, &drawn.clean, &drawn.reference] {
+            assert_eq!(photos.len(), drawn.scenes * h * w * 3);
+            assert!(photos.iter().all(|v| v.is_finite()));
         }
         assert_eq!(drawn.defect.len(), drawn.scenes * h * w);
     }

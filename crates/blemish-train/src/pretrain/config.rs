@@ -66,7 +66,7 @@ pub struct ObjectiveConfig {
     pub focal_gamma: f64,
     /// Weight of the ranking of defective places above good ones, by their distance to another photo of the scene.
     pub retrieve: f64,
-    /// Weight of the contrast between photos of one scene and of others.
+    /// Weight of the contrast, which tells a scene's other photo from those of other scenes.
     pub contrast: f64,
     /// Its temperature, 0.001 to 10.
     pub temperature: f64,

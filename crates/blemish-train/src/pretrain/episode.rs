@@ -1,4 +1,4 @@
-//! Episodes: a few good images of one generated product or surface, and others of it, half of them defective, that are compared
+//! Episodes: a few good images of one generated product or surface, and others of it, most of them defective, that are compared
 //! with them.
 
 use rand::Rng;

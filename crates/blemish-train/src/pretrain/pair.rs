@@ -36,7 +36,7 @@ pub struct Pair {
     pub mask: Vec<u8>,
     /// The other one.
     pub reference: Image,
-    /// Whether a place of the first is to be compared with those around it only: of one product in two.
+    /// Whether a place of the first is to be compared with those around it only: so for half of the products.
     pub near: bool,
 }
 
@@ -58,8 +58,7 @@ pub fn pair(config: &PretrainConfig, size: [usize; 2], step: usize, item: usize)
         photos;
     if rng.random::<f32>() < 0.5 {
         // The same draws for both: they differ by the defect alone.
-        let same = rng.clone();
-        light(&mut first, is_grey, &mut same.clone());
+        light(&mut first, is_grey, &mut rng.clone());
         light(&mut clean, is_grey, &mut rng);
     }
     if rng.random::<f32>() < 0.5 {
