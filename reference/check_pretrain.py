@@ -112,8 +112,8 @@ def check_losses() -> str:
     for near in (False, True):
         close(ranking(first, other, defect, [near]), torch.tensor(wanted), 1e-5)
     # Two scenes of one place.
-    first, other = (torch.tensor(v).reshape(2, 1, 1, 2) for v in ([1.0, 0, 0, 2], [3.0, 0, 0.6, 0.8]))
+    first, other = (torch.tensor(v).reshape(2, 2, 1, 1) for v in ([1.0, 0, 0, 2], [3.0, 0, 0.6, 0.8]))
     only = [Places(torch.tensor([0]), torch.tensor([0]))]
-    wanted = sum(math.log1p(math.exp((strange - own) / 0.5)) for own, strange in ((1.0, 0.6), (0.8, 0.0))) / 2
+    wanted = sum(math.log1p(math.exp((other - own) / 0.5)) for own, other in ((1.0, 0.6), (0.8, 0.0))) / 2
     close(contrast([first], [other], torch.zeros(2, 1, 16, 16), only, 0.5), torch.tensor(wanted), 1e-5)
     return "focal loss, ranking and contrast are those worked out by hand"

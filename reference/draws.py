@@ -44,6 +44,7 @@ class Step:
     side: int
     scenes: int
     arrays: dict[str, Tensor]
+    near: list[bool]  # by scene: a place is compared with those around it only
     hidden: Tensor  # [S', N], 1 = hidden: of the first S' scenes
     places: list[Places]
 
@@ -61,8 +62,9 @@ def draw_step(record: Record, step: int, seed: int, masked_share: float) -> Step
     rng = generator(seed, OF_LIGHT, step)
     arrays = {
         "image": record.image, "clean": record.clean, "reference": record.reference, "mask": record.mask,
-        "grey": record.grey, "near": ~record.surface & (rng.random(scenes) < 0.5),
+        "grey": record.grey,
     }
+    near = (~record.surface & (rng.random(scenes) < 0.5)).tolist()
     for photo in ("a", "r"):
         drawn = draw_light(scenes, rng) | {"changed": rng.random(scenes) < 0.5}
         arrays |= {f"{photo}.{name}": value for name, value in drawn.items()}
@@ -70,7 +72,7 @@ def draw_step(record: Record, step: int, seed: int, masked_share: float) -> Step
     hidden = np.array([block_mask(grid, generator(seed, OF_MASK, step, i)) for i in masked], np.float32)
     places = [draw_places(side // stride, generator(seed, OF_PLACES, step, stride)) for stride in STRIDES]
     tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
-    return Step(step, side, scenes, tensors, torch.from_numpy(hidden.reshape(len(masked), grid * grid)), places)
+    return Step(step, side, scenes, tensors, near, torch.from_numpy(hidden.reshape(len(masked), grid * grid)), places)
 
 
 def draw_light(scenes: int, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -30,7 +30,7 @@ import tokens
 from diyt import Diyt
 from draws import Places
 from model import Config, Light
-from retrieve import contrast, retrieve
+from retrieve import contrast, means, retrieve
 from weights import crate_layout
 
 HERE = Path(__file__).resolve().parent
@@ -261,7 +261,7 @@ def write_retrieve(folder: Path) -> None:
     for name, loss in {"retrieve": lambda a, b: retrieve([a], [b], defect, near),
                        "contrast": lambda a, b: contrast([a], [b], defect, [places], 0.1)}.items():
         a, b = (x.clone().requires_grad_() for x in (first, reference))
-        value = loss(a, b)
+        value = loss(means(a), means(b))
         value.backward()
         tensors |= {name: value.reshape(1), f"grad.{name}.first": a.grad, f"grad.{name}.reference": b.grad}
     w.save(tensors)

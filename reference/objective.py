@@ -9,7 +9,7 @@ import losses
 from draws import PATCH, Step
 from model import Light
 from photos import Photos
-from retrieve import contrast, retrieve
+from retrieve import contrast, means, retrieve
 
 # Maps of the pyramid head that are compared, beside the encoder's middle tap and the stem's levels at their strides.
 COMPARED = 2
@@ -63,8 +63,9 @@ def objective(c: Objective, network: Light, step: Step, photos: Photos, bf16: bo
     if c.retrieve > 0 or c.contrast > 0:
         with mixed:
             others = network.compared(photos.reference, COMPARED)
+        maps, others = ([means(level) for level in levels] for levels in (maps, others))
         if c.retrieve > 0 and bool(step.arrays["mask"].any()):
-            parts["retrieve"] = retrieve(maps, others, photos.defect, photos.near)
+            parts["retrieve"] = retrieve(maps, others, photos.defect, step.near)
         if c.contrast > 0:
             parts["contrast"] = contrast(maps, others, photos.defect, step.places, c.temperature)
     return {"loss": sum(getattr(c, name) * part for name, part in parts.items()), **parts}

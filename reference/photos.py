@@ -21,7 +21,6 @@ class Photos:
     clean: Tensor  # the first without its defect
     reference: Tensor
     defect: Tensor
-    near: list[bool]  # by scene: a place is compared with those around it only
 
 
 def make_photos(step: Step, seed: int, device: torch.device) -> Photos:
@@ -44,8 +43,7 @@ def make_photos(step: Step, seed: int, device: torch.device) -> Photos:
     first, clean = (photo(name, "a", same) for name in ("image", "clean"))
     gain, offset = affine(first)
     reference = photo("reference", "r", drawn_noise())
-    return Photos(first * gain + offset, clean * gain + offset, normalised(reference), on["mask"][:, None].float(),
-                  step.arrays["near"].tolist())
+    return Photos(first * gain + offset, clean * gain + offset, normalised(reference), on["mask"][:, None].float())
 
 
 def changed(image: Tensor, light: dict[str, Tensor], noise: Tensor) -> Tensor:

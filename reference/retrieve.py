@@ -27,21 +27,21 @@ REACH = {4: 2, 8: 2, 16: 1}
 
 
 def retrieve(maps: list[Tensor], references: list[Tensor], defect: Tensor, near: list[bool]) -> Tensor:
-    """The mean over the levels [S, h, w, c], of the first photo and of the other; `defect` is [S, 1, H, W]; `near`
-    says by scene whether only places around the own one are looked at."""
-    pairs = (in_units(means(a), means(b)) for a, b in zip(maps, references))
-    return torch.stack([ranking(*pair, defect, near) for pair in pairs]).mean()
+    """The mean over the levels' `means`, of the first photo and of the other; `defect` is [S, 1, H, W]; `near` says by
+    scene whether only places around the own one are looked at."""
+    pairs = zip(maps, references)
+    return torch.stack([ranking(*in_units(a, b), defect, near) for a, b in pairs]).mean()
 
 
 def contrast(maps: list[Tensor], references: list[Tensor], defect: Tensor, places: list[Places],
              temperature: float) -> Tensor:
     """Dense contrast (Wang et al. 2021) between two photos: the most similar place of the other photo of the scene is
-    told from places of other scenes. The mean of the levels that have `places`."""
+    told from places of other scenes. The mean of the levels, their `means`, that have `places`."""
     losses = []
     for level, reference, drawn in zip(maps, references, places):
         taken, others = (x.to(defect.device, non_blocking=True) for x in (drawn.taken, drawn.others))
-        a, b = (F.normalize(means(x), dim=1, eps=1e-6).flatten(2) for x in (level, reference))
-        good = F.avg_pool2d(defect, defect.shape[-1] // level.shape[1]).flatten(1)[:, taken] == 0
+        a, b = (F.normalize(x, dim=1, eps=1e-6).flatten(2) for x in (level, reference))
+        good = F.avg_pool2d(defect, defect.shape[-1] // level.shape[-1]).flatten(1)[:, taken] == 0
         a = a[:, :, taken].transpose(1, 2)
         positive = (a @ b).amax(2) / temperature
         negative = torch.einsum("spc,tcq->sptq", a, b[:, :, others]) / temperature

@@ -15,8 +15,8 @@ from draws import OF_WEIGHTS, Step, draw_step, generator
 from layers import DyT
 from model import Light
 from objective import PARTS, Objective, objective
-from scenes import Generators, Prepared, Record, Recorded
 from photos import make_photos
+from scenes import Generators, Prepared, Record, Recorded
 from weights import FIXED, replace, write_pretrained
 
 CHECKPOINT, METRICS, WEIGHTS_FILE = "checkpoint.pt", "metrics.jsonl", "light.safetensors"
@@ -205,9 +205,8 @@ class Trainer:
         replace(part, path)
         origin = {
             "command": "; ".join(self.note["commands"]), "commit": self.note["commit"], "version": self.note["version"],
-            "seed": s.seed, "steps": p.step,
-            "of_steps": p.steps, "changed": p.changed, "skipped": p.step - p.taken, "images": p.scenes,
-            "families": "training", "objective": s.objective.described(),
+            "seed": s.seed, "steps": p.step, "of_steps": p.steps, "changed": p.changed, "skipped": p.step - p.taken,
+            "images": p.scenes, "families": "training", "objective": s.objective.described(),
         }
         write_pretrained(self.folder / WEIGHTS_FILE, self.average, origin)
 

@@ -35,6 +35,15 @@ pub fn softplus<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     (x.clone().abs().neg().exp() + 1.0).log() + x.clamp_min(0.0)
 }
 
+/// `log(sum(exp(x)))` of every row, shifted by the largest so that nothing overflows.
+///
+/// # Shapes
+/// `[n, m]` -> `[n, 1]`
+pub fn log_sum_exp(x: Tensor<2>) -> Tensor<2> {
+    let largest = x.clone().max_dim(1).detach();
+    (x - largest.clone()).exp().sum_dim(1).log() + largest
+}
+
 /// `[B, H, W, C] -> [B * C, H, W]`
 fn planes(x: Tensor<4>) -> Tensor<3> {
     let [n, h, w, c] = x.dims();

@@ -21,7 +21,7 @@ pub enum Draw {
     Pair = 3,
     /// The masks of a step.
     Mask = 4,
-    /// The places that a step compares.
+    /// The places that the contrast of a step takes.
     Places = 5,
     /// Whether a step's images are episodes.
     Kind = 6,

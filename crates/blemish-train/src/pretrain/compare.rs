@@ -6,9 +6,10 @@ use blemish::parts::comparison::levels::{
     FLOOR, GROUPS, LEVELS, LOGIT_SCALE, Level, STRIDE, average, coarse, residual, scales,
 };
 use blemish::parts::nearest::{Searched, nearest_near};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::episode::Episodes;
+use super::tensors::{ids, read, select};
 use crate::loss;
 use crate::model::Features;
 use crate::ops;
@@ -84,10 +85,10 @@ fn of_level(episodes: &Episodes, level: &Level, map: Tensor<4>) -> [Tensor<4>; 2
     }
     let cells = episodes.count * (k + q) * places;
     let asked: Vec<i64> = (0..cells as i64).filter(|i| *i as usize / places % (k + q) >= k).collect();
-    let asked = select(&map, &asked, &device);
+    let asked = select(&map, &asked);
     let n = episodes.count * q;
     std::array::from_fn(|way| {
-        let found = select(&map, &chosen[way], &device);
+        let found = select(&map, &chosen[way]);
         let difference = asked.clone() - found;
         let squares = (difference.clone() * difference).reshape([n * places, GROUPS, c / GROUPS]);
         let squares = squares.sum_dim(2).reshape([n * places, GROUPS]);
@@ -166,8 +167,7 @@ fn of_logit(episodes: &Episodes, logit: &Tensor<4>) -> Vec<Tensor<4>> {
     let n = episodes.count * q;
     let asked: Vec<i64> =
         (0..(episodes.count * (k + q)) as i64).filter(|i| *i as usize % (k + q) >= k).collect();
-    let asked = Tensor::<1, Int>::from_data(TensorData::from(asked.as_slice()), &device);
-    let asked = logit.clone().select(0, asked).reshape([n * rows, STRIDE, columns, STRIDE]);
+    let asked = logit.clone().select(0, ids(&asked, &device)).reshape([n * rows, STRIDE, columns, STRIDE]);
     let asked = asked.mean_dim(3).mean_dim(1).reshape([n, rows, columns, 1]);
     let reference = Tensor::<4>::from_data(TensorData::new(reference, [n, rows, columns, 1]), &device);
     vec![(asked - reference.clone()) / LOGIT_SCALE, reference / LOGIT_SCALE]
@@ -190,19 +190,11 @@ pub fn losses(episodes: &Episodes, map: Tensor<4>, gamma: f64) -> [Tensor<1>; 2]
     let device = map.device();
     let target = Tensor::<4>::from_data(TensorData::new(target, [n, rows, columns, 1]), &device);
     let compared = loss::focal_with_logits(map.clone(), target, gamma);
-    // log(sum exp(2 z) / 16) / 2, as if 16 places had the largest value; shifted by the largest so that nothing overflows.
-    let doubled = map.reshape([n, rows * columns]) * 2.0;
-    let largest = doubled.clone().max_dim(1).detach();
-    let score = (((doubled - largest.clone()).exp().sum_dim(1) / COUNTED).log() + largest) * 0.5;
+    // log(sum exp(2 z) / 16) / 2, as if 16 places had the largest value.
+    let score = (loss::log_sum_exp(map.reshape([n, rows * columns]) * 2.0) - COUNTED.ln()) * 0.5;
     let defective = Tensor::<2>::from_data(TensorData::new(defective, [n, 1]), &device);
     let judged = loss::softplus(score.clone()) - score * defective;
     [compared, judged.mean()]
-}
-
-fn select(map: &Tensor<4>, ids: &[i64], device: &Device) -> Tensor<2> {
-    let [b, h, w, c] = map.dims();
-    let ids = Tensor::<1, Int>::from_data(TensorData::from(ids), device);
-    map.clone().reshape([b * h * w, c]).select(0, ids)
 }
 
 /// Every place `times` times, down and to the side.
@@ -218,8 +210,4 @@ fn repeated(x: Tensor<4>, times: usize) -> Tensor<4> {
         left /= 2;
     }
     x
-}
-
-fn read<const D: usize>(x: &Tensor<D>) -> Vec<f32> {
-    x.clone().into_data().try_into_vec().unwrap_or_default()
 }

@@ -17,6 +17,7 @@ pub mod pair;
 pub mod retrieve;
 mod run;
 pub mod scenes;
+mod tensors;
 
 pub use compare::planes as comparison_planes;
 pub use config::{CHANNELS, ObjectiveConfig, PretrainConfig};

@@ -158,13 +158,13 @@ fn compare(
     let patch = config.model.patch_size;
     let levels = levels(patch, first).into_iter().zip(levels(patch, reference));
     for (i, ((first, stride), (reference, _))) in levels.enumerate() {
-        let level = Level { first, reference, stride };
+        let level = Level::new(first, reference, stride);
         if settings.retrieve > 0.0 {
             retrieve.extend(level.retrieve(pairs));
         }
         if settings.contrast > 0.0 && i < CONTRASTED {
             let rng = &mut generator(config.seed, Draw::Places, pairs.step, i);
-            contrast.extend(level.contrast(pairs, settings.temperature, &level.places(rng)));
+            contrast.extend(level.contrast(pairs, settings.temperature, &level.draw(rng)));
         }
     }
     [retrieve, contrast].map(|losses| {

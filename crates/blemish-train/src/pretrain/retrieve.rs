@@ -6,12 +6,13 @@
 //! place.
 
 use blemish::parts::nearest::{Searched, nearest_near};
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
 
 use super::batch::Pairs;
-use crate::loss::softplus;
+use super::tensors::{ids, read, select};
+use crate::loss::{log_sum_exp, softplus};
 
 /// Share of the places of a photo, the furthest good ones, that a defect is to surpass.
 const FURTHEST: f64 = 1.0 / 32.0;
@@ -32,33 +33,37 @@ const TAKEN: [usize; 2] = [16, 32];
 /// Added to what must not be compared.
 const NEVER: f32 = -1e4;
 
-/// Maps of one level of both photos of every scene, `[S, h, w, C]`.
+/// One level of both photos of every scene: means over 3 x 3 cells, `[S, h, w, C]`.
 pub struct Level {
-    /// Of the photos that perhaps have a defect.
-    pub first: Tensor<4>,
-    /// Of the other ones.
-    pub reference: Tensor<4>,
-    /// Pixels between places.
-    pub stride: usize,
+    first: Tensor<4>,
+    reference: Tensor<4>,
+    stride: usize,
 }
 
 impl Level {
-    fn grid(&self) -> [usize; 2] {
+    /// Of the level's maps of the photos that perhaps have a defect and of the other ones, `[S, h, w, C]`, with `stride` pixels between
+    /// places.
+    pub fn new(first: Tensor<4>, reference: Tensor<4>, stride: usize) -> Self {
+        Self { first: means(first), reference: means(reference), stride }
+    }
+
+    /// Places of a photo.
+    fn places(&self) -> usize {
         let [_, rows, columns, _] = self.first.dims();
-        [rows, columns]
+        rows * columns
     }
 
     /// Ranks the distances of a scene's defective places above the largest of its good ones: the mean over the scenes with a
     /// defect, `[1]`; `None` where there is none. As only ratios count, features that shrink or grow change nothing.
     pub fn retrieve(&self, pairs: &Pairs) -> Option<Tensor<1>> {
-        let ([rows, columns], places) = (self.grid(), self.grid().iter().product::<usize>());
+        let places = self.places();
         let distances = self.distances(pairs);
         let values = read(&distances);
         let count = ((places as f64 * FURTHEST) as usize).max(1);
         // Of every scene that has a defect: its place among the scenes, the furthest good places, and the weights of the defective ones.
         let (mut furthest, mut weights, mut scenes) = (Vec::new(), Vec::new(), Vec::new());
         for scene in 0..pairs.scenes {
-            let share = shares(pairs, scene, self.stride, [rows, columns]);
+            let share = shares(pairs, scene, self.stride);
             let least = (share.iter().copied().fold(0.0, f32::max) / 2.0).min(DEFECTIVE);
             let bad: Vec<f32> =
                 share.iter().map(|&share| f32::from(u8::from(share > 0.0 && share >= least))).collect();
@@ -77,22 +82,21 @@ impl Level {
             return None;
         }
         let (n, device) = (scenes.len(), distances.device());
-        let ids = |ids: &[i64]| Tensor::<1, Int>::from_data(TensorData::from(ids), &device);
-        let furthest = distances.clone().reshape([pairs.scenes * places]).select(0, ids(&furthest));
+        let furthest = distances.clone().reshape([pairs.scenes * places]).select(0, ids(&furthest, &device));
         let furthest = furthest.reshape([n, count]) / SOFT_MAXIMUM;
         let limit = (log_sum_exp(furthest) - (count as f64).ln()) * SOFT_MAXIMUM;
-        let short = softplus((limit - distances.select(0, ids(&scenes)) + MARGIN) / SOFTNESS);
+        let short = softplus((limit - distances.select(0, ids(&scenes, &device)) + MARGIN) / SOFTNESS);
         Some((short * Tensor::from_data(TensorData::new(weights, [n, places]), &device)).sum() / n as f64)
     }
 
     /// Places that the contrast takes: of the first photos and of the others, the same of every scene.
-    pub fn places(&self, rng: &mut ChaCha8Rng) -> [Vec<i64>; 2] {
-        let places = self.grid().iter().product::<usize>();
+    pub fn draw(&self, rng: &mut ChaCha8Rng) -> [Vec<i64>; 2] {
+        let places = self.places();
         TAKEN.map(|count| sample(rng, places, count.min(places)).into_iter().map(|i| i as i64).collect())
     }
 
     /// Dense contrast (Wang et al. 2021, "Dense Contrastive Learning") between two photos: the most similar place of the other photo
-    /// of the scene is told from places of other scenes, at the places of [`places`](Self::places). The mean over good ones,
+    /// of the scene is told from places of other scenes, at the places of [`draw`](Self::draw). The mean over good ones,
     /// `[1]`; `None` where there are none.
     pub fn contrast(
         &self,
@@ -100,36 +104,35 @@ impl Level {
         temperature: f64,
         [taken, others]: &[Vec<i64>; 2],
     ) -> Option<Tensor<1>> {
-        let (grid, places) = (self.grid(), self.grid().iter().product::<usize>());
+        let places = self.places();
         let (scenes, device) = (pairs.scenes, self.first.device());
         let unit = |x: &Tensor<4>| {
             let [_, _, _, c] = x.dims();
-            let x = means(x.clone()).reshape([scenes, places, c]);
+            let x = x.clone().reshape([scenes, places, c]);
             let square = (x.clone() * x.clone()).sum_dim(2);
             x / (square + 1e-12).sqrt()
         };
-        let ids = |ids: &[i64]| Tensor::<1, Int>::from_data(TensorData::from(ids), &device);
-        let (first, reference) = (unit(&self.first).select(1, ids(taken)), unit(&self.reference));
+        let (first, reference) = (unit(&self.first).select(1, ids(taken, &device)), unit(&self.reference));
         let [_, n, c] = first.dims();
-        let similar = first.clone().matmul(reference.clone().swap_dims(1, 2)).max_dim(2);
-        let similar = similar.reshape([scenes * n, 1]) / temperature;
+        let positive = first.clone().matmul(reference.clone().swap_dims(1, 2)).max_dim(2);
+        let positive = positive.reshape([scenes * n, 1]) / temperature;
         let m = others.len();
-        let strangers = reference.select(1, ids(others)).reshape([scenes * m, c]);
+        let others = reference.select(1, ids(others, &device)).reshape([scenes * m, c]);
         let own = (0..scenes * n * scenes * m).map(|at| {
             let (row, column) = (at / (scenes * m), at % (scenes * m));
             if row / n == column / m { NEVER } else { 0.0 }
         });
         let own = TensorData::new(own.collect::<Vec<f32>>(), [scenes * n, scenes * m]);
-        let strange = first.reshape([scenes * n, c]).matmul(strangers.transpose()) / temperature;
-        let strange = log_sum_exp(strange + Tensor::from_data(own, &device));
+        let negative = first.reshape([scenes * n, c]).matmul(others.transpose()) / temperature;
+        let negative = log_sum_exp(negative + Tensor::from_data(own, &device));
         let mut good = Vec::with_capacity(scenes * n);
         for scene in 0..scenes {
-            let share = shares(pairs, scene, self.stride, grid);
+            let share = shares(pairs, scene, self.stride);
             good.extend(taken.iter().map(|&place| f32::from(u8::from(share[place as usize] == 0.0))));
         }
         let total: f32 = good.iter().sum();
         let good = Tensor::<2>::from_data(TensorData::new(good, [scenes * n, 1]), &device);
-        (total > 0.0).then(|| (softplus(strange - similar) * good).sum() / f64::from(total))
+        (total > 0.0).then(|| (softplus(negative - positive) * good).sum() / f64::from(total))
     }
 
     /// Logarithms of the distances of every place to the nearest one of the reference, `[S, h w]`. The nearest is looked for without
@@ -137,7 +140,7 @@ impl Level {
     fn distances(&self, pairs: &Pairs) -> Tensor<2> {
         let [scenes, rows, columns, c] = self.first.dims();
         let places = rows * columns;
-        let (first, reference) = in_units(means(self.first.clone()), means(self.reference.clone()));
+        let (first, reference) = in_units(self.first.clone(), self.reference.clone());
         let (queries, bank) = (read(&first), read(&reference));
         // Cells: 8 to 16 pixels.
         let reach = if self.stride > 8 { 1 } else { 2 };
@@ -151,9 +154,7 @@ impl Level {
             };
             chosen.extend(found.into_iter().map(|i| (scene * places + i) as i64));
         }
-        let chosen = Tensor::<1, Int>::from_data(TensorData::from(chosen.as_slice()), &first.device());
-        let nearest = reference.reshape([scenes * places, c]).select(0, chosen);
-        let difference = first.reshape([scenes * places, c]) - nearest;
+        let difference = first.reshape([scenes * places, c]) - select(&reference, &chosen);
         let squares = (difference.clone() * difference).sum_dim(1).reshape([scenes, places]);
         squares.clamp_min(LEAST_SQUARE).log() * 0.5
     }
@@ -163,13 +164,12 @@ impl Level {
 fn means(x: Tensor<4>) -> Tensor<4> {
     let [n, h, w, c] = x.dims();
     let band = |side: usize| {
-        let near = |i: usize, j: usize| i.abs_diff(j) < 2;
-        let row = |i: usize| (0..side).map(move |j| (i, j));
-        let weight = |(i, j)| {
-            let count = (0..side).filter(|&k| near(i, k)).count();
-            if near(i, j) { 1.0 / count as f32 } else { 0.0 }
-        };
-        let weights: Vec<f32> = (0..side).flat_map(row).map(weight).collect();
+        let mut weights = vec![0.0f32; side * side];
+        for i in 0..side {
+            let near = i.saturating_sub(1)..(i + 2).min(side);
+            let weight = 1.0 / near.len() as f32;
+            weights[i * side..][near].fill(weight);
+        }
         Tensor::<3>::from_data(TensorData::new(weights, [1, side, side]), &x.device())
     };
     let down = band(h).expand([n, h, h]).matmul(x.clone().reshape([n, h, w * c]));
@@ -200,24 +200,15 @@ fn in_units(first: Tensor<4>, reference: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
 }
 
 /// The share of every place of a scene's first photo that is defective.
-fn shares(pairs: &Pairs, scene: usize, stride: usize, [rows, columns]: [usize; 2]) -> Vec<f32> {
+fn shares(pairs: &Pairs, scene: usize, stride: usize) -> Vec<f32> {
     let [height, width] = pairs.size;
-    let mut shares = vec![0.0; rows * columns];
+    let columns = width / stride;
+    let mut shares = vec![0.0; height / stride * columns];
     let mask = &pairs.defect[scene * height * width..][..height * width];
     for (at, _) in mask.iter().enumerate().filter(|(_, v)| **v > 0.0) {
         shares[at / width / stride * columns + at % width / stride] += 1.0 / (stride * stride) as f32;
     }
     shares
-}
-
-/// `[n, m]` -> `[n, 1]`, shifted by the largest so that nothing overflows.
-fn log_sum_exp(x: Tensor<2>) -> Tensor<2> {
-    let largest = x.clone().max_dim(1).detach();
-    (x - largest.clone()).exp().sum_dim(1).log() + largest
-}
-
-fn read<const D: usize>(x: &Tensor<D>) -> Vec<f32> {
-    x.clone().into_data().try_into_vec().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -248,7 +239,7 @@ mod tests {
             reference: Vec::new(),
             near: vec![false],
         };
-        (Level { first: map(first), reference: map(reference), stride: 16 }, pairs)
+        (Level::new(map(first), map(reference), 16), pairs)
     }
 
     fn value(x: Tensor<1>) -> f64 {
@@ -304,10 +295,10 @@ mod tests {
         let map = |values: [f32; 4]| {
             Tensor::<4>::from_data(TensorData::new(values.to_vec(), [2, 1, 1, 2]), &Device::flex().autodiff())
         };
-        let level = Level { first: map([1., 0., 0., 2.]), reference: map([3., 0., 0.6, 0.8]), stride: 16 };
+        let level = Level::new(map([1., 0., 0., 2.]), map([3., 0., 0.6, 0.8]), 16);
         let pairs =
             Pairs { size: [16, 16], scenes: 2, defect: vec![0.0; 512], near: vec![false; 2], ..pairs_of() };
-        let places = level.places(&mut ChaCha8Rng::seed_from_u64(1));
+        let places = level.draw(&mut ChaCha8Rng::seed_from_u64(1));
         assert_eq!(places, [vec![0], vec![0]]);
         let expected =
             [(1.0, 0.6), (0.8, 0.0)].map(|(own, other): (f64, f64)| ((other - own) / 0.5).exp().ln_1p());

@@ -24,7 +24,7 @@ fn ranking_and_contrast() {
     let check = |name: &str, loss: &dyn Fn(&Level) -> Option<Tensor<1>>| {
         let [first, reference] =
             ["first", "reference"].map(|name| fixture.tensor::<4>(&format!("input.{name}")).require_grad());
-        let level = Level { first: first.clone(), reference: reference.clone(), stride: 4 };
+        let level = Level::new(first.clone(), reference.clone(), 4);
         let loss = loss(&level).unwrap();
         fixture.agrees(name, loss.clone(), GRADIENT);
         let gradients = loss.backward();
