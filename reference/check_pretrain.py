@@ -15,8 +15,8 @@ import losses
 from checks import close
 from draws import Places
 from model import Config, Light, PosEmbed
-from objective import COMPARED
-from retrieve import MARGIN, SOFTNESS, contrast, ranking
+from objective import COMPARED, weights
+from retrieve import MARGIN, SOFT_MAXIMUM, SOFTNESS, contrast, ranking
 from weights import load_crate_layout, read_pretrained, write_pretrained
 
 FIXTURES = Path(__file__).resolve().parents[1] / "crates/blemish-train/tests/fixtures"
@@ -98,22 +98,27 @@ def check_fixtures(_: Path) -> str:
 
 
 def check_losses() -> str:
-    """The values that the tests of `blemish-train/src/loss` and `src/pretrain/retrieve.rs` work out."""
+    """The values that the tests of `blemish-train/src/loss` and `src/pretrain` work out."""
     logit, target = torch.tensor([0.0, 2.0, -1.0, 3.0]), torch.tensor([1.0, 0.0, 0.0, 1.0])
     for gamma in (0.0, 2.0):
         truth = [1 / (1 + math.exp(z if t == 0 else -z)) for z, t in zip(logit.tolist(), target.tolist())]
         wanted = sum((1 - p) ** gamma * -math.log(p) for p in truth) / 4
         close(losses.focal_with_logits(logit, target, gamma), torch.tensor(wanted), 1e-6)
-    # Distances 0.9, 0.73, 0.67 and, of the defective place, 2.5; the unit does not count.
-    first, other = torch.tensor([1.9, 2.27, 4.67, 6.5]).reshape(1, 1, 2, 2), torch.tensor([1.0, 1, 3, 4]).reshape(1, 1, 2, 2)
+    # Distances 0.9, 0.73, 0.67 and, of the defective place, 2.5; of the good photo 0.5 at most; the unit does not count.
+    first, other, good = (torch.tensor(v).reshape(1, 1, 2, 2) for v in (
+        [1.9, 2.27, 4.67, 6.5], [1.0, 1, 3, 4], [1.5, 4 / 3, 4 / 3, 1]))
     defect = torch.zeros(1, 1, 32, 32)
     defect[..., 16:20, 16:26] = 1
-    wanted = math.log1p(math.exp((math.log(0.9) + MARGIN - math.log(2.5)) / SOFTNESS))
+    limit = SOFT_MAXIMUM * math.log(sum(math.exp(math.log(d) / SOFT_MAXIMUM) / 2 for d in (0.9, 0.5)))
+    wanted = math.log1p(math.exp((limit + MARGIN - math.log(2.5)) / SOFTNESS))
     for near in (False, True):
-        close(ranking(first, other, defect, [near]), torch.tensor(wanted), 1e-5)
+        close(ranking(first, other, good, defect, [near]), torch.tensor(wanted), 1e-5)
     # Two scenes of one place.
     first, other = (torch.tensor(v).reshape(2, 2, 1, 1) for v in ([1.0, 0, 0, 2], [3.0, 0, 0.6, 0.8]))
     only = [Places(torch.tensor([0]), torch.tensor([0]))]
     wanted = sum(math.log1p(math.exp((other - own) / 0.5)) for own, other in ((1.0, 0.6), (0.8, 0.0))) / 2
     close(contrast([first], [other], torch.zeros(2, 1, 16, 16), only, 0.5), torch.tensor(wanted), 1e-5)
-    return "focal loss, ranking and contrast are those worked out by hand"
+    # Variances 0, 0.04 and 4.
+    images = torch.tensor([[0.5] * 4, [0.3, 0.7, 0.3, 0.7], [-2.0, 2.0, -2.0, 2.0]]).reshape(3, 1, 2, 2)
+    close(weights(images).flatten(), torch.tensor([1.0, 1.0, math.sqrt(0.1)]), 1e-6)
+    return "focal loss, ranking, contrast and the weights of images are those worked out by hand"

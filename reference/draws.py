@@ -61,11 +61,11 @@ def draw_step(record: Record, step: int, seed: int, masked_share: float) -> Step
     grid = side // PATCH
     rng = generator(seed, OF_LIGHT, step)
     arrays = {
-        "image": record.image, "clean": record.clean, "reference": record.reference, "mask": record.mask,
-        "grey": record.grey,
+        "image": record.image, "clean": record.clean, "reference": record.reference, "good": record.good,
+        "mask": record.mask, "grey": record.grey,
     }
     near = (~record.surface & (rng.random(scenes) < 0.5)).tolist()
-    for photo in ("a", "r"):
+    for photo in ("a", "r", "g"):
         drawn = draw_light(scenes, rng) | {"changed": rng.random(scenes) < 0.5}
         arrays |= {f"{photo}.{name}": value for name, value in drawn.items()}
     masked = range(int(np.ceil(scenes * masked_share)))

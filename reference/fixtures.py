@@ -29,6 +29,7 @@ import model
 import tokens
 from diyt import Diyt
 from draws import Places
+from filters import begin_with_filters
 from model import Config, Light
 from retrieve import contrast, means, retrieve
 from weights import crate_layout
@@ -252,25 +253,43 @@ def write_retrieve(folder: Path) -> None:
     w = Writer(folder, "retrieve.safetensors")
     first = w.normal(3, 8, 8, 6)
     reference = (first + w.normal(3, 8, 8, 6, scale=0.5)).float().double()
+    good = (first + w.normal(3, 8, 8, 6, scale=0.7)).float().double()
     defect, near = torch.zeros(3, 1, 32, 32).double(), [False, True, True]
     defect[0, 0, 5:14, 9:20] = 1
     defect[1, 0, 17, 22] = 1
     places = Places(torch.tensor([0, 9, 10, 37, 63]), torch.tensor([3, 18, 33, 56]))
-    tensors = {"input.first": first, "input.reference": reference, "input.defect": defect,
+    tensors = {"input.first": first, "input.reference": reference, "input.good": good, "input.defect": defect,
                "input.near": torch.tensor(near), "input.taken": places.taken, "input.others": places.others}
-    for name, loss in {"retrieve": lambda a, b: retrieve([a], [b], defect, near),
-                       "contrast": lambda a, b: contrast([a], [b], defect, [places], 0.1)}.items():
-        a, b = (x.clone().requires_grad_() for x in (first, reference))
-        value = loss(means(a), means(b))
+    for name, loss in {"retrieve": lambda a, b, g: retrieve([a], [b], [g], defect, near),
+                       "contrast": lambda a, b, g: contrast([a], [b], defect, [places], 0.1)}.items():
+        photos = {"first": first, "reference": reference, "good": good}
+        photos = {of: x.clone().requires_grad_() for of, x in photos.items()}
+        value = loss(*map(means, photos.values()))
         value.backward()
-        tensors |= {name: value.reshape(1), f"grad.{name}.first": a.grad, f"grad.{name}.reference": b.grad}
+        tensors |= {name: value.reshape(1)}
+        tensors |= {f"grad.{name}.{of}": x.grad for of, x in photos.items() if x.grad is not None}
     w.save(tensors)
+
+
+def write_filters(folder: Path) -> None:
+    """A stem that is a little wider than the plain filters, in the crate's layout; all weights were 0.5, all biases 0.25."""
+    widths = (3, 18, 24, 30)
+    convolutions = [nn.Conv2d(a, b, 3) for a, b in zip(widths, widths[1:])]
+    for convolution in convolutions:
+        nn.init.constant_(convolution.weight, 0.5)
+        nn.init.constant_(convolution.bias, 0.25)
+    begin_with_filters(convolutions)
+    tensors = {}
+    for i, convolution in enumerate(convolutions):
+        tensors[f"stem.convs.{i}.weight"] = convolution.weight.detach().permute(2, 3, 1, 0).flatten(0, 2)
+        tensors[f"stem.convs.{i}.bias"] = convolution.bias.detach()
+    Writer(folder, "filters.safetensors").save(tensors)
 
 
 def write_all(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for write in (write_layers, write_arithmetic, write_light, write_diyt, write_hostile, write_losses,
-                  write_retrieve):
+                  write_retrieve, write_filters):
         write(folder)
 
 

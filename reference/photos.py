@@ -1,5 +1,5 @@
-"""Two photos of each scene of a step, normalised: the first, perhaps with a defect, and another good one. All on the device
-that trains."""
+"""Three photos of each scene of a step, normalised: the first, perhaps with a defect, a good one that it is compared with, and
+another good one that is compared with that too. All on the device that trains."""
 
 from dataclasses import dataclass
 
@@ -20,6 +20,7 @@ class Photos:
     first: Tensor
     clean: Tensor  # the first without its defect
     reference: Tensor
+    good: Tensor
     defect: Tensor
 
 
@@ -42,8 +43,8 @@ def make_photos(step: Step, seed: int, device: torch.device) -> Photos:
     same = drawn_noise()
     first, clean = (photo(name, "a", same) for name in ("image", "clean"))
     gain, offset = affine(first)
-    reference = photo("reference", "r", drawn_noise())
-    return Photos(first * gain + offset, clean * gain + offset, normalised(reference), on["mask"][:, None].float())
+    others = [normalised(photo(name, light, drawn_noise())) for name, light in (("reference", "r"), ("good", "g"))]
+    return Photos(first * gain + offset, clean * gain + offset, *others, on["mask"][:, None].float())
 
 
 def changed(image: Tensor, light: dict[str, Tensor], noise: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ too short is taken again from the beginning, in other light and with other masks
 `blemish pretrain` draws of the same seed and batch size, rounded to 8 bits; the light is drawn here.
 
 Loss, its weights, optimiser, warm-up and moving average are those of `blemish pretrain`. What differs:
-- Episodes, and the layers that compare an image with references, are left out: every step has two photos of each scene.
+- Episodes, and the layers that compare an image with references, are left out: every step has three photos of each scene.
 - A step has 64 scenes instead of 8 (--batch-size).
 - With --minutes the learning rate falls with the clock instead of the steps, so that a run ends in time at any speed.
 - On CUDA the network computes in bf16 (autocast).
@@ -38,7 +38,7 @@ from check_pretrain import check_pretrain
 from model import Light
 from objective import Objective
 from scenes import Generators, Recorded, is_recorded
-from trainer import CHECKPOINT, METRICS, WEIGHTS_FILE, Settings, Trainer, initialise
+from trainer import CHECKPOINT, METRICS, OBJECTIVE, WEIGHTS_FILE, Settings, Trainer, initialise
 from weights import LIGHT, read_pretrained
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -117,10 +117,10 @@ def main() -> None:
         "source": args.scenes or checkpoint.get("source") or str(GENERATOR),
     }
     if args.resume:
-        try:
-            settings = {**checkpoint["settings"], "objective": Objective(**checkpoint["settings"]["objective"])}
-        except TypeError:
-            sys.exit(f"{args.out / CHECKPOINT} is of an earlier version of this script: begin anew")
+        if checkpoint.get("objective") != OBJECTIVE:
+            sys.exit(f"{args.out / CHECKPOINT} is of another version of this script, which trains on other images: begin anew, "
+                     "or start from its weights (--init)")
+        settings = {**checkpoint["settings"], "objective": Objective(**checkpoint["settings"]["objective"])}
         run = Trainer(args.out, Settings(**settings), Light(LIGHT), device, note)
         run.load(checkpoint)
     else:

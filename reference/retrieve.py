@@ -2,8 +2,9 @@
 
 A level's map of a photo is compared with that of another good photo of its scene, as the memory of features compares
 (`crates/blemish/src/parts/features`): means over 3 x 3 cells, channels in units of their deviation, Euclidean
-distance to the nearest place. The loss ranks the distances of a scene's defective places above the largest of its
-good ones; as only ratios count, features that shrink or grow change nothing.
+distance to the nearest place. The loss ranks the distances of a scene's defective places above the largest of the
+photo's good ones and of another good photo's: an image is judged beside others. As only ratios count, features that
+shrink or grow change nothing.
 """
 
 import math
@@ -26,17 +27,18 @@ DEFECTIVE = 0.125
 REACH = {4: 2, 8: 2, 16: 1}
 
 
-def retrieve(maps: list[Tensor], references: list[Tensor], defect: Tensor, near: list[bool]) -> Tensor:
-    """The mean over the levels' `means`, of the first photo and of the other; `defect` is [S, 1, H, W]; `near` says by
-    scene whether only places around the own one are looked at."""
-    pairs = zip(maps, references)
-    return torch.stack([ranking(*in_units(a, b), defect, near) for a, b in pairs]).mean()
+def retrieve(maps: list[Tensor], references: list[Tensor], good: list[Tensor], defect: Tensor,
+             near: list[bool]) -> Tensor:
+    """The mean over the levels' `means`, of the first photo, of what it is compared with and of another good one; `defect`
+    is [S, 1, H, W]; `near` says by scene whether only places around the own one are looked at."""
+    levels = zip(maps, references, good)
+    return torch.stack([ranking(*in_units(*level), defect, near) for level in levels]).mean()
 
 
 def contrast(maps: list[Tensor], references: list[Tensor], defect: Tensor, places: list[Places],
              temperature: float) -> Tensor:
-    """Dense contrast (Wang et al. 2021) between two photos: the most similar place of the other photo of the scene is
-    told from places of other scenes. The mean of the levels, their `means`, that have `places`."""
+    """Dense contrast (Wang et al. 2021) between the first photo and the reference: the most similar place of the scene's
+    reference is told from places of other scenes' references. The mean of the levels, their `means`, that have `places`."""
     losses = []
     for level, reference, drawn in zip(maps, references, places):
         taken, others = (x.to(defect.device, non_blocking=True) for x in (drawn.taken, drawn.others))
@@ -57,26 +59,28 @@ def means(level: Tensor) -> Tensor:
     return F.avg_pool2d(level.float() if level.dtype == torch.bfloat16 else level, 3, 1, 1, count_include_pad=False)
 
 
-def in_units(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+def in_units(a: Tensor, b: Tensor, g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Channels in units of their deviation in `b`, by scene, so that all levels have about the same length."""
     deviation = b.detach().flatten(2).std(2, unbiased=False)
     least = LEAST_UNIT * deviation.square().mean(1, keepdim=True).sqrt().clamp_min(1e-6)
-    scale = 1 / (torch.maximum(deviation, least) * math.sqrt(deviation.shape[1]))
-    return a * scale[:, :, None, None], b * scale[:, :, None, None]
+    scale = (1 / (torch.maximum(deviation, least) * math.sqrt(deviation.shape[1])))[:, :, None, None]
+    return a * scale, b * scale, g * scale
 
 
-def ranking(a: Tensor, b: Tensor, defect: Tensor, near: list[bool]) -> Tensor:
-    """The mean over the scenes with a defect of the softplus by which its places' distances, in logarithms, stay below
-    the largest ones of the good places and `MARGIN`. [S, c, h, h] each."""
+def ranking(a: Tensor, b: Tensor, g: Tensor, defect: Tensor, near: list[bool]) -> Tensor:
+    """The mean over the scenes with a defect of the softplus by which its places' distances, in logarithms, stay below the
+    largest ones of the good places of `a` and of the good photo `g`, and `MARGIN`; both are compared with `b`.
+    [S, c, h, h] each."""
     cells = a.shape[-1]
     stride = defect.shape[-1] // cells
-    distances = nearest(a, b, near, REACH[stride]).clamp_min(1e-8).log() / 2
+    distances, of_good = (nearest(x, b, near, REACH[stride]).clamp_min(1e-8).log() / 2 for x in (a, g))
     share = F.avg_pool2d(defect, stride).flatten(1)
     good = share == 0
     bad = (share > 0) & (share >= (share.amax(1, keepdim=True) / 2).clamp_max(DEFECTIVE))
     count = max(1, int(FURTHEST * cells * cells))
-    furthest = distances.masked_fill(~good, -1e4).topk(count, 1).values
-    limit = SOFT_MAXIMUM * (torch.logsumexp(furthest / SOFT_MAXIMUM, 1, keepdim=True) - math.log(count))
+    furthest = [x.topk(count, 1).values for x in (distances.masked_fill(~good, -1e4), of_good)]
+    furthest = torch.cat(furthest, 1) / SOFT_MAXIMUM
+    limit = SOFT_MAXIMUM * (torch.logsumexp(furthest, 1, keepdim=True) - math.log(2 * count))
     short = F.softplus((limit + MARGIN - distances) / SOFTNESS) * bad
     counted = bad.any(1) & (good.sum(1) >= count)
     of_scene = short.sum(1) / bad.sum(1).clamp_min(1)

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-KIND, MAGIC = b"BLMSCEN", b"BLMSCEN2"
+KIND, MAGIC = b"BLMSCEN", b"BLMSCEN3"
 HEADER = struct.Struct("<8sQQII")
 # Steps that a source prepares ahead.
 AHEAD = 2
@@ -22,7 +22,7 @@ AHEAD = 2
 
 @dataclass
 class Record:
-    """The scenes of a step, two photos of each."""
+    """The scenes of a step, three photos of each."""
 
     seed: int
     step: int
@@ -31,7 +31,8 @@ class Record:
     surface: np.ndarray  # [S] bool
     image: np.ndarray  # [S, side, side, 3] u8, perhaps defective
     clean: np.ndarray  # [S, side, side, 3] u8, without its defect
-    reference: np.ndarray  # [S, side, side, 3] u8, another good photo
+    reference: np.ndarray  # [S, side, side, 3] u8, a good photo
+    good: np.ndarray  # [S, side, side, 3] u8, another good photo
     mask: np.ndarray  # [S, side, side] u8, 1 where defective
 
 
@@ -45,10 +46,10 @@ def read_record(file: BinaryIO) -> Record | None:
     if file.readinto(body) != len(body):
         raise ValueError("the scenes end within a record")
     photo = 3 * scenes * side * side
-    grey, surface, *photos, mask = np.split(body, np.cumsum([scenes, scenes, photo, photo, photo]))
+    grey, surface, *photos, mask = np.split(body, np.cumsum([scenes, scenes, photo, photo, photo, photo]))
     shape = (scenes, side, side)
-    image, clean, reference = (each.reshape(*shape, 3) for each in photos)
-    return Record(seed, step, side, grey.astype(bool), surface.astype(bool), image, clean, reference, mask.reshape(shape))
+    photos = (each.reshape(*shape, 3) for each in photos)
+    return Record(seed, step, side, grey.astype(bool), surface.astype(bool), *photos, mask.reshape(shape))
 
 
 def parse(header: bytes) -> tuple[int, int, int, int]:
@@ -60,7 +61,7 @@ def parse(header: bytes) -> tuple[int, int, int, int]:
 
 
 def body_size(scenes: int, side: int) -> int:
-    return scenes * (2 + 10 * side * side)
+    return scenes * (2 + 13 * side * side)
 
 
 class Generators:

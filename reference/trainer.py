@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from draws import OF_WEIGHTS, Step, draw_step, generator
+from filters import begin_with_filters
 from layers import DyT
 from model import Light
 from objective import PARTS, Objective, objective
@@ -22,6 +23,9 @@ from weights import FIXED, replace, write_pretrained
 CHECKPOINT, METRICS, WEIGHTS_FILE = "checkpoint.pt", "metrics.jsonl", "light.safetensors"
 # Steps that a line of the log is the mean of, and steps between remarks.
 RECORD, REMARK = 20, 100
+# Counted up with every change of the generated images or of the objective, with the crate's: a run goes on with what it began
+# with, or not at all.
+OBJECTIVE = 3
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class Progress:
 
 
 def initialise(network: Light, seed: int) -> None:
-    """As the crate: Xavier for linear maps, Kaiming for convolutions, biases and the last layer 0."""
+    """As the crate: Xavier for linear maps, Kaiming for convolutions, plain filters in the stem, biases and the last layer 0."""
     torch.manual_seed(int(generator(seed, OF_WEIGHTS, 0).integers(2**62)))
     for part in network.modules():
         if isinstance(part, nn.Linear):
@@ -91,6 +95,7 @@ def initialise(network: Light, seed: int) -> None:
     for table in (network.pos_embed.learnable, network.decoder_pos_embed.learnable, network.mask_token):
         nn.init.trunc_normal_(table, std=0.02, a=-0.04, b=0.04)
     nn.init.zeros_(network.head.out.weight)
+    begin_with_filters(network.stem.convs)
 
 
 class Trainer:
@@ -197,7 +202,7 @@ class Trainer:
         path = self.folder / CHECKPOINT
         part = path.with_name(path.name + ".part")
         torch.save({
-            "settings": asdict(s), "progress": asdict(p), "source": self.note["source"],
+            "objective": OBJECTIVE, "settings": asdict(s), "progress": asdict(p), "source": self.note["source"],
             "commands": self.note["commands"],
             "network": self.network.state_dict(), "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),

@@ -52,7 +52,7 @@ pub struct PretrainArgs {
     /// Scenes that --evaluate measures on
     #[arg(long, value_name = "N", default_value_t = 40, requires = "evaluate", value_parser = count)]
     scenes: usize,
-    /// Also measure random weights, patches and plain filters
+    /// Also measure the network before training (filters in the stem, the rest random), patches and plain filters
     #[arg(long, requires = "evaluate")]
     baselines: bool,
     /// Image side of --evaluate, a multiple of 16
@@ -128,13 +128,18 @@ fn evaluate(file: &Path, args: &PretrainArgs, output: &Output) -> Result<()> {
     let rows = gate(&weights, options)?;
     output.result(&rows, || {
         let mut text = format!(
-            "{:<40} {:>6} {:>6} {:>6} {:>6}\n",
-            "image AUROC: mean, low, by maximum; pixel", "mean", "low", "max", "pixel"
+            "{:<56} {:>6} {:>6} {:>6} {:>6} {:>6}\n",
+            "image AUROC: mean, low, by maximum; pixel: all, per image", "mean", "low", "max", "all", "each"
         );
         for row in &rows {
             text += &format!(
-                "{:<40} {:>6.3} {:>6.3} {:>6.3} {:>6.3}\n",
-                row.reading, row.image_auroc, row.image_auroc_low, row.image_auroc_max, row.pixel_auroc
+                "{:<56} {:>6.3} {:>6.3} {:>6.3} {:>6.3} {:>6.3}\n",
+                row.reading,
+                row.image_auroc,
+                row.image_auroc_low,
+                row.image_auroc_max,
+                row.pixel_auroc,
+                row.pixel_auroc_within
             );
         }
         text

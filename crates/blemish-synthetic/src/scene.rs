@@ -173,8 +173,8 @@ fn judged(image: Image, clean: &Image, kind: DefectKind) -> Option<Defective> {
     Some(Defective { image, clean: clean.clone(), mask, kind, size })
 }
 
-/// Whether the change is strong enough against its own smallness and against the texture that it lies in: its root mean
-/// square within the mask is at least 0.03 (more for under 40 px) and 0.3 of the clean photo's standard deviation there.
+/// Whether the change is strong for its size and for the texture that it lies in: its root mean square in the mask is above
+/// 0.05 (1 + 20 / pixels) and above 0.7 of the clean photo's standard deviation in and around it.
 fn stands_out(image: &Image, clean: &Image, mask: &[u8], seen: usize) -> bool {
     let (mut change, mut sum, mut squares, mut count) = (0.0f32, 0.0f32, 0.0f32, 0.0f32);
     let wide = enlarge(clean.height, clean.width, mask);
@@ -188,7 +188,7 @@ fn stands_out(image: &Image, clean: &Image, mask: &[u8], seen: usize) -> bool {
     }
     let strength = (change / seen as f32).sqrt();
     let deviation = (squares / count - (sum / count).powi(2)).max(0.0).sqrt();
-    strength > 0.03 * (1.0 + 20.0 / seen as f32) && strength > 0.3 * deviation
+    strength > 0.05 * (1.0 + 20.0 / seen as f32) && strength > 0.7 * deviation
 }
 
 fn extent(mask: &[u8], width: usize, kind: DefectKind) -> f32 {

@@ -1,20 +1,21 @@
 //! Writes the scenes of pre-training to standard output, for `reference/pretrain.py`:
 //! `cargo run --release -p blemish-train --example scenes -- --steps 2000 > scenes.bin`
 //!
-//! Scenes, sizes and shares are those that `blemish pretrain` draws of the same seed and batch size for a step of pairs; the
+//! Scenes, sizes and shares are those that `blemish pretrain` draws of the same seed and batch size for a step of triples; the
 //! light of the photos is changed by the reader. What is written is a function of the options alone, on any number of threads.
 //!
 //! A step is a record, all numbers little-endian; photos are by row, column, channel, 8 bits:
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 8 | `BLMSCEN2` |
+//! | 8 | `BLMSCEN3` |
 //! | 8, 8 | seed, step |
 //! | 4, 4 | scenes `S`, side of a photo `W` |
 //! | S | 1 where the scene is grey |
 //! | S | 1 where it is a surface |
 //! | 3 S W W | a photo of each scene, perhaps defective |
 //! | 3 S W W | the same without its defect |
+//! | 3 S W W | a good photo, which the others are compared with |
 //! | 3 S W W | another good photo |
 //! | S W W | 1 where the first is defective |
 
@@ -23,7 +24,7 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use blemish::Image;
 use blemish_train::pretrain::PretrainConfig;
 use blemish_train::pretrain::batch::side;
-use blemish_train::pretrain::pair::{Photos, photos};
+use blemish_train::pretrain::triple::{Photos, photos};
 use rayon::prelude::*;
 
 const USAGE: &str =
@@ -35,7 +36,7 @@ const USAGE: &str =
   --every       every so many steps are written (1): several processes divide the work
   --steps       how many are written (until nobody reads)";
 
-const MAGIC: &[u8; 8] = b"BLMSCEN2";
+const MAGIC: &[u8; 8] = b"BLMSCEN3";
 
 struct Options {
     config: PretrainConfig,
@@ -96,7 +97,8 @@ fn write(config: &PretrainConfig, step: usize, out: &mut impl Write) -> io::Resu
         let flags: Vec<u8> = drawn.iter().map(|photos| u8::from(flag(photos))).collect();
         out.write_all(&flags)?;
     }
-    let of: [fn(&Photos) -> &Image; 3] = [|p| &p.first.image, |p| &p.first.clean, |p| &p.reference];
+    let of: [fn(&Photos) -> &Image; 4] =
+        [|p| &p.first.image, |p| &p.first.clean, |p| &p.reference, |p| &p.good];
     for photo in of {
         for photos in &drawn {
             out.write_all(&in_bytes(photo(photos)))?;

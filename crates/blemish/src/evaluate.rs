@@ -18,6 +18,7 @@ use crate::image::{Image, Statistics, equalising, image_statistics};
 use crate::metrics::{auroc, roc_curve};
 use crate::prediction::{Reason, Verdict};
 use crate::report::{Curves, GalleryItem, Listed, Report, select_gallery, shown_and_listed};
+use crate::view::View;
 
 /// AUPRO is integrated up to this false-positive rate (Bergmann et al. 2021).
 #[doc(hidden)]
@@ -86,21 +87,22 @@ pub fn evaluate(
     for some in samples.chunks(AT_ONCE) {
         let started = Instant::now();
         let images = read(some, &loading, &mut problems, &mut first_error)?;
-        let seen: Vec<Result<Seen>> =
-            images.par_iter().map(|image| Seen::new(detector, image, None)).collect();
+        let seen: Vec<(View, Result<Seen>)> =
+            images.par_iter().map(|image| Seen::first(detector, image)).collect();
         seconds += started.elapsed().as_secs_f64();
         let statistics: Vec<Statistics> =
             images.par_iter().map(|image| image_statistics(&image.framed.image)).collect();
-        let equally = |(image, own): (&LoadedImage, &Statistics)| {
-            let mut view = detector.register(image.framed.view.clone()).image;
-            equalising(own, origin.median, origin.spread).apply(&mut view);
-            view.pixels.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
-            Seen::new(detector, image, Some(view))
-        };
-        let others: Vec<Result<Seen>> = images.par_iter().zip(&statistics).map(equally).collect();
+        let equally =
+            |((image, (registered, _)), own): ((&LoadedImage, &(View, Result<Seen>)), &Statistics)| {
+                let mut view = registered.image.clone();
+                equalising(own, origin.median, origin.spread).apply(&mut view);
+                view.pixels.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+                Seen::new(detector, image, registered, &view)
+            };
+        let others: Vec<Result<Seen>> = images.par_iter().zip(&seen).zip(&statistics).map(equally).collect();
         let (masks, bad) = load_masks(&images, &loading)?;
         bad_masks.extend(bad);
-        for ((((image, seen), other), mask), own) in
+        for ((((image, (_, seen)), other), mask), own) in
             images.iter().zip(seen).zip(others).zip(masks).zip(statistics)
         {
             let (seen, other) = (seen?, other?);
@@ -199,11 +201,16 @@ struct Seen {
 }
 
 impl Seen {
-    /// Scores an image, or another registered view of it.
-    fn new(detector: &Detector, image: &LoadedImage, other: Option<Image>) -> Result<Self> {
+    /// Registers an image, and scores it.
+    fn first(detector: &Detector, image: &LoadedImage) -> (View, Result<Self>) {
+        let registered = detector.register(image.framed.view.clone());
+        let seen = Self::new(detector, image, &registered, &registered.image);
+        (registered, seen)
+    }
+
+    /// Scores what an image shows, or shows in other light, as it was registered.
+    fn new(detector: &Detector, image: &LoadedImage, registered: &View, view: &Image) -> Result<Self> {
         let framed = &image.framed;
-        let registered = detector.register(framed.view.clone());
-        let view = other.as_ref().unwrap_or(&registered.image);
         let map = detector.anomaly_maps(std::slice::from_ref(view)).remove(0);
         detector.check(&map)?;
         let raw = detector.score(&map, framed.original_size);

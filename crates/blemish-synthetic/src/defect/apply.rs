@@ -42,7 +42,7 @@ pub(crate) fn apply(kind: DefectKind, attempt: u32, damage: &mut Damage) -> Opti
         _ => 0.33 * side,
     };
     damage.length = log_uniform(damage.rng, 4.0, most.max(6.0));
-    let amplitude = log_uniform(damage.rng, 0.05, 0.6);
+    let amplitude = log_uniform(damage.rng, 0.12, 0.6);
     // What is small must be stronger to be seen.
     let small = (12.0 / damage.length).clamp(1.0, 2.0);
     damage.amplitude = (amplitude * small * 1.35f32.powi(attempt as i32)).min(0.8);

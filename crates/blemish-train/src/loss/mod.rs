@@ -23,11 +23,20 @@ pub fn reconstruction(
     ssim_weight: f64,
 ) -> Tensor<1> {
     let squared = masked_mse(prediction.clone(), target.clone(), mask, patch_size);
-    if ssim_weight == 0.0 {
+    with_ssim(squared, prediction, target, ssim_weight)
+}
+
+/// `(1 - w) squared + w (1 - SSIM)`, `[1]`; without a weight SSIM is not computed.
+pub(crate) fn with_ssim(
+    squared: Tensor<1>,
+    prediction: Tensor<4>,
+    target: Tensor<4>,
+    weight: f64,
+) -> Tensor<1> {
+    if weight == 0.0 {
         return squared;
     }
-    let structure = (ssim(prediction, target).neg() + 1.0) * ssim_weight;
-    squared * (1.0 - ssim_weight) + structure
+    squared * (1.0 - weight) + (ssim(prediction, target).neg() + 1.0) * weight
 }
 
 /// `log(1 + exp(x))`, of any size of `x`.

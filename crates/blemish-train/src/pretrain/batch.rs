@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::config::PretrainConfig;
 use super::episode::{Episodes, episodes};
-use super::pair::{Pair, pair};
+use super::triple::{Triple, triple};
 
 /// What a draw is for; the number is part of its generator's key.
 #[derive(Clone, Copy, Debug)]
@@ -17,8 +17,8 @@ pub enum Draw {
     Weights = 1,
     /// The image side of a step.
     Side = 2,
-    /// A pair of photos.
-    Pair = 3,
+    /// Three photos of a scene.
+    Triple = 3,
     /// The masks of a step.
     Mask = 4,
     /// The places that the contrast of a step takes.
@@ -40,9 +40,9 @@ pub fn generator(seed: u64, what: Draw, step: usize, item: usize) -> ChaCha8Rng 
     ChaCha8Rng::from_seed(key)
 }
 
-/// The images of a step: two photos of each of its scenes, normalised as scoring does.
+/// The images of a step: three photos of each of its scenes, normalised as scoring does.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Pairs {
+pub struct Triples {
     /// The step.
     pub step: usize,
     /// Height and width.
@@ -55,8 +55,10 @@ pub struct Pairs {
     pub clean: Vec<f32>,
     /// Where they are defective, `[S, H, W, 1]`.
     pub defect: Vec<f32>,
-    /// The other photos, good ones, `[S, H, W, 3]`.
+    /// Good photos that the others are compared with, `[S, H, W, 3]`.
     pub reference: Vec<f32>,
+    /// Good photos that are compared, `[S, H, W, 3]`.
+    pub good: Vec<f32>,
     /// By scene, whether a place is to be compared with those around it only.
     pub near: Vec<bool>,
 }
@@ -74,29 +76,35 @@ pub fn side(config: &PretrainConfig, step: usize) -> usize {
 }
 
 /// The images of a step.
-pub fn pairs(config: &PretrainConfig, step: usize) -> Pairs {
+pub fn triples(config: &PretrainConfig, step: usize) -> Triples {
     let side = side(config, step);
     let scenes = config.scenes(side);
     let size = [side, side];
-    let pairs: Vec<Pair> = (0..scenes).into_par_iter().map(|item| pair(config, size, step, item)).collect();
-    let all = |of: fn(&Pair) -> &[f32]| pairs.iter().flat_map(of).copied().collect();
-    Pairs {
+    let triples: Vec<Triple> =
+        (0..scenes).into_par_iter().map(|item| triple(config, size, step, item)).collect();
+    let all = |of: fn(&Triple) -> &[f32]| triples.iter().flat_map(of).copied().collect();
+    Triples {
         step,
         size,
         scenes,
-        first: all(|pair| &pair.first.pixels),
-        clean: all(|pair| &pair.clean.pixels),
-        defect: pairs.iter().flat_map(|pair| &pair.mask).map(|&v| f32::from(u8::from(v != 0))).collect(),
-        reference: all(|pair| &pair.reference.pixels),
-        near: pairs.iter().map(|pair| pair.near).collect(),
+        first: all(|triple| &triple.first.pixels),
+        clean: all(|triple| &triple.clean.pixels),
+        defect: triples
+            .iter()
+            .flat_map(|triple| &triple.mask)
+            .map(|&v| f32::from(u8::from(v != 0)))
+            .collect(),
+        reference: all(|triple| &triple.reference.pixels),
+        good: all(|triple| &triple.good.pixels),
+        near: triples.iter().map(|triple| triple.near).collect(),
     }
 }
 
 /// The images of a step, of either kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Batch {
-    /// Two photos of each scene.
-    Pairs(Pairs),
+    /// Three photos of each scene.
+    Triples(Triples),
     /// References and queries.
     Episodes(Episodes),
 }
@@ -108,22 +116,22 @@ impl Batch {
         if drawn < config.episodes {
             Self::Episodes(episodes(config, step))
         } else {
-            Self::Pairs(pairs(config, step))
+            Self::Triples(triples(config, step))
         }
     }
 
     /// Height and width.
     pub fn size(&self) -> [usize; 2] {
         match self {
-            Self::Pairs(pairs) => pairs.size,
+            Self::Triples(triples) => triples.size,
             Self::Episodes(episodes) => episodes.size,
         }
     }
 
-    /// Generated images, a pair of photos counting as one.
+    /// Generated images, the photos of a scene counting as one.
     pub fn scenes(&self) -> usize {
         match self {
-            Self::Pairs(pairs) => pairs.scenes,
+            Self::Triples(triples) => triples.scenes,
             Self::Episodes(e) => e.count * (e.references + e.queries),
         }
     }
@@ -153,12 +161,12 @@ mod tests {
     fn a_step_is_a_function_of_seed_and_step() {
         let config =
             PretrainConfig { batch_size: 2, sides: vec![(64, 0.5), (96, 0.5)], ..Default::default() };
-        let drawn = pairs(&config, 3);
-        assert_eq!(drawn, pairs(&config, 3));
-        assert_ne!(drawn.first, pairs(&config, 4).first);
-        assert_ne!(drawn.first, pairs(&PretrainConfig { seed: 1, ..config }, 3).first);
+        let drawn = triples(&config, 3);
+        assert_eq!(drawn, triples(&config, 3));
+        assert_ne!(drawn.first, triples(&config, 4).first);
+        assert_ne!(drawn.first, triples(&PretrainConfig { seed: 1, ..config }, 3).first);
         let [h, w] = drawn.size;
-        for photos in [&drawn.first, &drawn.clean, &drawn.reference] {
+        for photos in [&drawn.first, &drawn.clean, &drawn.reference, &drawn.good] {
             assert_eq!(photos.len(), drawn.scenes * h * w * 3);
             assert!(photos.iter().all(|v| v.is_finite()));
         }

@@ -12,6 +12,8 @@ use blemish::model_file::{read_tensors, write_tensors};
 use blemish::{Error, Result};
 
 const FILE: &str = "checkpoint.safetensors";
+/// Counted up with every change of the generated images or of the objective: a run goes on with what it began with, or not at all.
+pub const OBJECTIVE: u32 = 3;
 
 /// The state after a step.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +34,9 @@ pub struct Checkpoint {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Progress {
+    /// [`OBJECTIVE`] of the program that began the run; 0 for one that did not say.
+    #[serde(default)]
+    pub objective: u32,
     /// The settings: with others the run cannot go on.
     pub config: PretrainConfig,
     /// Steps that are behind.
@@ -79,6 +84,11 @@ impl Checkpoint {
         let (text, tensors) = read_tensors(&path)?;
         let progress: Progress =
             serde_json::from_str(&text).map_err(|e| Error::model(&path, format!("not a checkpoint: {e}")))?;
+        if progress.objective != OBJECTIVE {
+            let reason = "was made by another version of the program, which trains on other images: begin anew, or start from its \
+                          weights (--init)";
+            return Err(Error::model(&path, reason));
+        }
         if progress.config != *config {
             return Err(Error::model(&path, "was made with other settings: it cannot be resumed with these"));
         }

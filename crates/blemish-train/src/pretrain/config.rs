@@ -28,7 +28,7 @@ pub struct PretrainConfig {
     pub sides: Vec<(usize, f64)>,
     /// Share of the scenes that hold a defect, 0 to 1.
     pub defective: f64,
-    /// Share of the steps whose images are episodes rather than pairs of photos, 0 to 1; above 0 it needs `model.comparison`.
+    /// Share of the steps whose images are episodes rather than three photos of each scene, 0 to 1; above 0 it needs `model.comparison`.
     pub episodes: f64,
     /// Good images of an episode, 2 to 16.
     pub references: usize,
@@ -64,9 +64,9 @@ pub struct ObjectiveConfig {
     pub locate: f64,
     /// Focusing exponent of the focal losses, at least 0.
     pub focal_gamma: f64,
-    /// Weight of the ranking of defective places above good ones, by their distance to another photo of the scene.
+    /// Weight of the ranking of defective places above good ones, by their distance to a good photo of the scene.
     pub retrieve: f64,
-    /// Weight of the contrast, which tells a scene's other photo from those of other scenes.
+    /// Weight of the contrast, which tells a scene's reference from those of other scenes.
     pub contrast: f64,
     /// Its temperature, 0.001 to 10.
     pub temperature: f64,

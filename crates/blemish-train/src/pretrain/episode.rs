@@ -37,7 +37,7 @@ pub fn episodes(config: &PretrainConfig, step: usize) -> Episodes {
     let side = super::batch::side(config, step);
     let size = [side, side];
     let (references, queries) = (config.references, config.queries);
-    // As many pixels as a step of pairs has, and at least one episode.
+    // About as many pixels as the first photos and the references of a step of triples have, and at least one episode.
     let count = (2 * config.scenes(side) / (references + queries)).max(1);
     let drawn: Vec<(bool, Vec<Drawn>)> =
         (0..count).into_par_iter().map(|item| episode(config, size, step, item)).collect();

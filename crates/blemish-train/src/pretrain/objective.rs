@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::batch::{Batch, Draw, Pairs, generator};
+use super::batch::{Batch, Draw, Triples, generator};
 use super::compare;
 use super::config::{CHANNELS, PretrainConfig};
 use super::episode::Episodes;
@@ -12,6 +12,9 @@ use crate::masking::draw_mask;
 use crate::model::{Features, Mae};
 use blemish::config::Precision;
 
+/// Variance of an image up to which its squared errors count in full. Normalised, a small product on plain ground has several times
+/// as much, and a few such images would be all that a step follows.
+const VARIANCE: f32 = 0.4;
 /// Maps of the pyramid head and levels of the stem that are compared: the coarser ones.
 const COMPARED: usize = 2;
 /// Levels that the contrast is about: those with much around them.
@@ -52,16 +55,18 @@ impl Sum {
 
 /// The loss of a step's images under `model`, which is for images of their size; products in `precision`.
 ///
-/// - `masked`: reconstruction of hidden patches of clean images, as published;
-/// - `repair`: squared error of the unmasked pass against the image without its defect;
+/// - `masked`: reconstruction of hidden patches of clean images, as published, but that the squared error of an image whose variance is
+///   above [`VARIANCE`] is multiplied by `VARIANCE` / variance;
+/// - `repair`: squared error of the unmasked pass against the image without its defect, multiplied likewise;
 /// - `locate`: focal loss of the defect logit;
-/// - `retrieve`: defective places are further from another good photo than good places are, at strides 16, 8 and 4;
-/// - `contrast`: that photo is told from photos of other scenes;
+/// - `retrieve`: defective places are further from a good photo than good places of their own photo and of another are, at
+///   strides 16, 8 and 4;
+/// - `contrast`: places of the first photo are told to be of the reference of their scene rather than of other scenes' references;
 /// - `compare`, `judge`: queries are compared with good references; the focal loss of the places, and the cross-entropy of the
 ///   images.
 pub fn objective(config: &PretrainConfig, model: &Mae, batch: &Batch, precision: Precision) -> Loss {
     match batch {
-        Batch::Pairs(pairs) => of_pairs(config, model, pairs, precision),
+        Batch::Triples(triples) => of_triples(config, model, triples, precision),
         Batch::Episodes(episodes) => of_episodes(config, model, episodes, precision),
     }
 }
@@ -84,10 +89,35 @@ fn masked(
     let rng = &mut generator(config.seed, Draw::Mask, step, 0);
     let grid = [h, w].map(|side| side / config.model.patch_size);
     let mask = draw_mask(&config.mask, grid, hidden, rng);
-    let clean = clean[..hidden * h * w * CHANNELS].to_vec();
-    let clean = tensor(clean, [hidden, h, w, CHANNELS], &device);
-    let output = model.forward_in(precision, clean.clone(), Some(&mask));
-    Some(loss::reconstruction(output.image, clean, &mask, config.model.patch_size, settings.ssim))
+    let clean = &clean[..hidden * h * w * CHANNELS];
+    let share = weights(clean, hidden, &device);
+    let clean = tensor(clean.to_vec(), [hidden, h, w, CHANNELS], &device);
+    let image = model.forward_in(precision, clean.clone(), Some(&mask)).image;
+    let (patch, ssim) = (config.model.patch_size, settings.ssim);
+    let squared = loss::masked_mse(image.clone() * share.clone(), clean.clone() * share, &mask, patch);
+    Some(loss::with_ssim(squared, image, clean, ssim))
+}
+
+/// The squared error of repaired images, `[B, H, W, C]`.
+fn repair(image: Tensor<4>, clean: &[f32]) -> Tensor<1> {
+    let shape = image.dims();
+    let device = image.device();
+    let share = weights(clean, shape[0], &device);
+    let clean = tensor(clean.to_vec(), shape, &device);
+    loss::mse(image * share.clone(), clean * share)
+}
+
+/// By image, of so many, the factor of its errors before they are squared: 1 up to [`VARIANCE`], then the root of `VARIANCE` /
+/// variance. `[B, 1, 1, 1]`.
+fn weights(images: &[f32], count: usize, device: &Device) -> Tensor<4> {
+    let of = |image: &[f32]| {
+        let n = image.len() as f64;
+        let mean = image.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
+        let variance = image.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / n;
+        (VARIANCE / (variance as f32).max(VARIANCE)).sqrt()
+    };
+    let shares = images.chunks_exact(images.len() / count).map(of).collect();
+    tensor(shares, [count, 1, 1, 1], device)
 }
 
 fn of_episodes(config: &PretrainConfig, model: &Mae, episodes: &Episodes, precision: Precision) -> Loss {
@@ -100,8 +130,11 @@ fn of_episodes(config: &PretrainConfig, model: &Mae, episodes: &Episodes, precis
     sum.add("masked", settings.masked, hidden);
     let images = tensor(episodes.images.clone(), [all, h, w, CHANNELS], &device);
     let (output, features) = model.forward_features_in(precision, images, None);
-    let clean = || tensor(episodes.clean.clone(), [all, h, w, CHANNELS], &device);
-    sum.add("repair", settings.repair, (settings.repair > 0.0).then(|| loss::mse(output.image, clean())));
+    sum.add(
+        "repair",
+        settings.repair,
+        (settings.repair > 0.0).then(|| repair(output.image, &episodes.clean)),
+    );
     if let (Some(logit), Some(layers)) = (output.logit, model.comparison()) {
         // At first the last layers alone: what they ask for at random would undo what the features are.
         let alone = episodes.step < settings.alone;
@@ -118,53 +151,52 @@ fn of_episodes(config: &PretrainConfig, model: &Mae, episodes: &Episodes, precis
     sum.into_loss(&device)
 }
 
-fn of_pairs(config: &PretrainConfig, model: &Mae, pairs: &Pairs, precision: Precision) -> Loss {
+fn of_triples(config: &PretrainConfig, model: &Mae, triples: &Triples, precision: Precision) -> Loss {
     let settings = &config.objective;
     let device = model.device();
-    let [h, w] = pairs.size;
+    let [h, w] = triples.size;
     let mut sum = Sum::default();
-    let hidden = masked(config, model, (pairs.step, [h, w]), &pairs.clean, precision);
+    let hidden = masked(config, model, (triples.step, [h, w]), &triples.clean, precision);
     sum.add("masked", settings.masked, hidden);
-    let scenes = pairs.scenes;
+    let scenes = triples.scenes;
     let photos = |values: &Vec<f32>, channels| tensor(values.clone(), [scenes, h, w, channels], &device);
-    let (output, features) = model.forward_features_in(precision, photos(&pairs.first, CHANNELS), None);
-    if settings.repair > 0.0 {
-        let clean = photos(&pairs.clean, CHANNELS);
-        sum.add("repair", settings.repair, Some(loss::mse(output.image, clean)));
-    }
+    let (output, features) = model.forward_features_in(precision, photos(&triples.first, CHANNELS), None);
+    sum.add("repair", settings.repair, (settings.repair > 0.0).then(|| repair(output.image, &triples.clean)));
     if let Some(logit) = output.logit.filter(|_| settings.locate > 0.0) {
-        let locate = loss::focal_with_logits(logit, photos(&pairs.defect, 1), settings.focal_gamma);
+        let locate = loss::focal_with_logits(logit, photos(&triples.defect, 1), settings.focal_gamma);
         sum.add("locate", settings.locate, Some(locate));
     }
     if settings.retrieve > 0.0 || settings.contrast > 0.0 {
-        // Of the reference only features are needed: its finest map and the output are not computed.
-        let reference = model.features_in(precision, photos(&pairs.reference, CHANNELS), COMPARED);
-        let [retrieve, contrast] = compare(config, pairs, features, reference);
+        // Of the other photos only features are needed: their finest map and the output are not computed.
+        let others = vec![photos(&triples.reference, CHANNELS), photos(&triples.good, CHANNELS)];
+        let others = model.features_in(precision, Tensor::cat(others, 0), COMPARED);
+        let [retrieve, contrast] = compare(config, triples, features, others);
         sum.add("retrieve", settings.retrieve, retrieve);
         sum.add("contrast", settings.contrast, contrast);
     }
     sum.into_loss(&device)
 }
 
-/// Ranking and contrast, means over the levels that have places for them.
+/// Ranking and contrast, means over the levels that have places for them. `others`: of the references, then of the good photos.
 fn compare(
     config: &PretrainConfig,
-    pairs: &Pairs,
+    triples: &Triples,
     first: Features,
-    reference: Features,
+    others: Features,
 ) -> [Option<Tensor<1>>; 2] {
     let settings = &config.objective;
     let (mut retrieve, mut contrast) = (Vec::new(), Vec::new());
     let patch = config.model.patch_size;
-    let levels = levels(patch, first).into_iter().zip(levels(patch, reference));
-    for (i, ((first, stride), (reference, _))) in levels.enumerate() {
-        let level = Level::new(first, reference, stride);
+    let levels = levels(patch, first).into_iter().zip(levels(patch, others));
+    for (i, ((first, stride), (others, _))) in levels.enumerate() {
+        let [reference, good] = [0, 1].map(|k| others.clone().narrow(0, k * triples.scenes, triples.scenes));
+        let level = Level::new(first, reference, good, stride);
         if settings.retrieve > 0.0 {
-            retrieve.extend(level.retrieve(pairs));
+            retrieve.extend(level.retrieve(triples));
         }
         if settings.contrast > 0.0 && i < CONTRASTED {
-            let rng = &mut generator(config.seed, Draw::Places, pairs.step, i);
-            contrast.extend(level.contrast(pairs, settings.temperature, &level.draw(rng)));
+            let rng = &mut generator(config.seed, Draw::Places, triples.step, i);
+            contrast.extend(level.contrast(triples, settings.temperature, &level.draw(rng)));
         }
     }
     [retrieve, contrast].map(|losses| {
@@ -186,4 +218,23 @@ fn levels(patch: usize, features: Features) -> Vec<(Tensor<4>, usize)> {
 
 fn tensor(values: Vec<f32>, shape: [usize; 4], device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tensors::read;
+    use super::*;
+
+    #[test]
+    fn errors_of_an_image_of_much_contrast_count_less() {
+        let device = Device::flex();
+        // Variances 0, 0.04 and 4.
+        let images = [[0.5; 4], [0.3, 0.7, 0.3, 0.7], [-2.0, 2.0, -2.0, 2.0]].concat();
+        let shares = read(&weights(&images, 3, &device));
+        shares.iter().zip([1.0, 1.0, 0.1f32.sqrt()]).for_each(|(got, v)| assert!((got - v).abs() < 1e-6));
+        // Off by 1 everywhere: squares of 1, 1 and 0.1.
+        let off = images.iter().map(|v| v + 1.0).collect();
+        let error = read(&repair(tensor(off, [3, 2, 2, 1], &device), &images));
+        assert!((error[0] - 2.1 / 3.0).abs() < 1e-6, "{error:?}");
+    }
 }

@@ -3,18 +3,19 @@
 //!
 //! A level's map of a photo is compared with that of another good photo of its scene as the memory of features compares
 //! ([`blemish::parts`]): means over 3 x 3 cells, channels in units of their deviation, Euclidean distance to the nearest
-//! place.
+//! place. A third photo, a good one, is compared with the same: an image is judged beside others, so a defect has to be
+//! further away than what is good there, too.
 
 use blemish::parts::nearest::{Searched, nearest_near};
 use burn::tensor::{Tensor, TensorData};
 use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
 
-use super::batch::Pairs;
+use super::batch::Triples;
 use super::tensors::{ids, read, select};
 use crate::loss::{log_sum_exp, softplus};
 
-/// Share of the places of a photo, the furthest good ones, that a defect is to surpass.
+/// Share of the places of a photo, the furthest good ones, that a defect is to surpass: of its own photo and of another.
 const FURTHEST: f64 = 1.0 / 32.0;
 /// Softness of their maximum, in logarithms of distances.
 const SOFT_MAXIMUM: f64 = 0.1;
@@ -33,18 +34,19 @@ const TAKEN: [usize; 2] = [16, 32];
 /// Added to what must not be compared.
 const NEVER: f32 = -1e4;
 
-/// One level of both photos of every scene: means over 3 x 3 cells, `[S, h, w, C]`.
+/// One level of the three photos of every scene: means over 3 x 3 cells, `[S, h, w, C]`.
 pub struct Level {
     first: Tensor<4>,
     reference: Tensor<4>,
+    good: Tensor<4>,
     stride: usize,
 }
 
 impl Level {
-    /// Of the level's maps of the photos that perhaps have a defect and of the other ones, `[S, h, w, C]`, with `stride` pixels between
-    /// places.
-    pub fn new(first: Tensor<4>, reference: Tensor<4>, stride: usize) -> Self {
-        Self { first: means(first), reference: means(reference), stride }
+    /// Of the level's maps, `[S, h, w, C]`, with `stride` pixels between places: of the photos that perhaps have a defect, of those that
+    /// are compared with, and of other good ones.
+    pub fn new(first: Tensor<4>, reference: Tensor<4>, good: Tensor<4>, stride: usize) -> Self {
+        Self { first: means(first), reference: means(reference), good: means(good), stride }
     }
 
     /// Places of a photo.
@@ -53,28 +55,35 @@ impl Level {
         rows * columns
     }
 
-    /// Ranks the distances of a scene's defective places above the largest of its good ones: the mean over the scenes with a
-    /// defect, `[1]`; `None` where there is none. As only ratios count, features that shrink or grow change nothing.
-    pub fn retrieve(&self, pairs: &Pairs) -> Option<Tensor<1>> {
+    /// Ranks the distances of a scene's defective places above the largest of the good ones, of their own photo and of the other: the
+    /// mean over the scenes with a defect, `[1]`; `None` where there is none. As only ratios count, features that shrink or grow change
+    /// nothing.
+    pub fn retrieve(&self, triples: &Triples) -> Option<Tensor<1>> {
+        if triples.defect.iter().all(|v| *v == 0.0) {
+            return None;
+        }
         let places = self.places();
-        let distances = self.distances(pairs);
-        let values = read(&distances);
+        let [distances, of_good] = self.distances(triples);
+        let (values, good_values) = (read(&distances), read(&of_good));
         let count = ((places as f64 * FURTHEST) as usize).max(1);
         // Of every scene that has a defect: its place among the scenes, the furthest good places, and the weights of the defective ones.
-        let (mut furthest, mut weights, mut scenes) = (Vec::new(), Vec::new(), Vec::new());
-        for scene in 0..pairs.scenes {
-            let share = shares(pairs, scene, self.stride);
+        let (mut furthest, mut weights, mut scenes) = ([Vec::new(), Vec::new()], Vec::new(), Vec::new());
+        for scene in 0..triples.scenes {
+            let share = shares(triples, scene, self.stride);
             let least = (share.iter().copied().fold(0.0, f32::max) / 2.0).min(DEFECTIVE);
             let bad: Vec<f32> =
                 share.iter().map(|&share| f32::from(u8::from(share > 0.0 && share >= least))).collect();
-            let mut good: Vec<usize> = (0..places).filter(|&place| share[place] == 0.0).collect();
+            let good: Vec<usize> = (0..places).filter(|&place| share[place] == 0.0).collect();
             let total: f32 = bad.iter().sum();
             if total == 0.0 || good.len() < count {
                 continue;
             }
-            let own = &values[scene * places..][..places];
-            good.sort_unstable_by(|&a, &b| own[b].total_cmp(&own[a]));
-            furthest.extend(good[..count].iter().map(|&place| (scene * places + place) as i64));
+            let all = [(good, &values), ((0..places).collect(), &good_values)];
+            for (furthest, (mut candidates, values)) in furthest.iter_mut().zip(all) {
+                let own = &values[scene * places..][..places];
+                candidates.sort_unstable_by(|&a, &b| own[b].total_cmp(&own[a]));
+                furthest.extend(candidates[..count].iter().map(|&place| (scene * places + place) as i64));
+            }
             weights.extend(bad.iter().map(|bad| bad / total));
             scenes.push(scene as i64);
         }
@@ -82,9 +91,12 @@ impl Level {
             return None;
         }
         let (n, device) = (scenes.len(), distances.device());
-        let furthest = distances.clone().reshape([pairs.scenes * places]).select(0, ids(&furthest, &device));
-        let furthest = furthest.reshape([n, count]) / SOFT_MAXIMUM;
-        let limit = (log_sum_exp(furthest) - (count as f64).ln()) * SOFT_MAXIMUM;
+        let [own, other] = furthest.map(|places| ids(&places, &device));
+        let chosen = |distances: &Tensor<2>, at| {
+            distances.clone().reshape([triples.scenes * places]).select(0, at).reshape([n, count])
+        };
+        let furthest = Tensor::cat(vec![chosen(&distances, own), chosen(&of_good, other)], 1) / SOFT_MAXIMUM;
+        let limit = (log_sum_exp(furthest) - (2.0 * count as f64).ln()) * SOFT_MAXIMUM;
         let short = softplus((limit - distances.select(0, ids(&scenes, &device)) + MARGIN) / SOFTNESS);
         Some((short * Tensor::from_data(TensorData::new(weights, [n, places]), &device)).sum() / n as f64)
     }
@@ -95,17 +107,17 @@ impl Level {
         TAKEN.map(|count| sample(rng, places, count.min(places)).into_iter().map(|i| i as i64).collect())
     }
 
-    /// Dense contrast (Wang et al. 2021, "Dense Contrastive Learning") between two photos: the most similar place of the other photo
-    /// of the scene is told from places of other scenes, at the places of [`draw`](Self::draw). The mean over good ones,
+    /// Dense contrast (Wang et al. 2021, "Dense Contrastive Learning") between the first photo and the reference: the most similar
+    /// place of the scene's reference is told from places of other scenes' references, at the places of [`draw`](Self::draw). The mean over good ones,
     /// `[1]`; `None` where there are none.
     pub fn contrast(
         &self,
-        pairs: &Pairs,
+        triples: &Triples,
         temperature: f64,
         [taken, others]: &[Vec<i64>; 2],
     ) -> Option<Tensor<1>> {
         let places = self.places();
-        let (scenes, device) = (pairs.scenes, self.first.device());
+        let (scenes, device) = (triples.scenes, self.first.device());
         let unit = |x: &Tensor<4>| {
             let [_, _, _, c] = x.dims();
             let x = x.clone().reshape([scenes, places, c]);
@@ -127,7 +139,7 @@ impl Level {
         let negative = log_sum_exp(negative + Tensor::from_data(own, &device));
         let mut good = Vec::with_capacity(scenes * n);
         for scene in 0..scenes {
-            let share = shares(pairs, scene, self.stride);
+            let share = shares(triples, scene, self.stride);
             good.extend(taken.iter().map(|&place| f32::from(u8::from(share[place as usize] == 0.0))));
         }
         let total: f32 = good.iter().sum();
@@ -135,28 +147,33 @@ impl Level {
         (total > 0.0).then(|| (softplus(negative - positive) * good).sum() / f64::from(total))
     }
 
-    /// Logarithms of the distances of every place to the nearest one of the reference, `[S, h w]`. The nearest is looked for without
-    /// a gradient.
-    fn distances(&self, pairs: &Pairs) -> Tensor<2> {
+    /// Logarithms of the distances of every place to the nearest one of the reference, `[S, h w]`: of the first photos and of the other
+    /// good ones. The nearest is looked for without a gradient.
+    fn distances(&self, triples: &Triples) -> [Tensor<2>; 2] {
         let [scenes, rows, columns, c] = self.first.dims();
         let places = rows * columns;
-        let (first, reference) = in_units(self.first.clone(), self.reference.clone());
-        let (queries, bank) = (read(&first), read(&reference));
+        let units = units(&self.reference);
+        let reference = self.reference.clone() * units.clone();
+        let bank = read(&reference);
         // Cells: 8 to 16 pixels.
         let reach = if self.stride > 8 { 1 } else { 2 };
-        let mut chosen = Vec::with_capacity(scenes * places);
-        for scene in 0..scenes {
-            let [queries, bank] = [&queries, &bank].map(|all| &all[scene * places * c..][..places * c]);
-            let found = if pairs.near[scene] {
-                nearest_near(queries, bank, [rows, columns], 1, c, reach, &|_| false)
-            } else {
-                Searched::new(bank.to_vec(), c).nearest(queries, &|_| false)
-            };
-            chosen.extend(found.into_iter().map(|i| (scene * places + i) as i64));
-        }
-        let difference = first.reshape([scenes * places, c]) - select(&reference, &chosen);
-        let squares = (difference.clone() * difference).sum_dim(1).reshape([scenes, places]);
-        squares.clamp_min(LEAST_SQUARE).log() * 0.5
+        [&self.first, &self.good].map(|photos| {
+            let photos = photos.clone() * units.clone();
+            let queries = read(&photos);
+            let mut chosen = Vec::with_capacity(scenes * places);
+            for scene in 0..scenes {
+                let [queries, bank] = [&queries, &bank].map(|all| &all[scene * places * c..][..places * c]);
+                let found = if triples.near[scene] {
+                    nearest_near(queries, bank, [rows, columns], 1, c, reach, &|_| false)
+                } else {
+                    Searched::new(bank.to_vec(), c).nearest(queries, &|_| false)
+                };
+                chosen.extend(found.into_iter().map(|i| (scene * places + i) as i64));
+            }
+            let difference = photos.reshape([scenes * places, c]) - select(&reference, &chosen);
+            let squares = (difference.clone() * difference).sum_dim(1).reshape([scenes, places]);
+            squares.clamp_min(LEAST_SQUARE).log() * 0.5
+        })
     }
 }
 
@@ -176,10 +193,11 @@ fn means(x: Tensor<4>) -> Tensor<4> {
     band(w).expand([n * h, w, w]).matmul(down.reshape([n * h, w, c])).reshape([n, h, w, c])
 }
 
-/// Channels of both in units of their deviation in `reference`, by scene, so that all levels have about the same length.
-fn in_units(first: Tensor<4>, reference: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+/// What brings channels to units of their deviation in `reference`, by scene, so that all levels have about the same length:
+/// `[S, 1, 1, C]`.
+fn units(reference: &Tensor<4>) -> Tensor<4> {
     let [scenes, h, w, c] = reference.dims();
-    let values = read(&reference);
+    let values = read(reference);
     let mut units = Vec::with_capacity(scenes * c);
     for image in values.chunks_exact(h * w * c) {
         let sum = |of: &dyn Fn(usize, f32) -> f64| {
@@ -195,16 +213,15 @@ fn in_units(first: Tensor<4>, reference: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
         let unit = |v: &f64| v.sqrt().max(f64::from(LEAST_UNIT) * rms) * (c as f64).sqrt();
         units.extend(variance.iter().map(|v| (1.0 / unit(v)) as f32));
     }
-    let units = Tensor::<4>::from_data(TensorData::new(units, [scenes, 1, 1, c]), &first.device());
-    (first * units.clone(), reference * units)
+    Tensor::from_data(TensorData::new(units, [scenes, 1, 1, c]), &reference.device())
 }
 
 /// The share of every place of a scene's first photo that is defective.
-fn shares(pairs: &Pairs, scene: usize, stride: usize) -> Vec<f32> {
-    let [height, width] = pairs.size;
+fn shares(triples: &Triples, scene: usize, stride: usize) -> Vec<f32> {
+    let [height, width] = triples.size;
     let columns = width / stride;
     let mut shares = vec![0.0; height / stride * columns];
-    let mask = &pairs.defect[scene * height * width..][..height * width];
+    let mask = &triples.defect[scene * height * width..][..height * width];
     for (at, _) in mask.iter().enumerate().filter(|(_, v)| **v > 0.0) {
         shares[at / width / stride * columns + at % width / stride] += 1.0 / (stride * stride) as f32;
     }
@@ -219,7 +236,7 @@ mod tests {
     use rand::SeedableRng;
 
     /// One scene, one row of places of one channel; of each place so many pixels are defective.
-    fn level(first: &[f32], reference: &[f32], defective: &[usize]) -> (Level, Pairs) {
+    fn level([first, reference, good]: [&[f32]; 3], defective: &[usize]) -> (Level, Triples) {
         let map = |values: &[f32]| {
             let data = TensorData::new(values.to_vec(), [1, 1, values.len(), 1]);
             Tensor::<4>::from_data(data, &Device::flex().autodiff())
@@ -229,7 +246,7 @@ mod tests {
         for (place, &pixels) in defective.iter().enumerate() {
             (0..pixels).for_each(|i| defect[i / 16 * width + place * 16 + i % 16] = 1.0);
         }
-        let pairs = Pairs {
+        let triples = Triples {
             step: 0,
             size: [16, width],
             scenes: 1,
@@ -237,10 +254,14 @@ mod tests {
             clean: Vec::new(),
             defect,
             reference: Vec::new(),
+            good: Vec::new(),
             near: vec![false],
         };
-        (Level::new(map(first), map(reference), 16), pairs)
+        (Level::new(map(first), map(reference), map(good), 16), triples)
     }
+
+    /// The first photo, what it is compared with, and a good one.
+    const PHOTOS: [&[f32]; 3] = [&[2.8, 1.0, 3.0, 10.0], &[1.0, 1.0, 1.0, 7.0], &[2.0, 1.0, 1.0, 1.0]];
 
     fn value(x: Tensor<1>) -> f64 {
         f64::from(read(&x)[0])
@@ -260,33 +281,40 @@ mod tests {
 
     #[test]
     fn a_defect_is_ranked_above_the_furthest_good_place() {
-        let (level, pairs) = level(&[2.8, 1.0, 3.0, 10.0], &[1.0, 1.0, 1.0, 7.0], &[0, 0, 0, 40]);
-        // Means: [1.9, 2.27, 4.67, 6.5] and [1, 1, 3, 4]; the latter's deviation is the square root of 27 / 16.
+        let (level, triples) = level(PHOTOS, &[0, 0, 0, 40]);
+        // Means: [1.9, 2.27, 4.67, 6.5] and [1, 1, 3, 4]; the latter's deviation is the square root of 27 / 16. Those of the good
+        // photo: [1.5, 1.33, 1.33, 1].
         let unit = (27.0f64 / 16.0).sqrt();
         let log = |d: f64| (d / unit).ln();
-        // Of the good places the first is the furthest.
-        let short = (log(0.9) + MARGIN - log(2.5)) / SOFTNESS;
-        close(value(level.retrieve(&pairs).unwrap()), short.exp().ln_1p());
+        let loss = |furthest: [f64; 2]| {
+            let mean = furthest.map(|d| (log(d) / SOFT_MAXIMUM).exp() / 2.0).iter().sum::<f64>();
+            ((SOFT_MAXIMUM * mean.ln() + MARGIN - log(2.5)) / SOFTNESS).exp().ln_1p()
+        };
+        // Of the good places the first is the furthest; of the good photo its first.
+        close(value(level.retrieve(&triples).unwrap()), loss([0.9, 0.5]));
         // Features that are twice as large give the same.
         let twice = |x: &Tensor<4>| x.clone() * 2.0;
+        let Level { first, reference, good, stride } = &level;
         let scaled =
-            Level { first: twice(&level.first), reference: twice(&level.reference), stride: level.stride };
-        close(value(scaled.retrieve(&pairs).unwrap()), short.exp().ln_1p());
-        // The nearest of each is beside its own place.
-        let near = Pairs { near: vec![true], ..pairs.clone() };
-        close(value(level.retrieve(&near).unwrap()), short.exp().ln_1p());
+            Level { first: twice(first), reference: twice(reference), good: twice(good), stride: *stride };
+        close(value(scaled.retrieve(&triples).unwrap()), loss([0.9, 0.5]));
+        // The good photo's last value, 1, has its like in the reference only two places away; near, the distance is 2.
+        let near = Triples { near: vec![true], ..triples.clone() };
+        close(value(level.retrieve(&near).unwrap()), loss([0.9, 2.0]));
         // Without a defect there is nothing to rank.
-        assert!(level.retrieve(&Pairs { defect: vec![0.0; 16 * 64], ..pairs }).is_none());
+        assert!(level.retrieve(&Triples { defect: vec![0.0; 16 * 64], ..triples }).is_none());
     }
 
     #[test]
     fn the_loss_pulls_a_defect_away() {
-        let (mut level, pairs) = level(&[2.8, 1.0, 3.0, 10.0], &[1.0, 1.0, 1.0, 7.0], &[0, 0, 0, 40]);
+        let (mut level, triples) = level(PHOTOS, &[0, 0, 0, 40]);
         level.first = level.first.require_grad();
-        let gradients = level.retrieve(&pairs).unwrap().backward();
-        let gradient = level.first.grad(&gradients).map(|g| read(&g)).unwrap();
-        // Both lie above what they are compared with: more of the last lowers the loss, more of the first raises it.
-        assert!(gradient[3] < 0.0 && gradient[0] > 0.0, "{gradient:?}");
+        level.good = level.good.require_grad();
+        let gradients = level.retrieve(&triples).unwrap().backward();
+        let gradient = |x: &Tensor<4>| x.grad(&gradients).map(|g| read(&g)).unwrap();
+        let (first, good) = (gradient(&level.first), gradient(&level.good));
+        // All lie above what they are compared with: more of the last lowers the loss, more of what is good raises it.
+        assert!(first[3] < 0.0 && first[0] > 0.0 && good[0] > 0.0, "{first:?} {good:?}");
     }
 
     #[test]
@@ -295,18 +323,24 @@ mod tests {
         let map = |values: [f32; 4]| {
             Tensor::<4>::from_data(TensorData::new(values.to_vec(), [2, 1, 1, 2]), &Device::flex().autodiff())
         };
-        let level = Level::new(map([1., 0., 0., 2.]), map([3., 0., 0.6, 0.8]), 16);
-        let pairs =
-            Pairs { size: [16, 16], scenes: 2, defect: vec![0.0; 512], near: vec![false; 2], ..pairs_of() };
+        let reference = map([3., 0., 0.6, 0.8]);
+        let level = Level::new(map([1., 0., 0., 2.]), reference.clone(), reference, 16);
+        let triples = Triples {
+            size: [16, 16],
+            scenes: 2,
+            defect: vec![0.0; 512],
+            near: vec![false; 2],
+            ..triples_of()
+        };
         let places = level.draw(&mut ChaCha8Rng::seed_from_u64(1));
         assert_eq!(places, [vec![0], vec![0]]);
         let expected =
             [(1.0, 0.6), (0.8, 0.0)].map(|(own, other): (f64, f64)| ((other - own) / 0.5).exp().ln_1p());
-        close(value(level.contrast(&pairs, 0.5, &places).unwrap()), (expected[0] + expected[1]) / 2.0);
-        assert!(level.contrast(&Pairs { defect: vec![1.0; 512], ..pairs }, 0.5, &places).is_none());
+        close(value(level.contrast(&triples, 0.5, &places).unwrap()), (expected[0] + expected[1]) / 2.0);
+        assert!(level.contrast(&Triples { defect: vec![1.0; 512], ..triples }, 0.5, &places).is_none());
     }
 
-    fn pairs_of() -> Pairs {
-        level(&[0.0], &[0.0], &[0]).1
+    fn triples_of() -> Triples {
+        level([&[0.0]; 3], &[0]).1
     }
 }

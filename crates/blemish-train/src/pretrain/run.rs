@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use burn::tensor::{Device, Tensor};
 
 use super::batch::{Batch, Draw, generator, prepare};
-use super::checkpoint::{Checkpoint, Progress};
+use super::checkpoint::{Checkpoint, OBJECTIVE, Progress};
 use super::config::{CHANNELS, PretrainConfig};
 use super::event::{PretrainEvent, StepRecord};
+use super::filters::begin_with_filters;
 use super::objective::{Loss, objective};
 
 use crate::model::Mae;
@@ -104,15 +105,17 @@ impl<'a> Run<'a> {
             Self { config, model, optimizer, ema, progress }
         } else {
             let rng = &mut generator(config.seed, Draw::Weights, 0, 0);
-            let mut model = Mae::new(&config.model, config.image_size, CHANNELS, rng, &device);
+            let model = Mae::new(&config.model, config.image_size, CHANNELS, rng, &device);
+            let mut weights = model.weights();
+            begin_with_filters(&mut weights);
             if let Some(init) = &options.init {
-                let mut weights = model.weights();
                 weights.extend(init.iter().map(|(name, array)| (name.clone(), array.clone())));
-                let bad = |reason| Error::Training(format!("the weights to start from do not fit: {reason}"));
-                model = model.with_weights(weights).map_err(bad)?;
             }
+            let bad = |reason| Error::Training(format!("the weights to start from do not fit: {reason}"));
+            let model = model.with_weights(weights).map_err(bad)?;
             let ema = model.weights();
             let progress = Progress {
+                objective: OBJECTIVE,
                 config: config.clone(),
                 step: 0,
                 steps: None,

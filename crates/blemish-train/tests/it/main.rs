@@ -9,6 +9,7 @@ mod graphics_card;
 mod import_pytorch;
 mod imports;
 mod masks_and_patches;
+mod parity_filters;
 mod parity_layers;
 mod parity_losses;
 mod parity_model;

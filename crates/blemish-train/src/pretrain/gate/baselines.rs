@@ -18,10 +18,11 @@ pub fn readings(references: &[Image], tests: &[Image]) -> BTreeMap<String, Maps>
     let images: Vec<&Image> = references.iter().chain(tests).collect();
     let mut readings = BTreeMap::new();
     for (name, map) in [("patches 8 x 8", patches(&images)), ("plain filters", filters(&images))] {
-        let vectors = Vectors::new(&map, false);
         let (memory, queries) = (references.len(), references.len()..images.len());
-        readings.insert(format!("{name} anywhere"), anywhere(&vectors, memory, queries.clone()));
-        readings.insert(format!("{name} near"), near(&vectors, memory, queries));
+        for (kind, vectors) in Vectors::of(&map, memory) {
+            readings.insert(format!("{name} {kind} anywhere"), anywhere(&vectors, memory, queries.clone()));
+            readings.insert(format!("{name} {kind} near"), near(&vectors, memory, queries.clone()));
+        }
     }
     readings
 }

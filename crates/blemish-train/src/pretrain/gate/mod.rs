@@ -1,5 +1,5 @@
 //! What pre-trained features are worth on generated scenes of families that they were not trained on: a memory of a few
-//! good images finds defects by each level of the network; by random weights, raw patches and plain filters, for
+//! good images finds defects by each level of the network; by the network before training, raw patches and plain filters, for
 //! comparison; by the defect logit alone. Settings of pre-training are chosen by this, never by photos.
 
 mod baselines;
@@ -37,7 +37,7 @@ pub struct GateOptions {
     pub scenes: usize,
     /// Image side, pixels: a multiple of 16.
     pub side: usize,
-    /// Also measures random weights, patches and filters.
+    /// Also measures the network before any training, patches and filters.
     pub baselines: bool,
 }
 
@@ -52,8 +52,11 @@ pub struct GateRow {
     pub image_auroc_max: f64,
     /// The image AUROC that a tenth of the scenes fall short of.
     pub image_auroc_low: f64,
-    /// Pixel AUROC.
+    /// Pixel AUROC of all test images together.
     pub pixel_auroc: f64,
+    /// The mean of the pixel AUROC of every defective image by itself. Far above `pixel_auroc`: defects stand out within their image,
+    /// but the maps of different images are not comparable.
+    pub pixel_auroc_within: f64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,6 +64,7 @@ struct Figures {
     top: f64,
     max: f64,
     pixel: f64,
+    within: f64,
 }
 
 /// The rows of all readings, by name.
@@ -69,11 +73,11 @@ struct Figures {
 /// Weights that do not fit their configuration; maps that are not finite.
 pub fn gate(pretrained: &Pretrained, options: GateOptions) -> Result<Vec<GateRow>> {
     let network = Network::new(pretrained, options.side)?;
-    let random = options.baselines.then(|| Network::new(&readings::random(pretrained), options.side));
-    let random = random.transpose()?;
+    let untrained = options.baselines.then(|| Network::new(&readings::untrained(pretrained), options.side));
+    let untrained = untrained.transpose()?;
     let scenes: Vec<BTreeMap<String, Figures>> = (0..options.scenes)
         .into_par_iter()
-        .map(|scene| judge(pretrained, &network, random.as_ref(), options, scene))
+        .map(|scene| judge(pretrained, &network, untrained.as_ref(), options, scene))
         .collect::<Result<_>>()?;
     let mut all: BTreeMap<String, Vec<Figures>> = BTreeMap::new();
     for (reading, figures) in scenes.into_iter().flatten() {
@@ -92,6 +96,7 @@ fn row(reading: String, figures: &[Figures]) -> GateRow {
         image_auroc_max: mean(|f| f.max),
         image_auroc_low: ordered.get(ordered.len() / 10).copied().unwrap_or_default(),
         pixel_auroc: mean(|f| f.pixel),
+        pixel_auroc_within: mean(|f| f.within),
     }
 }
 
@@ -99,7 +104,7 @@ fn row(reading: String, figures: &[Figures]) -> GateRow {
 fn judge(
     pretrained: &Pretrained,
     network: &Network,
-    random: Option<&Network>,
+    untrained: Option<&Network>,
     options: GateOptions,
     scene: usize,
 ) -> Result<BTreeMap<String, Figures>> {
@@ -127,8 +132,8 @@ fn judge(
             readings.insert(name, Maps { height, width, values: Vec::clone(&values) });
         }
     }
-    if let Some(random) = random {
-        readings.extend(random.readings("random weights: ", &references, &tests));
+    if let Some(untrained) = untrained {
+        readings.extend(untrained.readings("untrained: ", &references, &tests));
         readings.extend(baselines::readings(&references, &tests));
     }
     let truth: Vec<bool> = masks.iter().map(|mask| mask.count() > 0).collect();
@@ -158,7 +163,14 @@ fn figures(maps: &Maps, truth: &[bool], masks: &[PixelMask]) -> Result<Figures> 
         .collect();
     let large: Vec<&[f32]> = large.iter().map(Vec::as_slice).collect();
     let masks: Vec<&PixelMask> = masks.iter().collect();
-    Ok(Figures { top: auroc(&top, truth)?, max: auroc(&max, truth)?, pixel: pixel_auroc(&large, &masks)? })
+    let alone = large.iter().zip(&masks).filter(|(_, mask)| (1..mask.pixels.len()).contains(&mask.count()));
+    let alone: Vec<f64> = alone.map(|(map, mask)| pixel_auroc(&[*map], &[*mask])).collect::<Result<_>>()?;
+    Ok(Figures {
+        top: auroc(&top, truth)?,
+        max: auroc(&max, truth)?,
+        pixel: pixel_auroc(&large, &masks)?,
+        within: alone.iter().sum::<f64>() / alone.len().max(1) as f64,
+    })
 }
 
 /// Every second line and column; defective where any of the four pixels is.

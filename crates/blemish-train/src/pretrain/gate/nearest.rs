@@ -12,6 +12,11 @@ const MOST: usize = 3072;
 /// Cells that a place may be away from its reference, either way.
 const REACH: usize = 2;
 
+/// What vectors in units of their channels' variation are called.
+pub const IN_UNITS: &str = "in units";
+/// A channel's unit is at least this share of the root mean square of all channels.
+const LEAST_UNIT: f64 = 0.3;
+
 /// Vectors of all images, `[B, height, width, channels]`.
 pub struct Vectors {
     height: usize,
@@ -21,19 +26,39 @@ pub struct Vectors {
 }
 
 impl Vectors {
-    /// Means over 3 x 3 cells of a map's vectors; with `unit`, of vectors of length 1.
-    pub fn new(map: &FeatureMap, unit: bool) -> Self {
+    /// Of a map, as it is and in units of the variation in its first `images` images, with what each is called.
+    pub fn of(map: &FeatureMap, images: usize) -> [(&'static str, Self); 2] {
+        [("as is", Self::new(map)), (IN_UNITS, Self::new(map).in_units(images))]
+    }
+
+    /// Means over 3 x 3 cells of a map's vectors.
+    fn new(map: &FeatureMap) -> Self {
         let FeatureMap { height, width, channels, values } = map;
         let (h, w, c) = (*height, *width, *channels);
-        let mut given = values.clone();
-        if unit {
-            for vector in given.chunks_exact_mut(c) {
-                let length = vector.iter().map(|v| v * v).sum::<f32>().sqrt().max(1e-6);
-                vector.iter_mut().for_each(|v| *v /= length);
-            }
-        }
-        let values = given.chunks_exact(h * w * c).flat_map(|given| mean_3x3(given, [h, w], c)).collect();
+        let values = values.chunks_exact(h * w * c).flat_map(|given| mean_3x3(given, [h, w], c)).collect();
         Self { height: h, width: w, channels: c, values }
+    }
+
+    /// The same, every channel in units of its standard deviation in the first `images` images, as the memory of features has them.
+    fn in_units(mut self, images: usize) -> Self {
+        let c = self.channels;
+        let own = &self.values[..images * self.cells() * c];
+        let n = (own.len() / c) as f64;
+        let mean_of = |of: &dyn Fn(usize, f64) -> f64| {
+            let mut sums = vec![0.0; c];
+            for vector in own.chunks_exact(c) {
+                sums.iter_mut().enumerate().for_each(|(i, sum)| *sum += of(i, f64::from(vector[i])) / n);
+            }
+            sums
+        };
+        let mean = mean_of(&|_, v| v);
+        let variance = mean_of(&|i, v| (v - mean[i]).powi(2));
+        let least = LEAST_UNIT * (variance.iter().sum::<f64>() / c as f64).sqrt().max(1e-9);
+        let scale: Vec<f32> = variance.iter().map(|v| (1.0 / v.sqrt().max(least)) as f32).collect();
+        for vector in self.values.chunks_exact_mut(c) {
+            vector.iter_mut().zip(&scale).for_each(|(v, scale)| *v *= scale);
+        }
+        self
     }
 
     fn cells(&self) -> usize {
@@ -100,5 +125,19 @@ mod tests {
         let vectors = Vectors { height: 1, width: 6, channels: 1, values: map.values };
         assert_eq!(anywhere(&vectors, 1, 1..2).values[..1], [0.0]);
         assert_eq!(near(&vectors, 1, 1..2).values, [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn units_are_those_of_the_first_images_and_not_too_small() {
+        // One cell an image, two channels: deviations 100 and 1 on the first two images; the third does not count.
+        let values = vec![0., 5., 200., 7., 1e6, 1e6];
+        let vectors = Vectors { height: 1, width: 1, channels: 2, values }.in_units(2);
+        let least = 0.3 * (10_001.0f32 / 2.0).sqrt();
+        let wanted = [0., 5. / least, 2., 7. / least, 1e4, 1e6 / least];
+        vectors
+            .values
+            .iter()
+            .zip(wanted)
+            .for_each(|(got, v)| assert!((got - v).abs() <= 1e-4 * v, "{got} {v}"));
     }
 }

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::nearest::{Vectors, anywhere, near};
+use super::nearest::{IN_UNITS, Vectors, anywhere, near};
 use crate::model::Mae;
+use crate::pretrain::begin_with_filters;
 use blemish::Image;
 use blemish::engine::{Arithmetic, Engine, Feature, FeatureMap, Precision};
 use blemish::pretrained::Pretrained;
@@ -23,7 +24,7 @@ const LEVELS: [(Feature, &str); 7] = [
     (Feature::Head(0), "head 8"),
     (Feature::Head(1), "head 4"),
 ];
-/// What the joint readings are made of: levels by name, lengths taken out.
+/// What the joint readings are made of: levels by name, in units.
 const JOINT: [&str; 5] = ["stem 4", "stem 8", "tap 2 16", "head 8", "head 4"];
 /// References that say what distances good images have.
 const HELD_OUT: usize = 2;
@@ -53,12 +54,13 @@ impl Maps {
     }
 }
 
-/// The same network with random weights.
-pub fn random(pretrained: &Pretrained) -> Pretrained {
+/// The same network with the weights that pre-training begins with.
+pub fn untrained(pretrained: &Pretrained) -> Pretrained {
     let rng = &mut ChaCha8Rng::seed_from_u64(99);
     let device = burn::tensor::Device::flex();
     let Pretrained { model, image_size, channels, .. } = pretrained;
-    let weights = Mae::new(model, *image_size, *channels, rng, &device).weights();
+    let mut weights = Mae::new(model, *image_size, *channels, rng, &device).weights();
+    begin_with_filters(&mut weights);
     Pretrained { weights, ..pretrained.clone() }
 }
 
@@ -94,9 +96,7 @@ impl Network {
         let mut readings = BTreeMap::new();
         let mut joint = [None::<Maps>, None];
         for ((_, name), map) in LEVELS.iter().zip(&output.features) {
-            for unit in [true, false] {
-                let vectors = Vectors::new(map, unit);
-                let kind = if unit { "unit" } else { "as is" };
+            for (kind, vectors) in Vectors::of(map, memory) {
                 let queries = memory..first + tests.len();
                 for (way, maps) in
                     [anywhere(&vectors, memory, queries.clone()), near(&vectors, memory, queries)]
@@ -104,7 +104,7 @@ impl Network {
                         .enumerate()
                 {
                     let (scale, maps) = without_held_out(maps);
-                    if unit && JOINT.contains(name) {
+                    if kind == IN_UNITS && JOINT.contains(name) {
                         add(&mut joint[way], &maps, scale, references[0].height / 4);
                     }
                     let way = ["anywhere", "near"][way];
