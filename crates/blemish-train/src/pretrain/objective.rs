@@ -56,7 +56,7 @@ impl Sum {
 /// The loss of a step's images under `model`, which is for images of their size; products in `precision`.
 ///
 /// - `masked`: reconstruction of hidden patches of clean images, as published, but that the squared error of an image whose variance is
-///   above [`VARIANCE`] is multiplied by `VARIANCE` / variance;
+///   above 0.4 is multiplied by 0.4 / variance;
 /// - `repair`: squared error of the unmasked pass against the image without its defect, multiplied likewise;
 /// - `locate`: focal loss of the defect logit;
 /// - `retrieve`: defective places are further from a good photo than good places of their own photo and of another are, at

@@ -115,6 +115,7 @@ const MODULES: [(&str, &[&str]); 29] = [
             "prediction",
             "report",
             "spill",
+            "view",
         ],
     ),
 ];
