@@ -10,7 +10,7 @@ use std::time::Duration;
 use blemish::Error;
 use blemish::config::{Arithmetic, ModelConfig, Precision, Preset};
 use blemish::engine::{Array, weights_for_grid};
-use blemish::model_file::read_tensors;
+use blemish::model_file::{read_tensors, write_tensors};
 use blemish::parts::comparison::compare;
 use blemish::pretrained::{Pretrained, PretrainedOrigin};
 use blemish_train::Device;
@@ -92,9 +92,19 @@ fn a_run_that_was_stopped_goes_on_to_the_same_bytes() {
     assert_eq!((weights.origin.steps, weights.origin.skipped), (6, 0));
     assert_ne!(weights.weights, pretrained([64, 64]).weights);
 
-    let other = PretrainConfig { seed: 1, ..config };
-    let refused = pretrain(&other, &options(parts.path(), None), &mut |_| {}).unwrap_err().to_string();
+    let resumed = |config: &PretrainConfig| {
+        pretrain(config, &options(parts.path(), None), &mut |_| {}).unwrap_err().to_string()
+    };
+    let refused = resumed(&PretrainConfig { seed: 1, ..config.clone() });
     assert!(refused.contains("checkpoint.safetensors") && refused.contains("other settings"), "{refused}");
+    // One of a program that trained on other images.
+    let path = parts.path().join("checkpoint.safetensors");
+    let (text, tensors) = read_tensors(&path).unwrap();
+    let mut progress: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert!(progress.as_object_mut().unwrap().remove("objective").is_some());
+    write_tensors(&path, &progress, &tensors).unwrap();
+    let refused = resumed(&config);
+    assert!(refused.contains("checkpoint.safetensors") && refused.contains("begin anew"), "{refused}");
 }
 
 #[test]
