@@ -21,16 +21,12 @@ const BEYOND: f32 = 0.3;
 type Kernel = [[f32; 3]; 3];
 
 const BLUR: Kernel = outer([0.25, 0.5, 0.25], [0.25, 0.5, 0.25]);
-const DIAGONAL: [Kernel; 2] = [
-    scaled([[-2.0, -1.0, 0.0], [-1.0, 0.0, 1.0], [0.0, 1.0, 2.0]], 1.0 / 6.0),
-    scaled([[0.0, -1.0, -2.0], [1.0, 0.0, -1.0], [2.0, 1.0, 0.0]], 1.0 / 6.0),
-];
 /// Derivatives across, down and along both diagonals, and the Laplacian.
 const FILTERS: [Kernel; 5] = [
     outer([0.25, 0.5, 0.25], [-0.5, 0.0, 0.5]),
     outer([-0.5, 0.0, 0.5], [0.25, 0.5, 0.25]),
-    DIAGONAL[0],
-    DIAGONAL[1],
+    scaled([[-2.0, -1.0, 0.0], [-1.0, 0.0, 1.0], [0.0, 1.0, 2.0]], 1.0 / 6.0),
+    scaled([[0.0, -1.0, -2.0], [1.0, 0.0, -1.0], [2.0, 1.0, 0.0]], 1.0 / 6.0),
     scaled([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]], 0.25),
 ];
 /// Grey, and two differences of red, green and blue.
@@ -42,18 +38,13 @@ const SIGNS: [f32; 2] = [1.0, -1.0];
 pub fn begin_with_filters(weights: &mut Weights) {
     for (i, filters) in plain_filters().iter().enumerate() {
         let [weight, bias] = ["weight", "bias"].map(|name| format!("stem.convs.{i}.{name}"));
-        let (Some(mut kernels), Some(mut biases)) = (weights.remove(&weight), weights.remove(&bias)) else {
-            return;
-        };
-        let fits = filters.fit(&kernels.values, &biases.values);
-        if fits {
-            filters.put(&mut kernels.values, &mut biases.values);
-        }
-        weights.insert(weight, kernels);
-        weights.insert(bias, biases);
-        if !fits {
+        let (Some(kernels), Some(biases)) = (weights.get(&weight), weights.get(&bias)) else { return };
+        if !filters.fit(&kernels.values, &biases.values) {
             return;
         }
+        let (mut kernels, mut biases) = (kernels.clone(), biases.clone());
+        filters.put(&mut kernels.values, &mut biases.values);
+        weights.extend([(weight, kernels), (bias, biases)]);
     }
 }
 

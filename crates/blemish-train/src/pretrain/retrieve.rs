@@ -12,7 +12,7 @@ use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
 
 use super::batch::Triples;
-use super::tensors::{ids, read, select};
+use super::tensors::{deviations, ids, read, select};
 use crate::loss::{log_sum_exp, softplus};
 
 /// Share of the places of a photo, the furthest good ones, that a defect is to surpass: of its own photo and of another.
@@ -23,8 +23,6 @@ const SOFT_MAXIMUM: f64 = 0.1;
 const SOFTNESS: f64 = 0.25;
 /// By how much a defect is to surpass them.
 const MARGIN: f64 = 0.1;
-/// A channel's unit is at least this share of the level's root mean square.
-const LEAST_UNIT: f32 = 0.3;
 /// Share of a place that is defective where it counts as such; of small defects, half of the largest share.
 const DEFECTIVE: f32 = 0.125;
 /// Squared distances count as at least this.
@@ -198,21 +196,8 @@ fn means(x: Tensor<4>) -> Tensor<4> {
 fn units(reference: &Tensor<4>) -> Tensor<4> {
     let [scenes, h, w, c] = reference.dims();
     let values = read(reference);
-    let mut units = Vec::with_capacity(scenes * c);
-    for image in values.chunks_exact(h * w * c) {
-        let sum = |of: &dyn Fn(usize, f32) -> f64| {
-            let mut sums = vec![0.0f64; c];
-            for cell in image.chunks_exact(c) {
-                sums.iter_mut().enumerate().for_each(|(i, sum)| *sum += of(i, cell[i]));
-            }
-            sums.iter().map(|sum| sum / (h * w) as f64).collect::<Vec<f64>>()
-        };
-        let mean = sum(&|_, v| f64::from(v));
-        let variance = sum(&|i, v| (f64::from(v) - mean[i]).powi(2));
-        let rms = (variance.iter().sum::<f64>() / c as f64).sqrt().max(1e-6);
-        let unit = |v: &f64| v.sqrt().max(f64::from(LEAST_UNIT) * rms) * (c as f64).sqrt();
-        units.extend(variance.iter().map(|v| (1.0 / unit(v)) as f32));
-    }
+    let units = values.chunks_exact(h * w * c).flat_map(|image| deviations(image, c));
+    let units = units.map(|unit| (1.0 / (unit * (c as f64).sqrt())) as f32).collect();
     Tensor::from_data(TensorData::new(units, [scenes, 1, 1, c]), &reference.device())
 }
 

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::readings::Maps;
+use crate::pretrain::tensors::deviations;
 use blemish::engine::FeatureMap;
 use blemish::parts::nearest::Searched;
 use blemish::parts::places::{mean_3x3, squared_distance};
@@ -14,10 +15,9 @@ const REACH: usize = 2;
 
 /// What vectors in units of their channels' variation are called.
 pub const IN_UNITS: &str = "in units";
-/// A channel's unit is at least this share of the root mean square of all channels.
-const LEAST_UNIT: f64 = 0.3;
 
 /// Vectors of all images, `[B, height, width, channels]`.
+#[derive(Clone)]
 pub struct Vectors {
     height: usize,
     width: usize,
@@ -28,7 +28,8 @@ pub struct Vectors {
 impl Vectors {
     /// Of a map, as it is and in units of the variation in its first `images` images, with what each is called.
     pub fn of(map: &FeatureMap, images: usize) -> [(&'static str, Self); 2] {
-        [("as is", Self::new(map)), (IN_UNITS, Self::new(map).in_units(images))]
+        let as_is = Self::new(map);
+        [("as is", as_is.clone()), (IN_UNITS, as_is.in_units(images))]
     }
 
     /// Means over 3 x 3 cells of a map's vectors.
@@ -42,19 +43,8 @@ impl Vectors {
     /// The same, every channel in units of its standard deviation in the first `images` images, as the memory of features has them.
     fn in_units(mut self, images: usize) -> Self {
         let c = self.channels;
-        let own = &self.values[..images * self.cells() * c];
-        let n = (own.len() / c) as f64;
-        let mean_of = |of: &dyn Fn(usize, f64) -> f64| {
-            let mut sums = vec![0.0; c];
-            for vector in own.chunks_exact(c) {
-                sums.iter_mut().enumerate().for_each(|(i, sum)| *sum += of(i, f64::from(vector[i])) / n);
-            }
-            sums
-        };
-        let mean = mean_of(&|_, v| v);
-        let variance = mean_of(&|i, v| (v - mean[i]).powi(2));
-        let least = LEAST_UNIT * (variance.iter().sum::<f64>() / c as f64).sqrt().max(1e-9);
-        let scale: Vec<f32> = variance.iter().map(|v| (1.0 / v.sqrt().max(least)) as f32).collect();
+        let units = deviations(&self.values[..images * self.cells() * c], c);
+        let scale: Vec<f32> = units.into_iter().map(|unit| (1.0 / unit) as f32).collect();
         for vector in self.values.chunks_exact_mut(c) {
             vector.iter_mut().zip(&scale).for_each(|(v, scale)| *v *= scale);
         }
