@@ -1,10 +1,9 @@
-//! What describes a place: the network's levels around it.
+//! What describes a place: a group of the network's levels around it.
 
 use rayon::prelude::*;
 
 use super::super::places::mean_3x3;
-use super::network::{FeatureNetwork, Levels};
-use crate::config::Config;
+use super::network::Levels;
 use crate::engine::FeatureMap;
 use crate::error::{Error, Result};
 use crate::image::Image;
@@ -12,10 +11,14 @@ use crate::image::Image;
 /// Pixels between places.
 pub const STRIDE: usize = 8;
 
-/// The feature network on views of one size, and how its levels are scaled.
+/// Rows and columns of places of a view.
+pub fn grid_of(size: [usize; 2]) -> [usize; 2] {
+    size.map(|side| side.div_ceil(STRIDE))
+}
+
+/// A group of the feature network's levels on views of one size, and how they are scaled.
 #[derive(Debug)]
 pub struct Descriptor {
-    network: FeatureNetwork,
     levels: Levels,
     grid: [usize; 2],
     /// What each channel is multiplied by, level after level.
@@ -23,14 +26,10 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
-    /// For views of `size`; unscaled.
-    ///
-    /// # Errors
-    /// A sentence: weights that do not fit the view.
-    pub fn new(size: [usize; 2], network: FeatureNetwork, config: &Config) -> Result<Self, String> {
-        let levels = network.on_views(size, config)?;
+    /// By these levels on views of `size`; unscaled.
+    pub fn new(size: [usize; 2], levels: Levels) -> Self {
         let scale = vec![1.0; levels.channels().iter().sum()];
-        Ok(Self { network, levels, grid: size.map(|side| side.div_ceil(STRIDE)), scale })
+        Self { levels, grid: grid_of(size), scale }
     }
 
     /// With every level's channels in units of their standard deviation in `sample`, unscaled vectors of good images, and all levels
@@ -88,11 +87,6 @@ impl Descriptor {
         }
         self.scale = scale;
         Ok(self)
-    }
-
-    /// The network.
-    pub fn network(&self) -> &FeatureNetwork {
-        &self.network
     }
 
     /// What each value is multiplied by.

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use super::FitInput;
 use crate::backbone::Backbone;
 use crate::config::Config;
-use crate::engine::{Engine, Feature, FeatureMap, Weights};
+use crate::engine::{Engine, Feature, FeatureMap, Stem, Weights};
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::pretrained::Pretrained;
 use crate::provenance::PretrainedOrigin;
 use crate::tensors::header_of;
 
-/// The levels of the masked autoencoder that are joined: the stem's at strides 4 and 8, the encoder's middle tap, the pyramid
-/// head's at 8 and 4.
-const LEVELS: [Feature; 5] =
-    [Feature::Level(1), Feature::Level(2), Feature::Tap(1), Feature::Head(0), Feature::Head(1)];
+/// The stem's levels, at strides 2, 4 and 8: where something fine is.
+const FINE: [Feature; 3] = [Feature::Level(0), Feature::Level(1), Feature::Level(2)];
+/// The encoder's middle tap and the pyramid head's levels at strides 8 and 4: what is around a place.
+const WIDE: [Feature; 3] = [Feature::Tap(1), Feature::Head(0), Feature::Head(1)];
 
 /// What brings the contrast of a normalised view to that of a photo, whose standard deviation is about 0.22 (ImageNet's).
 const CONTRAST: f32 = 0.35;
@@ -103,16 +103,31 @@ impl FeatureNetwork {
         Ok(Self::Pretrained(Arc::new(Pretrained::take(tensors, prefix)?)))
     }
 
-    /// Made ready for views of `size`.
+    /// How many groups its levels form; places are described and compared by each group apart.
+    pub fn groups(&self) -> usize {
+        match self {
+            Self::Pretrained(_) => 2,
+            Self::Backbone(_) => 1,
+        }
+    }
+
+    /// A group of its levels, made ready for views of `size`.
     ///
     /// # Errors
     /// A sentence: weights that do not fit the view.
-    pub fn on_views(&self, size: [usize; 2], config: &Config) -> Result<Levels, String> {
+    pub fn on_views(&self, group: usize, size: [usize; 2], config: &Config) -> Result<Levels, String> {
         Ok(match self {
-            Self::Pretrained(pretrained) => Levels {
-                channels: LEVELS.iter().map(|&level| pretrained.channels_of(level)).collect(),
-                source: Source::Engine(Box::new(pretrained.engine(size, config)?)),
-            },
+            Self::Pretrained(pretrained) => {
+                let channels =
+                    |levels: [Feature; 3]| levels.map(|level| pretrained.channels_of(level)).to_vec();
+                if group == 0 {
+                    let stem = Stem::new(&pretrained.model, size, pretrained.channels, &pretrained.weights)?;
+                    Levels { channels: channels(FINE), source: Source::Stem(stem) }
+                } else {
+                    let engine = pretrained.engine(size, config)?;
+                    Levels { channels: channels(WIDE), source: Source::Engine(Box::new(engine)) }
+                }
+            }
             Self::Backbone(backbone) => Levels {
                 channels: backbone.channels().to_vec(),
                 source: Source::Backbone(Arc::clone(backbone)),
@@ -121,7 +136,7 @@ impl FeatureNetwork {
     }
 }
 
-/// A feature network on views of one size.
+/// A group of a feature network's levels on views of one size.
 #[derive(Debug)]
 pub struct Levels {
     source: Source,
@@ -130,6 +145,7 @@ pub struct Levels {
 
 #[derive(Debug)]
 enum Source {
+    Stem(Stem),
     Engine(Box<Engine>),
     Backbone(Arc<Backbone>),
 }
@@ -143,7 +159,8 @@ impl Levels {
     /// The levels of a normalised view.
     pub fn maps(&self, image: &Image) -> Vec<FeatureMap> {
         match &self.source {
-            Source::Engine(engine) => engine.forward(&image.in_three_channels(), None, &LEVELS).features,
+            Source::Stem(stem) => stem.levels(&image.in_three_channels()),
+            Source::Engine(engine) => engine.forward(&image.in_three_channels(), None, &WIDE).features,
             Source::Backbone(backbone) => backbone.levels(&natural(image)).to_vec(),
         }
     }

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::super::memory::k_centres;
 use super::super::nearest::Searched;
+use super::nearest_distances;
 use crate::error::Result;
 use crate::good::{GoodImages, Progress};
 use crate::image::Image;
@@ -17,6 +18,18 @@ use crate::spill::Spill;
 const KEPT: usize = 4096;
 /// Vectors that those are chosen from.
 const CHOSEN_FROM: usize = 16_384;
+
+/// Images that a distance's unit is taken from, at most.
+const LOOKED_AT: usize = 16;
+
+/// What is kept of good images.
+#[derive(Clone, Debug)]
+pub struct Remembered {
+    /// Vectors.
+    pub bank: Searched,
+    /// What a distance to them is divided by: the most that good images show, so that 1 is about that.
+    pub unit: f32,
+}
 
 /// The vectors of images, `[places, count]` each, outside memory.
 #[derive(Debug)]
@@ -55,12 +68,12 @@ impl Seen {
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io), [`Error::Interrupted`](crate::Error::Interrupted).
-    pub fn coreset(
+    pub fn remembered(
         &self,
         images: &GoodImages<'_>,
         count: usize,
         progress: &Progress<'_>,
-    ) -> Result<Searched> {
+    ) -> Result<Remembered> {
         let of: Vec<usize> = (0..images.len()).map(|i| self.numbers[&images.key(i)]).collect();
         let places = self.vectors.length(0) / count;
         let all = of.len() * places;
@@ -73,7 +86,27 @@ impl Seen {
             some.extend(of_one.iter().flat_map(|i| &vectors[i % places * count..][..count]));
         }
         let kept = k_centres(&some, count, KEPT);
-        let vectors = kept.into_iter().flat_map(|i| some[i * count..][..count].iter().copied());
-        Ok(Searched::new(vectors.collect(), count))
+        let vectors = kept.iter().flat_map(|&i| &some[i * count..][..count]).copied();
+        let bank = Searched::new(vectors.collect(), count);
+        // The image that each vector is of.
+        let owners: Vec<usize> = kept.into_iter().map(|i| chosen[i] / places).collect();
+        let unit = self.unit(&of, &bank, &owners, progress)?;
+        Ok(Remembered { bank, unit })
+    }
+
+    /// The mean, over some images, of the furthest that one of its places is from what the others show; 1 where that says nothing.
+    fn unit(&self, of: &[usize], bank: &Searched, owners: &[usize], progress: &Progress<'_>) -> Result<f32> {
+        let looked: Vec<usize> = (0..of.len()).step_by(of.len().div_ceil(LOOKED_AT).max(1)).collect();
+        let mut sum = 0.0;
+        for &image in &looked {
+            progress.check()?;
+            if owners.iter().all(|&owner| owner == image) {
+                return Ok(1.0);
+            }
+            let distances = nearest_distances(bank, &self.vectors.get(of[image])?, &|i| owners[i] == image);
+            sum += distances.into_iter().fold(0.0, f32::max);
+        }
+        let mean = sum / looked.len() as f32;
+        Ok(if mean > 0.0 { mean } else { 1.0 })
     }
 }
