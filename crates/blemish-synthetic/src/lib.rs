@@ -27,11 +27,13 @@ mod render;
 mod scene;
 mod surface;
 mod texture;
+mod varied;
 
 pub use blemish::Image;
 pub use defect::{DefectKind, VISIBLE};
 pub use on_photo::PhotoDefects;
 pub use scene::{Defective, Scene};
+pub use varied::{Varied, VariedSet};
 
 /// An image as a camera of 8 bits has it: values clamped to [0, 1] and rounded to 255ths.
 pub fn in_8_bits(mut image: Image) -> Image {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use blemish_synthetic::{DefectKind, Defective, Families, Scene, VISIBLE, program_names};
+use blemish_synthetic::{DefectKind, Defective, Families, Scene, VISIBLE, Varied, VariedSet, program_names};
 use rayon::prelude::*;
 
 const SIZE: [usize; 2] = [48, 56];
@@ -104,4 +104,22 @@ fn training_has_every_kind_of_defect_but_those_held_out() {
         assert_eq!(training.contains(&kind), !kind.is_held_out(), "{}", kind.name());
     }
     assert!(kinds(Families::Validation).iter().any(|kind| kind.is_held_out()));
+}
+
+#[test]
+fn a_varied_set_differs_from_its_good_photo_in_the_mask_only() {
+    for kind in Varied::ALL {
+        for seed in 0..4 {
+            let set = VariedSet::new(kind, seed);
+            for instance in 0..8 {
+                let (good, (bad, mask)) = (set.good(instance, SIZE), set.defective(instance, SIZE));
+                assert!(bits(&good.pixels) == bits(&VariedSet::new(kind, seed).good(instance, SIZE).pixels));
+                assert!(good.pixels.iter().chain(&bad.pixels).all(|v| (0.0..=1.0).contains(v)));
+                let differences =
+                    || good.pixels.iter().zip(&bad.pixels).step_by(3).map(|(a, b)| (a - b).abs());
+                assert!(differences().filter(|d| *d > 0.08).count() >= 12, "{kind:?} {seed} {instance}");
+                assert!(differences().zip(&mask).all(|(d, on)| (d > 0.03) == (*on == 1)), "{kind:?} {seed}");
+            }
+        }
+    }
 }

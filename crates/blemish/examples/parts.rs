@@ -1,18 +1,23 @@
 //! What each detector part finds on generated products and surfaces that pre-training has not seen.
 //!
-//! `cargo run --release -p blemish --example parts -- SCENES SIDE SETTINGS..`: for every list of settings (separated by
-//! commas, such as `features=always,memory.use=never`) image AUROC and AUPRO, averaged over the scenes, and of the worst.
+//! `cargo run --release -p blemish --example parts -- SCENES[:GOOD] SIDE SETTINGS..`: for every list of settings (separated by
+//! commas, such as `features=always,memory.use=never`) image AUROC and AUPRO, averaged over the scenes, and of the worst. `varied:SETS:GOOD`
+//! takes so many sets of each kind whose good photos differ much. GOOD is the number of good images to fit on.
 #![expect(clippy::unwrap_used, reason = "an example")]
+
+use std::ops::Range;
 
 use blemish::config::Overlay;
 use blemish::image::PixelMask;
 use blemish::metrics::{aupro, auroc};
 use blemish::{Config, Detector, Image, Images};
-use blemish_synthetic::{Families, Scene, in_8_bits};
+use blemish_synthetic::{Families, Scene, Varied, VariedSet, in_8_bits};
 use rayon::prelude::*;
 
-const GOOD: u64 = 24;
-const TESTS: u64 = 12;
+/// Good images to fit on, unless told.
+const GOOD: &str = "24";
+/// Test images of a scene and of a varied set, good and defective each.
+const TESTS: [u64; 2] = [12, 24];
 
 struct Set {
     name: String,
@@ -21,18 +26,52 @@ struct Set {
     tests: Vec<(Image, Option<PixelMask>)>,
 }
 
-fn set(seed: u64, side: usize) -> Set {
+/// A set of a scene of families that pre-training has not seen.
+fn scene_set(seed: u64, images: u64, side: usize) -> Set {
     let scene = Scene::new(1_000_000 + seed, Families::Validation);
-    let size = [side; 2];
-    let good = (0..GOOD).map(|i| in_8_bits(scene.good(i, size))).collect();
-    let mut tests: Vec<(Image, Option<PixelMask>)> =
-        (0..TESTS).map(|i| (in_8_bits(scene.good(1000 + i, size)), None)).collect();
-    tests.extend((0..TESTS).map(|i| {
-        let defective = scene.defective(2000 + i, size);
-        let mask = PixelMask { height: side, width: side, pixels: defective.mask };
-        (in_8_bits(defective.image), Some(mask))
-    }));
-    Set { name: scene.describe(), surface: scene.is_surface(), good, tests }
+    Set {
+        name: scene.describe(),
+        surface: scene.is_surface(),
+        good: good(0..images, |i| scene.good(i, [side; 2])),
+        tests: tests(
+            TESTS[0],
+            side,
+            |i| scene.good(i, [side; 2]),
+            |i| {
+                let defective = scene.defective(i, [side; 2]);
+                (defective.image, defective.mask)
+            },
+        ),
+    }
+}
+
+/// A set whose good photos differ much from one another.
+fn varied_set(kind: Varied, seed: u64, images: u64, side: usize) -> Set {
+    let set = VariedSet::new(kind, seed);
+    Set {
+        name: format!("{} {seed}", kind.name()),
+        surface: kind.is_surface(),
+        good: good(0..images, |i| set.good(i, [side; 2])),
+        tests: tests(TESTS[1], side, |i| set.good(i, [side; 2]), |i| set.defective(i, [side; 2])),
+    }
+}
+
+fn good(instances: Range<u64>, photo: impl Fn(u64) -> Image) -> Vec<Image> {
+    instances.map(|i| in_8_bits(photo(i))).collect()
+}
+
+fn tests(
+    count: u64,
+    side: usize,
+    photo: impl Fn(u64) -> Image,
+    defective: impl Fn(u64) -> (Image, Vec<u8>),
+) -> Vec<(Image, Option<PixelMask>)> {
+    let with_mask = |i: u64| {
+        let (image, pixels) = defective(i);
+        (in_8_bits(image), Some(PixelMask { height: side, width: side, pixels }))
+    };
+    let good = good(1000..1000 + count, photo).into_iter().map(|image| (image, None));
+    good.chain((2000..2000 + count).map(with_mask)).collect()
 }
 
 fn measure(set: &Set, config: &Config) -> (f64, f64, String) {
@@ -53,8 +92,18 @@ fn measure(set: &Set, config: &Config) -> (f64, f64, String) {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (scenes, side): (u64, usize) = (arguments[0].parse().unwrap(), arguments[1].parse().unwrap());
-    let sets: Vec<Set> = (0..scenes).into_par_iter().map(|seed| set(seed, side)).collect();
+    let side: usize = arguments[1].parse().unwrap();
+    let varied = arguments[0].strip_prefix("varied:");
+    let (count, images) = varied.unwrap_or(&arguments[0]).split_once(':').unwrap_or((&arguments[0], GOOD));
+    let (count, images): (u64, u64) = (count.parse().unwrap(), images.parse().unwrap());
+    let sets: Vec<Set> = match varied {
+        Some(_) => {
+            let all = Varied::ALL.into_iter().flat_map(|kind| (0..count).map(move |seed| (kind, seed)));
+            let all: Vec<(Varied, u64)> = all.collect();
+            all.into_par_iter().map(|(kind, seed)| varied_set(kind, seed, images, side)).collect()
+        }
+        None => (0..count).into_par_iter().map(|seed| scene_set(seed, images, side)).collect(),
+    };
     for settings in &arguments[2..] {
         let overlay = settings
             .split_terminator(',')

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
@@ -67,8 +68,17 @@ impl Spill {
     /// # Errors
     /// [`Error::Io`].
     pub fn get(&self, i: usize) -> Result<Vec<f32>> {
-        let [start, length] = self.spans[i];
-        let mut bytes = vec![0; length * size_of::<f32>()];
+        self.part(i, 0..self.length(i))
+    }
+
+    /// Some values of array `i`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn part(&self, i: usize, range: Range<usize>) -> Result<Vec<f32>> {
+        assert!(range.end <= self.length(i), "values of the array");
+        let start = self.spans[i][0] + range.start;
+        let mut bytes = vec![0; range.len() * size_of::<f32>()];
         {
             let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
             file.seek(SeekFrom::Start((start * size_of::<f32>()) as u64)).map_err(failed)?;
@@ -95,6 +105,7 @@ mod tests {
         spill.push(&[4.0, f32::NAN, -0.0, 5.0]).unwrap();
         spill.set(0, &[7.0, 8.0, 9.0]).unwrap();
         assert_eq!((spill.len(), spill.get(0).unwrap()), (3, vec![7.0, 8.0, 9.0]));
+        assert_eq!([spill.part(0, 1..2).unwrap(), spill.part(2, 3..4).unwrap()], [[8.0], [5.0]]);
         let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
         assert_eq!(bits(spill.get(2).unwrap()), bits(vec![4.0, f32::NAN, -0.0, 5.0]));
     }

@@ -12,4 +12,4 @@ pub(crate) use apply::{Damage, apply, fits};
 pub use kind::DefectKind;
 pub use mask::VISIBLE;
 pub(crate) use mask::{VISIBLE_PIXELS, enlarge, mask};
-pub(crate) use region::{Region, walk};
+pub(crate) use region::{Region, crack, walk};

@@ -1,7 +1,7 @@
 //! The scoring engine against the model that it follows.
 
 use blemish::config::{AggregationKeys, Head, ModelConfig, Norm, PatchEmbed, Sinusoid};
-use blemish::engine::{Arithmetic, Complementary, Engine, Feature, Mask, Output, Stem, Weights};
+use blemish::engine::{Arithmetic, Complementary, Engine, Feature, Mask, Output};
 use blemish_train::model::Mae;
 use blemish_train::{ImportOptions, MaskConfig, MaskStrategy, Preset, RunConfig, draw_mask, import_pytorch};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -262,27 +262,4 @@ fn features_have_their_places() {
     );
     assert_close("level 0", &output.features[0].values, &values(blemish_train::ops::gelu(conv)), CLOSE);
     assert!(!engine.has(Feature::Level(3)) && !engine.has(Feature::Tap(3)) && engine.has(Feature::Head(2)));
-}
-
-#[test]
-fn the_stem_by_itself_gives_the_levels_of_the_whole_network() {
-    let model = random_model(&small(), [48, 80], 1, 4);
-    let (image, mut weights) = (images(&model, 1, 4), model.weights());
-    let wanted = [Feature::Level(0), Feature::Level(1), Feature::Level(2)];
-    let whole = engine(&model, Arithmetic::F32).forward(&image, None, &wanted).features;
-    let stem =
-        |config: &ModelConfig, channels, weights: &Weights| Stem::new(config, [48, 80], channels, weights);
-    let own = stem(model.config(), 1, &weights).unwrap().levels(&image);
-    assert_eq!(own.len(), whole.len());
-    for (own, whole) in own.iter().zip(&whole) {
-        assert_eq!([own.height, own.width, own.channels], [whole.height, whole.width, whole.channels]);
-        assert_close("a level", &own.values, &whole.values, CLOSE);
-    }
-    // Another number of channels, a parameter that is missing, a network without a stem.
-    let refused = stem(model.config(), 3, &weights).unwrap_err();
-    assert!(refused.contains("stem.convs.0.weight has shape"), "{refused}");
-    weights.remove("stem.convs.1.bias");
-    let refused = stem(model.config(), 1, &weights).unwrap_err();
-    assert!(refused.contains("stem.convs.1.bias is missing"), "{refused}");
-    assert!(stem(&ModelConfig::diyt(), 1, &weights).unwrap_err().contains("without a convolutional stem"));
 }

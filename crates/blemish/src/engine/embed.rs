@@ -120,14 +120,7 @@ fn copy(from: &Maps, to: &mut Maps, batch: usize, wanted: &Lines) {
 }
 
 /// A convolution and GELU, into the channels from `first` on of the next level's map.
-pub(super) fn level(
-    conv: &Conv,
-    input: &Maps,
-    output: &mut Maps,
-    first: usize,
-    batch: usize,
-    wanted: &Lines,
-) {
+fn level(conv: &Conv, input: &Maps, output: &mut Maps, first: usize, batch: usize, wanted: &Lines) {
     let shape = output.shape;
     let line = shape.width * conv.outputs();
     let runs = wanted.runs(lines(line, shape.height));

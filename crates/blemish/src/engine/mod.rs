@@ -31,7 +31,6 @@ mod plan;
 mod positions;
 mod rows;
 mod scored;
-mod stem;
 mod task;
 mod weights;
 
@@ -53,7 +52,6 @@ use self::map::{MapShape, Maps};
 pub use self::mask::Mask;
 use self::plan::Plan;
 pub use self::positions::sinusoid_values;
-pub use self::stem::Stem;
 use self::task::{Blocks, alone};
 pub(crate) use self::weights::take_prefixed;
 pub use self::weights::{Array, Weights};

@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod adding_a_part;
+pub mod by_place;
 pub mod comparison;
 pub mod features;
 pub mod line_filter;

@@ -2,125 +2,140 @@
 
 use rayon::prelude::*;
 
+use super::super::memory::Components;
 use super::super::places::mean_3x3;
-use super::network::Levels;
-use crate::engine::FeatureMap;
+use super::super::put;
+use super::taken;
+use crate::engine::{FeatureMap, Weights};
 use crate::error::{Error, Result};
-use crate::image::Image;
 
 /// Pixels between places.
-pub const STRIDE: usize = 8;
+const STRIDE: usize = 8;
+
+/// Principal components that describe a place.
+const COMPONENTS: usize = 64;
 
 /// Rows and columns of places of a view.
 pub fn grid_of(size: [usize; 2]) -> [usize; 2] {
     size.map(|side| side.div_ceil(STRIDE))
 }
 
-/// A group of the feature network's levels on views of one size, and how they are scaled.
+/// How a group of levels becomes a vector for every place.
 #[derive(Debug)]
 pub struct Descriptor {
-    levels: Levels,
     grid: [usize; 2],
     /// What each channel is multiplied by, level after level.
     scale: Vec<f32>,
+    components: Components,
 }
 
 impl Descriptor {
-    /// By these levels on views of `size`; unscaled.
-    pub fn new(size: [usize; 2], levels: Levels) -> Self {
-        let scale = vec![1.0; levels.channels().iter().sum()];
-        Self { levels, grid: grid_of(size), scale }
-    }
-
-    /// With every level's channels in units of their standard deviation in `sample`, unscaled vectors of good images, and all levels
-    /// alike in sum; the sample is scaled likewise.
+    /// From `sample`, what [`joined`] gives for good images, of levels that have so many `channels`: every level's channels in units
+    /// of their standard deviation, all levels alike in sum, and the principal components of that.
     ///
     /// # Errors
     /// Values that are not finite.
-    pub fn scaled_to(mut self, sample: &mut [f32]) -> Result<Self> {
-        let count = self.values();
-        let n = (sample.len() / count) as f64;
-        let (mut sums, mut squares) = (vec![0.0f64; count], vec![0.0f64; count]);
-        for vector in sample.chunks_exact(count) {
-            for ((sum, square), &v) in sums.iter_mut().zip(&mut squares).zip(vector) {
-                *sum += f64::from(v);
-                *square += f64::from(v) * f64::from(v);
-            }
-        }
-        let deviation: Vec<f64> = sums
-            .iter()
-            .zip(&squares)
-            .map(|(sum, square)| (square / n - (sum / n).powi(2)).max(0.0).sqrt())
-            .collect();
-        if !sums.iter().chain(&deviation).all(|v| v.is_finite()) {
-            let reason = "the feature network's values are not finite: its weights cannot be those of a trained network";
-            return Err(Error::Training(reason.to_owned()));
-        }
-        let mut at = 0;
-        for &channels in self.levels.channels() {
-            let level = &deviation[at..at + channels];
-            // A channel that hardly varies on these images is not blown up beyond the level's own measure.
-            let rms = (level.iter().map(|d| d * d).sum::<f64>() / channels as f64).sqrt().max(1e-9);
-            for (scale, d) in self.scale[at..at + channels].iter_mut().zip(level) {
-                *scale = (1.0 / (d.max(0.3 * rms) * (channels as f64).sqrt())) as f32;
-            }
-            at += channels;
-        }
-        self.scale_all(sample);
-        Ok(self)
+    pub fn fit(grid: [usize; 2], channels: &[usize], mut sample: Vec<f32>) -> Result<Self> {
+        let scale = scale_of(channels, &sample)?;
+        scale_all(&mut sample, &scale);
+        let components = Components::new(&sample, scale.len(), COMPONENTS);
+        Ok(Self { grid, scale, components })
     }
 
-    /// Multiplies vectors by the scale.
-    fn scale_all(&self, vectors: &mut [f32]) {
-        for vector in vectors.chunks_exact_mut(self.values()) {
-            vector.iter_mut().zip(&self.scale).for_each(|(v, scale)| *v *= scale);
-        }
+    /// Values of a vector.
+    pub fn length(&self) -> usize {
+        self.components.count()
     }
 
-    /// With this scale of every value.
+    /// What describes every place of a view that has these levels, `[places, length]`.
+    pub fn vectors(&self, levels: &[FeatureMap]) -> Vec<f32> {
+        let mut values = joined(levels, self.grid);
+        scale_all(&mut values, &self.scale);
+        self.components.project(&values)
+    }
+
+    /// Adds what it has been fitted to to a model file's tensors.
+    pub fn save(&self, tensors: &mut Weights, name: &str) {
+        let Components { mean, basis } = &self.components;
+        put(tensors, &format!("{name}.scale"), &[self.scale.len()], &self.scale);
+        put(tensors, &format!("{name}.mean"), &[mean.len()], mean);
+        put(tensors, &format!("{name}.basis"), &[mean.len(), self.components.count()], basis);
+    }
+
+    /// Takes what [`save`](Self::save) has added, for levels that have so many `channels`.
     ///
     /// # Errors
-    /// A sentence: another number of values, or one that is not above 0.
-    pub fn with_scale(mut self, scale: Vec<f32>) -> Result<Self, String> {
-        if scale.len() != self.scale.len() || !scale.iter().all(|&v| v > 0.0) {
+    /// A sentence: a tensor that is missing or does not fit.
+    pub fn load(
+        grid: [usize; 2],
+        channels: &[usize],
+        tensors: &mut Weights,
+        name: &str,
+    ) -> Result<Self, String> {
+        let [scale, mean, basis] =
+            ["scale", "mean", "basis"].map(|what| taken(tensors, &format!("{name}.{what}")));
+        let (scale, mean, basis) = (scale?, mean?, basis?);
+        let values = channels.iter().sum::<usize>();
+        if scale.len() != values || !scale.iter().all(|&v| v > 0.0) {
             return Err("the scale of its levels is of another network".to_owned());
         }
-        self.scale = scale;
-        Ok(self)
+        let components = Components::from_parts(mean, basis)
+            .filter(|components| components.mean.len() == values)
+            .ok_or("its components are of another network")?;
+        Ok(Self { grid, scale, components })
     }
+}
 
-    /// What each value is multiplied by.
-    pub fn scale(&self) -> &[f32] {
-        &self.scale
-    }
-
-    /// Rows and columns of places.
-    pub fn grid(&self) -> [usize; 2] {
-        self.grid
-    }
-
-    /// The number of places.
-    pub fn places(&self) -> usize {
-        self.grid[0] * self.grid[1]
-    }
-
-    /// Values of a description.
-    pub fn values(&self) -> usize {
-        self.scale.len()
-    }
-
-    /// The description of every place of a normalised view, `[places, values]`.
-    pub fn describe(&self, image: &Image) -> Vec<f32> {
-        let maps = self.levels.maps(image);
-        let levels: Vec<Vec<f32>> = maps.par_iter().map(|map| on_grid(map, self.grid)).collect();
-        let mut out = Vec::with_capacity(self.places() * self.values());
-        for place in 0..self.places() {
-            for (level, &channels) in levels.iter().zip(self.levels.channels()) {
-                out.extend_from_slice(&level[place * channels..][..channels]);
-            }
+/// The levels' values at every place, `[places, channels of all levels]`.
+pub fn joined(levels: &[FeatureMap], grid: [usize; 2]) -> Vec<f32> {
+    let on_grid: Vec<Vec<f32>> = levels.par_iter().map(|map| on_grid(map, grid)).collect();
+    let places = grid[0] * grid[1];
+    let mut out = Vec::with_capacity(places * levels.iter().map(|map| map.channels).sum::<usize>());
+    for place in 0..places {
+        for (values, map) in on_grid.iter().zip(levels) {
+            out.extend_from_slice(&values[place * map.channels..][..map.channels]);
         }
-        self.scale_all(&mut out);
-        out
+    }
+    out
+}
+
+/// What brings every channel to units of its standard deviation in `sample`, and all levels to the same sum.
+fn scale_of(channels: &[usize], sample: &[f32]) -> Result<Vec<f32>> {
+    let count = channels.iter().sum();
+    let n = (sample.len() / count) as f64;
+    let (mut sums, mut squares) = (vec![0.0f64; count], vec![0.0f64; count]);
+    for vector in sample.chunks_exact(count) {
+        for ((sum, square), &v) in sums.iter_mut().zip(&mut squares).zip(vector) {
+            *sum += f64::from(v);
+            *square += f64::from(v) * f64::from(v);
+        }
+    }
+    let deviation: Vec<f64> = sums
+        .iter()
+        .zip(&squares)
+        .map(|(sum, square)| (square / n - (sum / n).powi(2)).max(0.0).sqrt())
+        .collect();
+    if !sums.iter().chain(&deviation).all(|v| v.is_finite()) {
+        let reason =
+            "the feature network's values are not finite: its weights cannot be those of a trained network";
+        return Err(Error::Training(reason.to_owned()));
+    }
+    let mut rest = &deviation[..];
+    let mut scale = Vec::with_capacity(count);
+    for &channels in channels {
+        let (level, others) = rest.split_at(channels);
+        // A channel that hardly varies on these images is not blown up beyond the level's own measure.
+        let rms = (level.iter().map(|d| d * d).sum::<f64>() / channels as f64).sqrt().max(1e-9);
+        scale.extend(level.iter().map(|d| (1.0 / (d.max(0.3 * rms) * (channels as f64).sqrt())) as f32));
+        rest = others;
+    }
+    Ok(scale)
+}
+
+/// Multiplies vectors by the scale.
+fn scale_all(vectors: &mut [f32], scale: &[f32]) {
+    for vector in vectors.chunks_exact_mut(scale.len()) {
+        vector.iter_mut().zip(scale).for_each(|(v, scale)| *v *= scale);
     }
 }
 

@@ -5,24 +5,23 @@
 //! (encoder and pyramid head) form two groups, each with a memory of its own: above the stem, a level says as much of what is around
 //! a place as of the place. A place is as anomalous as the group says that finds it most anomalous, in units of the most that good
 //! images show of it.
-//! Where the product has the same pose in every view, a vector ends with its place, so that what good images show elsewhere counts as
-//! further away; on surfaces they are compared with what good images show anywhere.
+//! On surfaces a place is compared with vectors of any place. Where the product has the same pose in every view, also with vectors that are
+//! kept of that place and its neighbours, and what is seen elsewhere counts as further away the further its place is.
 
+mod bank;
 mod descriptor;
 mod network;
 mod seen;
 
 use std::sync::Arc;
 
-use self::descriptor::{Descriptor, grid_of};
-use self::network::FeatureNetwork;
+use self::bank::{Bank, Layout};
+use self::descriptor::{Descriptor, grid_of, joined};
+use self::network::{FeatureNetwork, Levels};
 use self::seen::{Remembered, Seen};
-use super::memory::Components;
-use super::nearest::Searched;
-use super::places::squared_distance;
 use super::{DetectorPart, FitInput, put, take};
 use crate::config::{Config, Use};
-use crate::engine::{Array, Weights};
+use crate::engine::{FeatureMap, Weights};
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::pretrained::{Pretrained, PretrainedOrigin};
@@ -31,59 +30,63 @@ use crate::pretrained::{Pretrained, PretrainedOrigin};
 const SAMPLED_ON: usize = 64;
 /// Vectors of those, at most.
 const SAMPLE: usize = 20_000;
-/// Principal components that describe a place.
-const COMPONENTS: usize = 64;
 
 /// What the tensors of each group's memory begin with. (`features.unit` would be the part's calibration.)
 const GROUPS: [&str; 2] = ["features", "features.wide"];
-
-/// How far apart, in descriptions, two places are that lie a view's longer side apart.
-const AWAY: f32 = 8.0;
 
 /// The features of good images.
 #[derive(Debug)]
 pub struct Features {
     size: [usize; 2],
     network: FeatureNetwork,
-    /// Whether a vector ends with its place.
-    has_places: bool,
+    /// The network on views of that size.
+    levels: Arc<Levels>,
     groups: Vec<Group>,
+    /// What the images show that it was fitted on; `None` where it was loaded.
+    seen: Option<Arc<Seen>>,
 }
 
 /// What a group of levels shows of good images.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Group {
     descriptor: Arc<Descriptor>,
-    components: Arc<Components>,
     memory: Remembered,
-    /// What the images show that it was fitted on; `None` where it was loaded.
-    seen: Option<Arc<Seen>>,
 }
 
 impl DetectorPart for Features {
     fn fit(input: &FitInput<'_>) -> Result<Self> {
         let network = FeatureNetwork::of(input)?;
-        let (size, has_places) = (input.images.size(), input.config.has_places());
-        let group = |i: usize| {
-            let levels = network.on_views(i, size, input.config).map_err(Error::Training)?;
-            Group::fit(Descriptor::new(size, levels), has_places, input)
+        let size = input.images.size();
+        let levels = network.on_views(size, input.config).map_err(Error::Training)?;
+        let descriptors = descriptors(input, &levels)?;
+        let of = |image: &Image| {
+            let pairs = descriptors.iter().zip(levels.maps(image));
+            pairs.map(|(descriptor, maps)| descriptor.vectors(&maps)).collect()
         };
-        let groups = (0..network.groups()).map(group).collect::<Result<_>>()?;
-        Ok(Self { size, network, has_places, groups })
+        let seen = Seen::new(descriptors.len(), input.images, of, input.progress)?;
+        let groups = groups(&seen, input, descriptors.into_iter().map(Arc::new))?;
+        Ok(Self { size, network, levels: Arc::new(levels), groups, seen: Some(Arc::new(seen)) })
     }
 
     /// The levels' scale and the principal components stay those of all images: they choose directions, and remember no image.
     fn refit(&self, input: &FitInput<'_>) -> Option<Result<Box<dyn DetectorPart>>> {
-        let groups: Vec<Result<Group>> =
-            self.groups.iter().map(|group| group.refit(input)).collect::<Option<_>>()?;
+        let seen = self.seen.as_ref().filter(|seen| seen.holds(input.images))?;
+        let groups = groups(seen, input, self.groups.iter().map(|group| Arc::clone(&group.descriptor)));
         let part = |groups| -> Box<dyn DetectorPart> {
-            Box::new(Self { groups, network: self.network.clone(), ..*self })
+            Box::new(Self {
+                size: self.size,
+                network: self.network.clone(),
+                levels: Arc::clone(&self.levels),
+                groups,
+                seen: Some(Arc::clone(seen)),
+            })
         };
-        Some(groups.into_iter().collect::<Result<_>>().map(part))
+        Some(groups.map(part))
     }
 
     fn map(&self, image: &Image) -> Vec<f32> {
-        let mut maps = self.groups.iter().map(|group| group.distances(image, self.has_places));
+        let pairs = self.groups.iter().zip(self.levels.maps(image));
+        let mut maps = pairs.map(|(group, levels)| group.distances(&levels));
         let mut pixels = maps.next().unwrap_or_default();
         for map in maps {
             pixels.iter_mut().zip(map).for_each(|(most, v)| *most = most.max(v));
@@ -102,120 +105,90 @@ impl DetectorPart for Features {
     }
 
     fn load(tensors: &mut Weights, config: &Config) -> Result<Self, String> {
-        let (size, has_places) = (config.view_size(), config.has_places());
+        let size = config.view_size();
         let network = FeatureNetwork::take(tensors, "features.network.")?;
-        let group = |i: usize| {
-            let descriptor = Descriptor::new(size, network.on_views(i, size, config)?);
-            Group::load(tensors, GROUPS[i], descriptor, has_places)
+        let levels = network.on_views(size, config)?;
+        let group = |(channels, name): (&Vec<usize>, &str)| {
+            let descriptor = Descriptor::load(grid_of(size), channels, tensors, name)?;
+            let layout = layout_of(&descriptor, size, config);
+            Group::load(descriptor, layout, tensors, name)
         };
-        let groups = (0..network.groups()).map(group).collect::<Result<_, _>>()?;
-        Ok(Self { size, network, has_places, groups })
+        let groups = levels.groups().iter().zip(GROUPS).map(group).collect::<Result<_, _>>()?;
+        Ok(Self { size, network, levels: Arc::new(levels), groups, seen: None })
     }
 }
 
+/// What describes a place in each group, from some of the images.
+fn descriptors(input: &FitInput<'_>, levels: &Levels) -> Result<Vec<Descriptor>> {
+    let (grid, few) = (grid_of(input.images.size()), input.images.at_most(SAMPLED_ON));
+    let step = (few.len() * grid[0] * grid[1]).div_ceil(SAMPLE).max(1);
+    let mut samples = vec![Vec::new(); levels.groups().len()];
+    few.for_each(
+        input.progress,
+        |image| levels.maps(image).iter().map(|maps| joined(maps, grid)).collect::<Vec<_>>(),
+        |groups| {
+            for ((sample, values), channels) in samples.iter_mut().zip(groups).zip(levels.groups()) {
+                sample.extend(values.chunks_exact(channels.iter().sum()).step_by(step).flatten());
+            }
+        },
+    )?;
+    let pairs = levels.groups().iter().zip(samples);
+    pairs.map(|(channels, sample)| Descriptor::fit(grid, channels, sample)).collect()
+}
+
+/// Groups that remember what these images show.
+fn groups(
+    seen: &Seen,
+    input: &FitInput<'_>,
+    descriptors: impl Iterator<Item = Arc<Descriptor>>,
+) -> Result<Vec<Group>> {
+    let group = |(i, descriptor): (usize, Arc<Descriptor>)| {
+        let layout = layout_of(&descriptor, input.images.size(), input.config);
+        let memory = seen.remembered(i, input.images, layout, input.progress)?;
+        Ok(Group { descriptor, memory })
+    };
+    descriptors.enumerate().map(group).collect()
+}
+
 impl Group {
-    fn fit(descriptor: Descriptor, has_places: bool, input: &FitInput<'_>) -> Result<Self> {
-        let (values, few) = (descriptor.values(), input.images.at_most(SAMPLED_ON));
-        let step = (few.len() * descriptor.places()).div_ceil(SAMPLE).max(1);
-        let mut sample: Vec<f32> = Vec::new();
-        few.for_each(
-            input.progress,
-            |image| descriptor.describe(image),
-            |vectors| sample.extend(vectors.chunks_exact(values).step_by(step).flatten()),
-        )?;
-        let descriptor = descriptor.scaled_to(&mut sample)?;
-        let components = Components::new(&sample, values, COMPONENTS);
-        let of = |image: &Image| vectors_of(image, &descriptor, &components, has_places);
-        let seen = Arc::new(Seen::new(input.images, of, input.progress)?);
-        let memory = seen.remembered(input.images, length(&components, has_places), input.progress)?;
-        Ok(Self {
-            descriptor: Arc::new(descriptor),
-            components: Arc::new(components),
-            memory,
-            seen: Some(seen),
-        })
-    }
-
-    /// The same, remembering these images only; `None` where it has [seen](Self::seen) others.
-    fn refit(&self, input: &FitInput<'_>) -> Option<Result<Self>> {
-        let seen = self.seen.as_ref().filter(|seen| seen.holds(input.images))?;
-        let memory = seen.remembered(input.images, self.memory.bank.channels(), input.progress);
-        Some(memory.map(|memory| Self { memory, ..self.clone() }))
-    }
-
     /// Distance of every place's vector to the nearest one of good images, in the memory's unit.
-    fn distances(&self, image: &Image, has_places: bool) -> Vec<f32> {
-        let queries = vectors_of(image, &self.descriptor, &self.components, has_places);
-        let distances = nearest_distances(&self.memory.bank, &queries, &|_| false);
+    fn distances(&self, levels: &[FeatureMap]) -> Vec<f32> {
+        let distances = self.memory.bank.distances(self.descriptor.vectors(levels));
         distances.into_iter().map(|distance| distance / self.memory.unit).collect()
     }
 
     fn save(&self, tensors: &mut Weights, name: &str) {
-        let values = self.descriptor.values();
-        put(tensors, &format!("{name}.mean"), &[values], &self.components.mean);
-        put(tensors, &format!("{name}.basis"), &[values, self.components.count()], &self.components.basis);
-        put(tensors, &format!("{name}.scale"), &[self.descriptor.scale().len()], self.descriptor.scale());
-        let (vectors, count) = (self.memory.bank.vectors(), self.memory.bank.channels());
-        put(tensors, &format!("{name}.bank"), &[vectors.len() / count, count], vectors);
+        self.descriptor.save(tensors, name);
+        self.memory.bank.save(tensors, name);
         put(tensors, &format!("{name}.peak"), &[1], &[self.memory.unit]);
     }
 
     fn load(
+        descriptor: Descriptor,
+        layout: Layout,
         tensors: &mut Weights,
         name: &str,
-        descriptor: Descriptor,
-        has_places: bool,
     ) -> Result<Self, String> {
-        let mut own = |what: &str| {
-            take(tensors, &format!("{name}.{what}"))
-                .map_err(|reason| format!("{reason}; a model of an earlier version has to be fitted anew"))
-        };
-        let [scale, mean, basis, unit] = [own("scale")?, own("mean")?, own("basis")?, own("peak")?];
-        let descriptor = descriptor.with_scale(scale)?;
-        let components = Components::from_parts(mean, basis)
-            .filter(|components| components.mean.len() == descriptor.values())
-            .ok_or("its components are of another network")?;
+        let unit = taken(tensors, &format!("{name}.peak"))?;
         let &[unit] = &unit[..] else { return Err(format!("{name}.peak is not a number")) };
         if !(unit.is_finite() && unit > 0.0) {
             return Err(format!("{name}.peak is not above 0"));
         }
-        let bank = format!("{name}.bank");
-        let count = length(&components, has_places);
-        let fits = |bank: &Array| bank.shape.len() == 2 && bank.shape[1] == count && bank.shape[0] > 0;
-        if !tensors.get(&bank).is_some_and(fits) {
-            return Err(format!("{bank} holds no vectors of {count} values"));
-        }
-        let memory = Remembered { bank: Searched::new(take(tensors, &bank)?, count), unit };
-        let (descriptor, components) = (Arc::new(descriptor), Arc::new(components));
-        Ok(Self { descriptor, components, memory, seen: None })
+        let memory = Remembered { bank: Bank::load(tensors, name, layout)?, unit };
+        Ok(Self { descriptor: Arc::new(descriptor), memory })
     }
 }
 
-/// Distance of every query to the nearest vector of `bank` that `skipped` does not name.
-fn nearest_distances(bank: &Searched, queries: &[f32], skipped: &(dyn Fn(usize) -> bool + Sync)) -> Vec<f32> {
-    let pairs = queries.chunks_exact(bank.channels()).zip(bank.nearest(queries, skipped));
-    pairs.map(|(query, i)| squared_distance(query, bank.vector(i)).sqrt()).collect()
+/// Where places are compared.
+fn layout_of(descriptor: &Descriptor, size: [usize; 2], config: &Config) -> Layout {
+    let length = descriptor.length();
+    Layout { length, places: config.has_places().then(|| grid_of(size)) }
 }
 
-/// Values of a vector: the components and, where it has one, the place.
-fn length(components: &Components, has_places: bool) -> usize {
-    components.count() + if has_places { 2 } else { 0 }
-}
-
-/// What describes every place of a view, `[places, length]`: principal components and, where views show the same place at the same pixel,
-/// the place itself, so that a vector from elsewhere counts as further away the further its place is.
-fn vectors_of(image: &Image, descriptor: &Descriptor, components: &Components, has_places: bool) -> Vec<f32> {
-    let own = components.project(&descriptor.describe(image));
-    if !has_places {
-        return own;
-    }
-    let ([rows, columns], count) = (descriptor.grid(), components.count());
-    let step = AWAY / rows.max(columns) as f32;
-    let vector = |(place, own): (usize, &[f32])| {
-        let at = [place / columns, place % columns].map(|at| at as f32 * step);
-        own.iter().copied().chain(at).collect::<Vec<f32>>()
-    };
-    own.chunks_exact(count).enumerate().flat_map(vector).collect()
+/// Takes what a group has saved.
+fn taken(tensors: &mut Weights, name: &str) -> Result<Vec<f32>, String> {
+    take(tensors, name)
+        .map_err(|reason| format!("{reason}; a model of an earlier version has to be fitted anew"))
 }
 
 /// The masked autoencoder that the configuration names, or that comes with the program.
@@ -244,6 +217,7 @@ pub(crate) fn require_weights(config: &Config) -> Result<()> {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::engine::Array;
     use crate::parts::testing::{config_of, fitted_as, with_input};
 
     fn image(seed: usize) -> Image {
@@ -283,15 +257,16 @@ mod tests {
             let mut config = config_with_weights(&images[0]);
             config.features.by_place = Some(by_place);
             let fitted: Features = fitted_as(&images, &config);
-            let of = |group: &Group| {
-                let values = group.distances(&query, by_place);
+            let of = |(group, levels): (&Group, Vec<FeatureMap>)| {
+                let values = group.distances(&levels);
                 values.into_iter().map(|v| v * group.memory.unit).collect::<Vec<f32>>()
             };
-            fitted.groups.iter().flat_map(of).collect()
+            fitted.groups.iter().zip(fitted.levels.maps(&query)).flat_map(of).collect()
         };
         let [anywhere, near] = [false, true].map(distances);
         assert_eq!(anywhere.len(), 2 * 8 * 8);
-        assert!(anywhere.iter().zip(&near).all(|(anywhere, near)| *near >= anywhere - 1e-4));
+        // What is kept by place is rounded to bf16, to one part in 256.
+        assert!(anywhere.iter().zip(&near).all(|(anywhere, near)| *near > 0.99 * anywhere));
         assert!(anywhere.iter().zip(&near).any(|(anywhere, near)| *near > anywhere + 0.1));
     }
 
@@ -301,8 +276,12 @@ mod tests {
             [0.0, 1.0, 5.0].map(|v| Image { pixels: vec![v; 64 * 64], ..image(0) }).into();
         let unit = |images: &[Image]| {
             with_input(images, &config_of(&images[0]), |input| {
-                let seen = Seen::new(input.images, |image| vec![image.pixels[0], 0.0], input.progress)?;
-                Ok::<_, Error>(seen.remembered(input.images, 1, input.progress)?.unit)
+                let of = |image: &Image| vec![vec![image.pixels[0], 0.0]];
+                let seen = Seen::new(1, input.images, of, input.progress)?;
+                Ok::<_, Error>(
+                    seen.remembered(0, input.images, Layout { length: 1, places: None }, input.progress)?
+                        .unit,
+                )
             })
             .unwrap()
         };
@@ -315,7 +294,8 @@ mod tests {
     #[test]
     fn a_model_file_keeps_both_groups_and_what_does_not_fit_is_refused() {
         let images: Vec<Image> = (0..3).map(image).collect();
-        let config = config_with_weights(&images[0]);
+        let mut config = config_with_weights(&images[0]);
+        config.features.by_place = Some(true);
         let fitted: Features = fitted_as(&images, &config);
         let mut saved = Weights::new();
         fitted.save(&mut saved);
@@ -334,10 +314,21 @@ mod tests {
             assert!(reason.contains(says), "{name}: {reason}");
         };
         refused("features.peak", None, "features.peak is missing; a model of an earlier version");
-        refused("features.wide.bank", None, "features.wide.bank holds no vectors of");
+        refused("features.wide.bank", None, "features.wide.bank is missing");
+        refused(
+            "features.wide.bank",
+            Some(vec![0.0; 64]),
+            "features.wide.bank is of another network or view",
+        );
         refused("features.wide.peak", Some(vec![0.0]), "features.wide.peak is not above 0");
         refused("features.peak", Some(vec![f32::NAN]), "features.peak is not above 0");
         refused("features.peak", Some(vec![1.0, 1.0]), "features.peak is not a number");
+        refused("features.places", None, "features.places is missing");
+        refused(
+            "features.wide.places",
+            Some(vec![0.0; 64]),
+            "features.wide.places is of another network or view",
+        );
         refused("features.network.stem.convs.2.bias", None, "stem.convs.2.bias is missing");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::FitInput;
 use crate::backbone::Backbone;
 use crate::config::Config;
-use crate::engine::{Engine, Feature, FeatureMap, Stem, Weights};
+use crate::engine::{Engine, Feature, FeatureMap, Weights};
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::pretrained::Pretrained;
@@ -103,65 +103,55 @@ impl FeatureNetwork {
         Ok(Self::Pretrained(Arc::new(Pretrained::take(tensors, prefix)?)))
     }
 
-    /// How many groups its levels form; places are described and compared by each group apart.
-    pub fn groups(&self) -> usize {
-        match self {
-            Self::Pretrained(_) => 2,
-            Self::Backbone(_) => 1,
-        }
-    }
-
-    /// A group of its levels, made ready for views of `size`.
+    /// Its levels, made ready for views of `size`.
     ///
     /// # Errors
     /// A sentence: weights that do not fit the view.
-    pub fn on_views(&self, group: usize, size: [usize; 2], config: &Config) -> Result<Levels, String> {
+    pub fn on_views(&self, size: [usize; 2], config: &Config) -> Result<Levels, String> {
         Ok(match self {
-            Self::Pretrained(pretrained) => {
-                let channels =
-                    |levels: [Feature; 3]| levels.map(|level| pretrained.channels_of(level)).to_vec();
-                if group == 0 {
-                    let stem = Stem::new(&pretrained.model, size, pretrained.channels, &pretrained.weights)?;
-                    Levels { channels: channels(FINE), source: Source::Stem(stem) }
-                } else {
-                    let engine = pretrained.engine(size, config)?;
-                    Levels { channels: channels(WIDE), source: Source::Engine(Box::new(engine)) }
-                }
-            }
+            Self::Pretrained(pretrained) => Levels {
+                groups: [FINE, WIDE]
+                    .map(|group| group.map(|level| pretrained.channels_of(level)).to_vec())
+                    .to_vec(),
+                source: Source::Engine(Box::new(pretrained.engine(size, config)?)),
+            },
             Self::Backbone(backbone) => Levels {
-                channels: backbone.channels().to_vec(),
+                groups: vec![backbone.channels().to_vec()],
                 source: Source::Backbone(Arc::clone(backbone)),
             },
         })
     }
 }
 
-/// A group of a feature network's levels on views of one size.
+/// A feature network's levels on views of one size. They form groups; places are described and compared by each group apart.
 #[derive(Debug)]
 pub struct Levels {
     source: Source,
-    channels: Vec<usize>,
+    groups: Vec<Vec<usize>>,
 }
 
 #[derive(Debug)]
 enum Source {
-    Stem(Stem),
     Engine(Box<Engine>),
     Backbone(Arc<Backbone>),
 }
 
 impl Levels {
-    /// Channels of each level.
-    pub fn channels(&self) -> &[usize] {
-        &self.channels
+    /// Channels of each level of every group.
+    pub fn groups(&self) -> &[Vec<usize>] {
+        &self.groups
     }
 
-    /// The levels of a normalised view.
-    pub fn maps(&self, image: &Image) -> Vec<FeatureMap> {
+    /// The levels of a normalised view, group after group.
+    pub fn maps(&self, image: &Image) -> Vec<Vec<FeatureMap>> {
         match &self.source {
-            Source::Stem(stem) => stem.levels(&image.in_three_channels()),
-            Source::Engine(engine) => engine.forward(&image.in_three_channels(), None, &WIDE).features,
-            Source::Backbone(backbone) => backbone.levels(&natural(image)).to_vec(),
+            Source::Engine(engine) => {
+                let wanted = [FINE, WIDE].concat();
+                let mut fine = engine.forward(&image.in_three_channels(), None, &wanted).features;
+                let wide = fine.split_off(FINE.len());
+                vec![fine, wide]
+            }
+            Source::Backbone(backbone) => vec![backbone.levels(&natural(image)).to_vec()],
         }
     }
 }

@@ -6,18 +6,21 @@ use rand::SeedableRng;
 use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
 
+use super::super::by_place::{BUDGET, ByPlace, Choice};
 use super::super::memory::k_centres;
 use super::super::nearest::Searched;
-use super::nearest_distances;
+use super::bank::{Bank, Layout, Owners};
 use crate::error::Result;
 use crate::good::{GoodImages, Progress};
 use crate::image::Image;
 use crate::spill::Spill;
 
-/// Vectors that are kept.
+/// Vectors that are kept where they are compared anywhere.
 const KEPT: usize = 4096;
 /// Vectors that those are chosen from.
 const CHOSEN_FROM: usize = 16_384;
+/// Vectors of each place that are kept where they are compared by place.
+const KEPT_AT_PLACE: usize = 64;
 
 /// Images that a distance's unit is taken from, at most.
 const LOOKED_AT: usize = 16;
@@ -26,37 +29,40 @@ const LOOKED_AT: usize = 16;
 #[derive(Clone, Debug)]
 pub struct Remembered {
     /// Vectors.
-    pub bank: Searched,
+    pub bank: Bank,
     /// What a distance to them is divided by: the most that good images show, so that 1 is about that.
     pub unit: f32,
 }
 
-/// The vectors of images, `[places, count]` each, outside memory.
+/// The vectors of images, outside memory.
 #[derive(Debug)]
 pub struct Seen {
     /// The number of each image, by what [`GoodImages::key`] calls it.
     numbers: HashMap<(usize, usize), usize>,
-    vectors: Spill,
+    /// Of each group of levels: `[places, length]` an image.
+    groups: Vec<Spill>,
 }
 
 impl Seen {
-    /// The vectors that `of` gives for every image.
+    /// The vectors that `of` gives for every image, one array for each of so many groups.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io), [`Error::Interrupted`](crate::Error::Interrupted).
     pub fn new(
+        groups: usize,
         images: &GoodImages<'_>,
-        of: impl Fn(&Image) -> Vec<f32> + Sync,
+        of: impl Fn(&Image) -> Vec<Vec<f32>> + Sync,
         progress: &Progress<'_>,
     ) -> Result<Self> {
-        let (mut vectors, mut written) = (Spill::new()?, Ok(()));
+        let mut spills: Vec<Spill> = (0..groups).map(|_| Spill::new()).collect::<Result<_>>()?;
+        let mut written = Ok(());
         images.for_each(progress, of, |own| {
             if written.is_ok() {
-                written = vectors.push(&own);
+                written = spills.iter_mut().zip(&own).try_for_each(|(spill, own)| spill.push(own));
             }
         })?;
         written?;
-        Ok(Self { numbers: (0..images.len()).map(|i| (images.key(i), i)).collect(), vectors })
+        Ok(Self { numbers: (0..images.len()).map(|i| (images.key(i), i)).collect(), groups: spills })
     }
 
     /// Whether it has the vectors of all these images.
@@ -64,49 +70,81 @@ impl Seen {
         (0..images.len()).all(|i| self.numbers.contains_key(&images.key(i)))
     }
 
-    /// A greedy coreset of all vectors of `images`, which it [holds](Self::holds), of `count` values each.
+    /// What is kept of a group's vectors of `images`, which it [holds](Self::holds).
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io), [`Error::Interrupted`](crate::Error::Interrupted).
     pub fn remembered(
         &self,
+        group: usize,
         images: &GoodImages<'_>,
-        count: usize,
+        layout: Layout,
         progress: &Progress<'_>,
     ) -> Result<Remembered> {
+        let vectors = &self.groups[group];
         let of: Vec<usize> = (0..images.len()).map(|i| self.numbers[&images.key(i)]).collect();
-        let places = self.vectors.length(0) / count;
-        let all = of.len() * places;
-        let mut chosen = sample(&mut ChaCha8Rng::seed_from_u64(1), all, CHOSEN_FROM.min(all)).into_vec();
-        chosen.sort_unstable();
-        let mut some = Vec::with_capacity(chosen.len() * count);
-        for of_one in chosen.chunk_by(|a, b| a / places == b / places) {
-            progress.check()?;
-            let vectors = self.vectors.get(of[of_one[0] / places])?;
-            some.extend(of_one.iter().flat_map(|i| &vectors[i % places * count..][..count]));
+        let get = |image: usize| vectors.get(of[image]);
+        let lengthened = |image: usize| Ok(layout.lengthened(get(image)?));
+        let (anywhere, mut owners) = anywhere(of.len(), layout.long(), &lengthened, progress)?;
+        let mut bank = Bank { layout, anywhere, by_place: None };
+        if let Some(grid) = layout.places {
+            let choice = Choice {
+                grid,
+                count: layout.length,
+                images: of.len(),
+                keep: KEPT_AT_PLACE,
+                budget: BUDGET,
+                progress,
+            };
+            let row = grid[1] * layout.length;
+            let (by_place, of_places) =
+                ByPlace::chosen(&choice, |i, rows| vectors.part(of[i], rows.start * row..rows.end * row))?;
+            (bank.by_place, owners.by_place) = (Some(by_place), of_places);
         }
-        let kept = k_centres(&some, count, KEPT);
-        let vectors = kept.iter().flat_map(|&i| &some[i * count..][..count]).copied();
-        let bank = Searched::new(vectors.collect(), count);
-        // The image that each vector is of.
-        let owners: Vec<usize> = kept.into_iter().map(|i| chosen[i] / places).collect();
-        let unit = self.unit(&of, &bank, &owners, progress)?;
+        let unit = unit(&bank, &owners, of.len(), &get, progress)?;
         Ok(Remembered { bank, unit })
     }
+}
 
-    /// The mean, over some images, of the furthest that one of its places is from what the others show; 1 where that says nothing.
-    fn unit(&self, of: &[usize], bank: &Searched, owners: &[usize], progress: &Progress<'_>) -> Result<f32> {
-        let looked: Vec<usize> = (0..of.len()).step_by(of.len().div_ceil(LOOKED_AT).max(1)).collect();
-        let mut sum = 0.0;
-        for &image in &looked {
-            progress.check()?;
-            if owners.iter().all(|&owner| owner == image) {
-                return Ok(1.0);
-            }
-            let distances = nearest_distances(bank, &self.vectors.get(of[image])?, &|i| owners[i] == image);
-            sum += distances.into_iter().fold(0.0, f32::max);
-        }
-        let mean = sum / looked.len() as f32;
-        Ok(if mean > 0.0 { mean } else { 1.0 })
+/// A greedy coreset of the vectors of so many images, of `length` values each.
+fn anywhere(
+    images: usize,
+    length: usize,
+    vectors: &dyn Fn(usize) -> Result<Vec<f32>>,
+    progress: &Progress<'_>,
+) -> Result<(Searched, Owners)> {
+    let places = vectors(0)?.len() / length;
+    let all = images * places;
+    let mut chosen = sample(&mut ChaCha8Rng::seed_from_u64(1), all, CHOSEN_FROM.min(all)).into_vec();
+    chosen.sort_unstable();
+    let mut some = Vec::with_capacity(chosen.len() * length);
+    for of_one in chosen.chunk_by(|a, b| a / places == b / places) {
+        progress.check()?;
+        let own = vectors(of_one[0] / places)?;
+        some.extend(of_one.iter().flat_map(|i| &own[i % places * length..][..length]));
     }
+    let kept = k_centres(&some, length, KEPT);
+    let bank = kept.iter().flat_map(|&i| &some[i * length..][..length]).copied().collect();
+    let owners = kept.into_iter().map(|i| chosen[i] / places).collect();
+    Ok((Searched::new(bank, length), Owners { anywhere: owners, by_place: Vec::new() }))
+}
+
+/// The mean, over some of so many images, of the furthest that one of its places is from what the others show; 1 where that says
+/// nothing.
+fn unit(
+    bank: &Bank,
+    owners: &Owners,
+    images: usize,
+    vectors: &dyn Fn(usize) -> Result<Vec<f32>>,
+    progress: &Progress<'_>,
+) -> Result<f32> {
+    let looked: Vec<usize> = (0..images).step_by(images.div_ceil(LOOKED_AT).max(1)).collect();
+    let mut sum = 0.0;
+    for &image in &looked {
+        progress.check()?;
+        let Some(furthest) = bank.furthest_of(image, vectors(image)?, owners) else { return Ok(1.0) };
+        sum += furthest;
+    }
+    let mean = sum / looked.len() as f32;
+    Ok(if mean > 0.0 { mean } else { 1.0 })
 }

@@ -12,25 +12,17 @@ use rayon::prelude::*;
 pub(super) use self::k_centres::k_centres;
 pub(super) use self::patches::Components;
 use self::patches::{Grid, PATCH};
-use super::nearest::nearest_near;
+use super::by_place::{BUDGET, ByPlace, Choice};
 use super::{DetectorPart, Expected, FitInput, put, take};
 use crate::config::Config;
 use crate::engine::Weights;
 use crate::error::Result;
 use crate::image::Image;
-use blemish_kernels::bf16;
-use blemish_kernels::panels::{Matrix, Panels, pack};
-use blemish_kernels::product::{Init, Product, Segment};
-use blemish_kernels::scratch;
 
 /// Principal components that describe a patch.
 const COMPONENTS: usize = 32;
-/// Bytes of all images' patches that are held at once while it is fitted: those of 256 images of 256 x 256 pixels.
-const BUDGET: usize = 64 << 20;
 /// Patches that the principal components are computed from, at most.
 const SAMPLE: usize = 40_000;
-/// Neighbouring places that a patch may have come from, either way.
-const REACH: usize = 1;
 
 /// Patches of good images of one size.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,11 +32,8 @@ pub struct Memory {
     grid: Grid,
     /// What describes them.
     components: Components,
-    /// Kept patches of each place, `[places, prototypes, components]`.
-    prototypes: Vec<f32>,
-    /// The same patches packed for the product, and their squared lengths, a place after the other.
-    packed: Vec<f32>,
-    squares: Vec<f32>,
+    /// The kept ones.
+    bank: ByPlace,
 }
 
 impl DetectorPart for Memory {
@@ -79,10 +68,9 @@ impl DetectorPart for Memory {
 
     fn save(&self, tensors: &mut Weights) {
         let (values, count) = (self.grid.values(), self.components.count());
-        let each = self.prototypes.len() / (self.grid.places() * count);
         put(tensors, "memory.mean", &[values], &self.components.mean);
         put(tensors, "memory.basis", &[values, count], &self.components.basis);
-        put(tensors, "memory.prototypes", &[self.grid.places(), each, count], &self.prototypes);
+        put(tensors, "memory.prototypes", &[self.grid.places(), self.bank.each(), count], self.bank.kept());
     }
 
     fn load(tensors: &mut Weights, config: &Config) -> Result<Self, String> {
@@ -98,7 +86,8 @@ impl DetectorPart for Memory {
         if !fits {
             return Err("its patches have another size than the view's".to_owned());
         }
-        Ok(Self::new(size, grid, components, prototypes))
+        let bank = ByPlace::new([grid.rows, grid.columns], components.count(), prototypes);
+        Ok(Self { size, grid, components, bank })
     }
 }
 
@@ -111,8 +100,8 @@ fn grid_of(size: [usize; 2], channels: usize) -> Grid {
 }
 
 impl Memory {
-    /// Fits with patches of all images held at once in about `budget` bytes, however many images there are: band by band of
-    /// places, for each of which every image is read again. The result does not depend on it.
+    /// Fits with patches of all images held at once in about `budget` bytes, however many images there are. The result does not
+    /// depend on it.
     fn fit_within(budget: usize, input: &FitInput<'_>) -> Result<Self> {
         let (images, config) = (input.images, &input.config.memory);
         let grid = grid_of(images.size(), images.channels());
@@ -129,126 +118,38 @@ impl Memory {
         let sample: Vec<Vec<f32>> = (0..images.len()).into_par_iter().map(sampled).collect::<Result<_>>()?;
         let components = Components::new(&sample.concat(), values, COMPONENTS);
         drop(sample);
-        let count = components.count();
-        let keep = config.prototypes.min(images.len());
-        let mut prototypes = vec![0.0; places * keep * count];
-        let row = grid.columns * count;
-        let band = (budget / (images.len() * row * size_of::<u16>()).max(1)).clamp(1, grid.rows);
-        // As bf16 numbers, which make half the memory, and half the file.
-        let short = |v: f32| (bf16::rounded(v).to_bits() >> 16) as u16;
-        for (k, out) in prototypes.chunks_mut(band * grid.columns * keep * count).enumerate() {
-            let rows = k * band..grid.rows.min((k + 1) * band);
-            let projected = |i: usize| -> Result<Vec<u16>> {
-                input.progress.check()?;
-                let patches = grid.patches_of(rows.clone(), &images.get(i)?);
-                Ok(components.project(&patches).into_iter().map(short).collect())
-            };
-            let projected: Vec<Vec<u16>> =
-                (0..images.len()).into_par_iter().map(projected).collect::<Result<_>>()?;
-            out.par_chunks_exact_mut(keep * count).enumerate().try_for_each(|(place, out)| {
-                input.progress.check()?;
-                let here = projected.iter().flat_map(|p| &p[place * count..][..count]);
-                let here: Vec<f32> = here.map(|&bits| f32::from_bits(u32::from(bits) << 16)).collect();
-                for (out, i) in out.chunks_exact_mut(count).zip(k_centres(&here, count, keep)) {
-                    out.copy_from_slice(&here[i * count..][..count]);
-                }
-                Ok(())
-            })?;
-        }
-        Ok(Self::new(images.size(), grid, components, prototypes))
+        let choice = Choice {
+            grid: [grid.rows, grid.columns],
+            count: components.count(),
+            images: images.len(),
+            keep: config.prototypes,
+            budget,
+            progress: input.progress,
+        };
+        let (bank, _) = ByPlace::chosen(&choice, |i, rows| {
+            Ok(components.project(&grid.patches_of(rows, &images.get(i)?)))
+        })?;
+        Ok(Self { size: images.size(), grid, components, bank })
     }
 
-    fn new(size: [usize; 2], grid: Grid, components: Components, prototypes: Vec<f32>) -> Self {
-        let count = components.count();
-        let each = prototypes.len() / grid.places();
-        let n = each / count;
-        let mut packed = vec![0.0; Panels::len(count, n) * grid.places()];
-        for (out, place) in packed.chunks_exact_mut(Panels::len(count, n)).zip(prototypes.chunks_exact(each))
-        {
-            pack(out, count, n, 0, count, Matrix::rows(place, count).transposed());
-        }
-        let squares = prototypes.chunks_exact(count).map(|p| p.iter().map(|v| v * v).sum()).collect();
-        Self { size, grid, components, prototypes, packed, squares }
-    }
-
-    /// The nearest kept patch within [`REACH`] places of every patch of `image`, `[places, values]`.
+    /// The nearest kept patch within reach of every patch of `image`, `[places, values]`.
     fn nearest(&self, image: &Image) -> Vec<f32> {
-        let Grid { rows, columns, .. } = self.grid;
-        let count = self.components.count();
-        let each = self.prototypes.len() / (rows * columns * count);
         let queries = self.components.project(&self.grid.patches(image));
-        let nearest =
-            nearest_near(&queries, &self.prototypes, [rows, columns], each, count, REACH, &|_| false);
-        let nearest: Vec<&[f32]> =
-            nearest.into_iter().map(|i| &self.prototypes[i * count..][..count]).collect();
+        let nearest = self.bank.nearest(&queries, &|_| false);
+        let nearest: Vec<&[f32]> = nearest.into_iter().map(|i| self.bank.vector(i)).collect();
         self.components.patches(&nearest.concat())
     }
 
-    /// Distance of every patch of `image` to the nearest kept one within [`REACH`] places, `[rows, columns]`.
+    /// Distance of every patch of `image` to the nearest kept one within reach, `[rows, columns]`.
     fn distances(&self, image: &Image) -> Vec<f32> {
-        let (Grid { rows, columns, .. }, reach) = (self.grid, REACH);
-        let count = self.components.count();
-        let queries = self.components.project(&self.grid.patches(image));
-        let (span, n) = (2 * reach + 1, self.prototypes.len() / (rows * columns * count));
-        // -2 q, framed so that each place meets the same number of queries.
-        let line = (columns + 2 * reach) * count;
-        let mut framed = vec![0.0; (rows + 2 * reach) * line];
-        for (y, row) in queries.chunks_exact(columns * count).enumerate() {
-            let out = &mut framed[(y + reach) * line + reach * count..][..columns * count];
-            out.iter_mut().zip(row).for_each(|(out, q)| *out = -2.0 * q);
-        }
-        let per_place = Panels::len(count, n);
-        // Row by row of places: the least of `|p|^2 - 2 q p` for each query within reach.
-        let nearest: Vec<Vec<f32>> = (0..rows)
-            .into_par_iter()
-            .map(|y| {
-                let mut least = vec![f32::INFINITY; span * (columns + 2 * reach)];
-                scratch::with(span * span * n, |products| {
-                    for x in 0..columns {
-                        let place = y * columns + x;
-                        Product {
-                            x: &framed[y * line + x * count..],
-                            x_line: line,
-                            x_row: count,
-                            x_k: 1,
-                            segments: &[Segment { x: 0, k0: 0, k: count }],
-                            panels: Panels::new(&self.packed[place * per_place..][..per_place], count, n),
-                            init: Init::Bias(&self.squares[place * n..][..n]),
-                            lines: span,
-                            rows: span,
-                            out: products,
-                            out_line: span * n,
-                            out_row: n,
-                        }
-                        .run();
-                        for (k, products) in products.chunks_exact(n).enumerate() {
-                            let least = &mut least[k / span * (columns + 2 * reach) + x + k % span];
-                            *least = products.iter().fold(*least, |a, &b| if b < a { b } else { a });
-                        }
-                    }
-                });
-                least
-            })
-            .collect();
-        let width = columns + 2 * reach;
-        (0..rows * columns)
-            .map(|i| {
-                let (y, x) = (i / columns, i % columns);
-                // Places `y - reach ..= y + reach`: each saw this query in another of its lines.
-                let places = y.saturating_sub(reach)..(y + reach + 1).min(rows);
-                let least = places
-                    .map(|p| nearest[p][(y + reach - p) * width + x + reach])
-                    .fold(f32::INFINITY, f32::min);
-                let square: f32 = queries[i * count..][..count].iter().map(|q| q * q).sum();
-                (least + square).max(0.0).sqrt()
-            })
-            .collect()
+        self.bank.distances(&self.components.project(&self.grid.patches(image)))
     }
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use super::super::by_place::REACH;
     use super::*;
     use crate::parts::testing::{self, config_of, fitted, fitted_as};
 
@@ -266,7 +167,7 @@ mod tests {
         let query = image(20);
         let (grid, count) = (memory.grid, memory.components.count());
         let projected = memory.components.project(&grid.patches(&query));
-        let each = memory.prototypes.len() / grid.places();
+        let each = memory.bank.kept().len() / grid.places();
         let expected = |place: usize| {
             let (y, x) = (place / grid.columns, place % grid.columns);
             let near = |other: &usize| {
@@ -274,7 +175,7 @@ mod tests {
             };
             let candidates = (0..grid.places())
                 .filter(near)
-                .flat_map(|p| memory.prototypes[p * each..][..each].chunks(count));
+                .flat_map(|p| memory.bank.kept()[p * each..][..each].chunks(count));
             let query = &projected[place * count..][..count];
             candidates
                 .map(|c| c.iter().zip(query).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt())
