@@ -13,7 +13,7 @@ use blemish_kernels::panels::{Matrix, Panels, pack};
 use blemish_kernels::product::{Init, Product, Segment};
 use blemish_kernels::scratch;
 
-/// Neighbouring places that a vector may have come from, either way.
+/// Neighbouring places that a vector may be compared with, either way.
 pub const REACH: usize = 1;
 
 /// Bytes of all images' vectors that are held at once while they are chosen from: those of 256 images of 256 x 256 pixels.

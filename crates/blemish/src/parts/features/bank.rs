@@ -41,15 +41,19 @@ impl Layout {
 /// Vectors of good images: some of any place and, where the place counts, some of each.
 #[derive(Clone, Debug)]
 pub struct Bank {
+    /// How long they are.
     pub layout: Layout,
-    /// `[N, long]`
+    /// Those of any place, `[N, long]`.
     pub anywhere: Searched,
+    /// Those of each place, where the place counts.
     pub by_place: Option<ByPlace>,
 }
 
 /// The image that each of a bank's vectors is of.
 pub struct Owners {
+    /// Of those of any place.
     pub anywhere: Vec<usize>,
+    /// Of those of each place.
     pub by_place: Vec<usize>,
 }
 
@@ -127,4 +131,30 @@ fn nearer(mut distances: Vec<f32>, others: Option<Vec<f32>>) -> Vec<f32> {
         distances.iter_mut().zip(others).for_each(|(v, other)| *v = v.min(other));
     }
     distances
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_of_any_place_and_of_the_place_by_hand() {
+        // Two places, half a view's longer side apart: 4.
+        let layout = Layout { length: 1, places: Some([1, 2]) };
+        assert_eq!(layout.lengthened(vec![3.0, 5.0]), [3.0, 0.0, 0.0, 5.0, 0.0, 4.0]);
+        let anywhere = Searched::new(vec![0.0, 0.0, 0.0, 20.0, 0.0, 4.0], 3);
+        let bank = Bank { layout, anywhere, by_place: Some(ByPlace::new([1, 2], 1, vec![4.0, 7.0])) };
+        // At the second place 1 is 3 from what its neighbour keeps, and the root of 1 + 16 from what was seen elsewhere.
+        let close = |found: Vec<f32>, by_hand: [f32; 2]| {
+            assert!(found.iter().zip(by_hand).all(|(a, b)| (a - b).abs() < 1e-5), "{found:?} {by_hand:?}");
+        };
+        close(bank.distances(vec![0.5, 1.0]), [0.5, 3.0]);
+        close(bank.distances(vec![7.0, 19.0]), [0.0, 1.0]);
+        // Without the image that has the first of any place and the first of each: 0.5 is 6.5 from 7, and 1 is 6.
+        let owners = Owners { anywhere: vec![0, 1], by_place: vec![0, 1] };
+        let furthest = bank.furthest_of(0, vec![0.5, 1.0], &owners).unwrap_or_default();
+        assert!((furthest - 6.5).abs() < 1e-5, "{furthest}");
+        let alone = Owners { anywhere: vec![0, 0], by_place: vec![0, 0] };
+        assert_eq!(bank.furthest_of(0, vec![0.5, 1.0], &alone), None);
+    }
 }
