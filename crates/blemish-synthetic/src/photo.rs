@@ -4,7 +4,7 @@ use std::f32::consts::TAU;
 
 use crate::canvas::{Canvas, blur};
 use crate::noise::gradient;
-use crate::random::{Random, chance, hash, log_uniform, mix, uniform};
+use crate::random::{Random, bell, chance, hash, log_uniform, mix, uniform};
 use blemish::Image;
 
 /// What a scene's photos have in common.
@@ -158,9 +158,7 @@ impl Photo {
             let k = level as usize;
             let toned = curve[k] + (level - k as f32) * (curve[k + 1] - curve[k]);
             let h = hash(self.seed.wrapping_add(channel), (at / width) as i32, (at % width) as i32);
-            let sum: u32 = h.to_le_bytes().map(u32::from).iter().sum();
-            let noise = (sum as f32 - 510.0) / 147.8;
-            *v = toned + noise * (self.read * self.read + self.shot * self.shot * toned.max(0.0)).sqrt();
+            *v = toned + bell(h) * (self.read * self.read + self.shot * self.shot * toned.max(0.0)).sqrt();
         }
     }
 }

@@ -60,6 +60,13 @@ pub(crate) fn mix(mut h: u32) -> u32 {
     h ^ (h >> 16)
 }
 
+/// Random bits as a number about standard normal: the sum of their four bytes.
+#[inline]
+pub(crate) fn bell(h: u32) -> f32 {
+    let sum: u32 = h.to_le_bytes().map(u32::from).iter().sum();
+    (sum as f32 - 510.0) / 147.8
+}
+
 /// Random bits as a number in [0, 1).
 #[inline]
 pub(crate) fn unit(h: u32) -> f32 {

@@ -11,7 +11,9 @@ use rand::Rng;
 use crate::canvas::blur;
 use crate::defect::{Region, crack};
 use crate::noise::{cell, gradient, octaves, smoothstep};
-use crate::random::{Random, between, chance, hash, log_uniform, mix, normal, pick, random, uniform, unit};
+use crate::random::{
+    Random, bell, between, chance, hash, log_uniform, mix, normal, pick, random, uniform, unit,
+};
 
 /// By how much a pixel of the mask differs from the photo without the defect, and how many differ by more how far.
 const SEEN: f32 = 0.03;
@@ -97,21 +99,20 @@ impl VariedSet {
     pub fn good(&self, instance: u64, size: [usize; 2]) -> Image {
         let mut rng = random(self.seed, 100 + 2 * instance);
         let clean = self.clean(&mut rng, size);
-        stored(size, &self.exposed(&mut rng, size, clean))
+        stored(size, &self.exposed(&mut rng, size, &clean))
     }
 
     /// A defective photo and its mask: 1 where it differs by more than 0.03 from [`good`](Self::good) of the same instance, which is the
     /// photo without the defect. At least 12 pixels differ by more than 0.08.
     pub fn defective(&self, instance: u64, size: [usize; 2]) -> (Image, Vec<u8>) {
-        let drawn = random(self.seed, 100 + 2 * instance);
+        let mut rng = random(self.seed, 100 + 2 * instance);
+        let clean = self.clean(&mut rng, size);
+        let before = self.exposed(&mut rng.clone(), size, &clean);
         let mut attempt = 0;
         loop {
-            let mut rng = drawn.clone();
-            let clean = self.clean(&mut rng, size);
             let mut defects = random(self.seed, 101 + 2 * instance + 1_000_000 * attempt);
             let damaged = self.damaged(&mut defects, size, clean.clone());
-            let before = self.exposed(&mut rng.clone(), size, clean);
-            let after = self.exposed(&mut rng, size, damaged);
+            let after = self.exposed(&mut rng.clone(), size, &damaged);
             let differing = |by: f32| before.iter().zip(&after).map(move |(a, b)| (a - b).abs() > by);
             if differing(STRONG).filter(|differs| *differs).count() >= STRONG_PIXELS {
                 return (stored(size, &after), differing(SEEN).map(u8::from).collect());
@@ -219,7 +220,7 @@ impl VariedSet {
     /// The same with a defect, or several of one kind.
     fn damaged(&self, rng: &mut Random, size: [usize; 2], mut values: Vec<f32>) -> Vec<f32> {
         let side = size[0].min(size[1]) as f32;
-        let place = |rng: &mut Random| [0.1, 0.1].map(|m| uniform(rng, m, 1.0 - m) * side);
+        let place = |rng: &mut Random| [(); 2].map(|()| uniform(rng, 0.1, 0.9) * side);
         let depth = uniform(rng, 0.3, 0.8);
         match (self.kind, between(rng, 0, 4)) {
             (Varied::Tile, 0 | 1) => {
@@ -283,14 +284,13 @@ impl VariedSet {
     }
 
     /// The camera: brightness, focus, noise.
-    fn exposed(&self, rng: &mut Random, size: [usize; 2], values: Vec<f32>) -> Vec<f32> {
+    fn exposed(&self, rng: &mut Random, size: [usize; 2], values: &[f32]) -> Vec<f32> {
         let level = (self.level[0] * (self.level[1] * normal(rng)).exp()).clamp(0.2, 0.85);
         let seed = rng.random::<u32>();
-        let mut out = blur(size, &values, uniform(rng, 0.5, 0.9));
+        let mut out = blur(size, values, uniform(rng, 0.5, 0.9));
         for (at, v) in out.iter_mut().enumerate() {
             let h = hash(seed, (at / size[1]) as i32, (at % size[1]) as i32);
-            let sum: u32 = h.to_le_bytes().map(u32::from).iter().sum();
-            *v = (*v * level + self.noise * (sum as f32 - 510.0) / 147.8).clamp(0.0, 1.0);
+            *v = (*v * level + self.noise * bell(h)).clamp(0.0, 1.0);
         }
         out
     }

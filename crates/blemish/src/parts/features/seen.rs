@@ -85,8 +85,9 @@ impl Seen {
         let of: Vec<usize> = (0..images.len()).map(|i| self.numbers[&images.key(i)]).collect();
         let get = |image: usize| vectors.get(of[image]);
         let lengthened = |image: usize| Ok(layout.lengthened(get(image)?));
-        let (anywhere, mut owners) = anywhere(of.len(), layout.long(), &lengthened, progress)?;
+        let (anywhere, of_anywhere) = anywhere(of.len(), layout.long(), &lengthened, progress)?;
         let mut bank = Bank { layout, anywhere, by_place: None };
+        let mut owners = Owners { anywhere: of_anywhere, by_place: Vec::new() };
         if let Some(grid) = layout.places {
             let choice = Choice {
                 grid,
@@ -106,13 +107,13 @@ impl Seen {
     }
 }
 
-/// A greedy coreset of the vectors of so many images, of `length` values each.
+/// A greedy coreset of the vectors of so many images, of `length` values each, and the image that each is of.
 fn anywhere(
     images: usize,
     length: usize,
     vectors: &dyn Fn(usize) -> Result<Vec<f32>>,
     progress: &Progress<'_>,
-) -> Result<(Searched, Owners)> {
+) -> Result<(Searched, Vec<usize>)> {
     let places = vectors(0)?.len() / length;
     let all = images * places;
     let mut chosen = sample(&mut ChaCha8Rng::seed_from_u64(1), all, CHOSEN_FROM.min(all)).into_vec();
@@ -126,7 +127,7 @@ fn anywhere(
     let kept = k_centres(&some, length, KEPT);
     let bank = kept.iter().flat_map(|&i| &some[i * length..][..length]).copied().collect();
     let owners = kept.into_iter().map(|i| chosen[i] / places).collect();
-    Ok((Searched::new(bank, length), Owners { anywhere: owners, by_place: Vec::new() }))
+    Ok((Searched::new(bank, length), owners))
 }
 
 /// The mean, over some of so many images, of the furthest that one of its places is from what the others show; 1 where that says
