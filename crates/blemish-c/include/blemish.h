@@ -107,7 +107,8 @@ typedef struct {
   float threshold;
   // A `blemish_verdict`.
   uint32_t verdict;
-  // From which value of the map on a pixel belongs to a region; infinite where none is outlined.
+  // From which value of the map on a pixel belongs to a region, if it also has a quarter of the region's peak; infinite where none is
+  // outlined.
   float outlined_from;
   // The lower threshold, from which on a person decides; NaN where there is none.
   float review_threshold;
@@ -191,7 +192,7 @@ blemish_status blemish_threshold(const blemish_model *model, float *threshold);
 // From now on an image is defective when its score is at least `threshold`, a finite number.
 blemish_status blemish_set_threshold(blemish_model *model, float threshold);
 
-// From now on the threshold is that which the share `fpr` of good images is expected to exceed, above 0 and below 1.
+// From now on the threshold is that which the share `fpr` of good images is expected to exceed, 0.000001 or more and below 1.
 blemish_status blemish_set_fpr(blemish_model *model, double fpr);
 
 // From now on each prediction has so many threads of its own, at most 1024; 0, as a model is loaded: all predictions share one

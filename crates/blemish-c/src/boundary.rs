@@ -289,7 +289,7 @@ pub extern "C" fn blemish_set_threshold(model: *mut BlemishModel, threshold: f32
     })
 }
 
-/// From now on the threshold is that which the share `fpr` of good images is expected to exceed, above 0 and below 1.
+/// From now on the threshold is that which the share `fpr` of good images is expected to exceed, 0.000001 or more and below 1.
 #[unsafe(no_mangle)]
 pub extern "C" fn blemish_set_fpr(model: *mut BlemishModel, fpr: f64) -> BlemishStatus {
     guard(|| Ok(model_of(model)?.write().choose_threshold(ThresholdRule::Fpr, Some(fpr))?))

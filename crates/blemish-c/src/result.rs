@@ -48,7 +48,8 @@ pub struct BlemishResult {
     pub threshold: f32,
     /// A `blemish_verdict`.
     pub verdict: u32,
-    /// From which value of the map on a pixel belongs to a region; infinite where none is outlined.
+    /// From which value of the map on a pixel belongs to a region, if it also has a quarter of the region's peak; infinite where none is
+    /// outlined.
     pub outlined_from: f32,
     /// The lower threshold, from which on a person decides; NaN where there is none.
     pub review_threshold: f32,

@@ -38,6 +38,9 @@ pub enum Answer {
         /// Whether it was named, or should have been an image.
         #[serde(skip)]
         is_failure: bool,
+        /// How many files it stands for.
+        #[serde(skip)]
+        files: usize,
     },
 }
 
@@ -49,6 +52,9 @@ pub struct Judged {
     threshold: f32,
     #[serde(skip_serializing_if = "Option::is_none")]
     review_threshold: Option<f32>,
+    /// What to know before relying on the threshold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threshold_warning: Option<String>,
     /// Good, defective or for a person to decide.
     pub verdict: Verdict,
     /// Why.
@@ -59,6 +65,15 @@ pub struct Judged {
     /// What the user should know of this image.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
+    /// What tells its pixels from those of other images.
+    #[serde(skip)]
+    pub fingerprint: u64,
+    /// Whether they are those of the image before it.
+    #[serde(skip)]
+    pub repeats: bool,
+    /// Whether it is defective for that alone.
+    #[serde(skip)]
+    frozen: bool,
     /// Where a drawing of it was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overlay: Option<String>,
@@ -81,11 +96,15 @@ impl Judged {
             score: prediction.score,
             threshold: prediction.threshold,
             review_threshold: prediction.review_threshold,
+            threshold_warning: None,
             verdict: prediction.verdict,
             reason: prediction.reason,
             inspected: prediction.inspected,
             regions: prediction.regions.clone(),
             remarks: Vec::new(),
+            fingerprint: 0,
+            repeats: false,
+            frozen: false,
             overlay: None,
             map: None,
             map_scale: None,
@@ -93,9 +112,29 @@ impl Judged {
         }
     }
 
+    /// Marks an image whose pixels are exactly those of the image before it: no camera sends one frame twice. A copied file does no
+    /// harm; a frame that is `frozen` shows nothing of what is before the camera, whatever its score.
+    pub fn repeat(&mut self, before: &str, frozen: bool) {
+        self.repeats = true;
+        self.remarks.push(format!("same pixels as {before} before it: is the camera frozen?"));
+        if frozen && self.reason != Reason::Blank {
+            self.frozen = true;
+            (self.verdict, self.reason) = (Verdict::Defective, Reason::Blank);
+            self.score = self.score.max(self.threshold);
+            self.regions.clear();
+        }
+    }
+
+    /// Its path, as it was named.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     /// What there is to say beyond verdict and score.
     fn in_words(&self) -> String {
         let why = match self.reason {
+            // The remark says it.
+            Reason::Blank if self.frozen => None,
             Reason::Blank => Some("the frame shows nothing".to_owned()),
             Reason::NoProduct => Some("no product was found".to_owned()),
             _ => None,
@@ -198,11 +237,15 @@ mod tests {
             score: 1.25,
             threshold: 1.0,
             review_threshold: None,
+            threshold_warning: None,
             verdict,
             reason: if verdict == Verdict::Good { Reason::Normal } else { Reason::Anomaly },
             inspected: 1.0,
             regions,
             remarks: Vec::new(),
+            fingerprint: 0,
+            repeats: false,
+            frozen: false,
             overlay: None,
             map: None,
             map_scale: None,
@@ -219,6 +262,7 @@ mod tests {
             path: "c.png".to_owned(),
             error: "cut \"short\"".to_owned(),
             is_failure: true,
+            files: 1,
         };
         let text = defective.text();
         assert!(

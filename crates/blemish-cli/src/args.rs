@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use blemish::Detector;
-use blemish::config::ThresholdRule;
+use blemish::config::{ThresholdRule, check_rate};
 use blemish::dataset::{OnError, decode_mask};
 use blemish::image::{PixelMask, dimensions};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -130,6 +130,23 @@ impl ThresholdArgs {
     }
 }
 
+/// How large images may be.
+#[derive(Args)]
+pub struct SizeArgs {
+    /// Refuse images of more pixels than this before they are decoded [default: as the model says]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_pixels: Option<u64>,
+}
+
+impl SizeArgs {
+    /// Makes `detector` take images up to this size; a model that is written keeps it.
+    pub fn apply(&self, detector: &mut Detector) {
+        if let Some(most) = self.max_pixels {
+            detector.set_max_pixels(most);
+        }
+    }
+}
+
 /// What of the images is inspected.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MaskArgs {
@@ -188,9 +205,10 @@ fn chosen(text: &str) -> Result<Chosen, String> {
         .ok_or_else(|| format!("must be a number, or one of {}", RULES.map(ThresholdRule::name).join(", ")))
 }
 
-/// A share above 0 and below 1.
+/// A false-positive rate that can be asked for.
 pub fn share(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|&v| v > 0.0 && v < 1.0).ok_or_else(|| "must be above 0 and below 1".to_owned())
+    let rate = text.parse().unwrap_or(f64::NAN);
+    check_rate(rate).map(|()| rate)
 }
 
 /// A number above 0.

@@ -14,8 +14,8 @@ use crate::args::{ErrorArgs, MaskArgs, Split};
 use crate::device::DeviceArgs;
 use crate::evaluate::{measure, write};
 use crate::failure::{Failure, Result};
-use crate::out_folder::Folder;
-use crate::output::{Output, json};
+use crate::out_folder::{Folder, mark};
+use crate::output::{Output, json, quoted};
 use crate::run_folder::{RunFolder, Source, Start, is_started};
 use crate::session::Session;
 use crate::settings::{NetworkArgs, Settings};
@@ -75,6 +75,7 @@ pub struct BenchmarkArgs {
 
 /// One category with one seed.
 struct Job<'a> {
+    root: &'a Path,
     category: &'a str,
     name: String,
     seed: Option<u64>,
@@ -156,11 +157,13 @@ struct Results {
 /// Runs the benchmark.
 pub fn run(args: &BenchmarkArgs, output: &Output) -> Result<()> {
     let device = args.device.open()?;
-    let categories = choose(&args.root, &args.categories)?;
-    let jobs: Vec<Job> = categories.iter().flat_map(|category| jobs(args, category)).collect();
+    let root = root(&args.root)?;
+    let categories = choose(&root, &args.categories)?;
+    let jobs: Vec<Job> = categories.iter().flat_map(|category| jobs(args, &root, category)).collect();
     // Before hours of work, not after.
     jobs.iter().try_for_each(|job| RunFolder::check(&job.folder, job.start))?;
-    let folder = Folder::open(&args.out)?;
+    let folder = Folder::open_own(&args.out, false)?;
+    mark(folder.path())?;
     let stop = Stop::on_ctrl_c("continue with the same command and --resume");
     let mut results = Results::default();
     for (i, job) in jobs.iter().enumerate() {
@@ -188,6 +191,18 @@ fn save(folder: &Folder, results: &mut Results) -> Result<()> {
     Ok(write_whole(&folder.join("results.html"), benchmark_page(&results.rows)?.as_bytes())?)
 }
 
+/// The one folder that `path` means, which can be a pattern.
+fn root(path: &Path) -> Result<PathBuf> {
+    match dataset::expand(path)?.as_slice() {
+        [one] => Ok(one.clone()),
+        several => Err(Failure::Usage(format!(
+            "{} matches {} folders: a benchmark has one; name the folder that holds them, and --categories",
+            quoted(path),
+            several.len()
+        ))),
+    }
+}
+
 /// The categories below `root` that were asked for, by their full or their last name.
 fn choose(root: &Path, wanted: &[String]) -> Result<Vec<String>> {
     let all = dataset::categories(root)?;
@@ -203,10 +218,10 @@ fn choose(root: &Path, wanted: &[String]) -> Result<Vec<String>> {
     wanted.iter().map(find).collect()
 }
 
-fn jobs<'a>(args: &BenchmarkArgs, category: &'a str) -> Vec<Job<'a>> {
+fn jobs<'a>(args: &BenchmarkArgs, root: &'a Path, category: &'a str) -> Vec<Job<'a>> {
     let job = |name: String, seed, folder: PathBuf| {
         let start = start(args, &folder);
-        Job { category, name, seed, folder, start, alone: None }
+        Job { root, category, name, seed, folder, start, alone: None }
     };
     let folder = args.out.join(category);
     if args.seeds.is_empty() {
@@ -231,6 +246,7 @@ impl<'a> Job<'a> {
         let folder = self.folder.join("ablation").join(alone.name);
         let start = start(args, &folder);
         Job {
+            root: self.root,
             category: self.category,
             name: self.name.clone(),
             seed: self.seed,
@@ -274,9 +290,9 @@ impl<'a> Job<'a> {
         output: &Output,
     ) -> Result<(BenchmarkRow, Config)> {
         let folder = RunFolder::open(&self.folder, self.start)?;
-        let set = dataset::open(&args.root, Some(self.category))?;
+        let set = dataset::open(self.root, Some(self.category))?;
         let source = Source {
-            data: vec![args.root.display().to_string()],
+            data: vec![self.root.display().to_string()],
             category: set.category.clone(),
             split: args.split,
             on_error: args.errors.on_error,

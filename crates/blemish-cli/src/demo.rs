@@ -159,7 +159,7 @@ fn draw(trained: &Trained, folder: &Path, data: &Path) -> Result<()> {
         let framed = detector.frame(&image)?;
         let prediction = detector.predict_framed(&framed)?;
         let size = [image.height, image.width];
-        let truth = decode_masks(&sample.masks, size, u64::MAX)?;
+        let truth = decode_masks(&sample.masks, size, size, u64::MAX)?;
         let mut judged = Judged::new(sample.path.display().to_string(), &prediction);
         let seen = Seen { path: &sample.path, image: &image, framed: &framed, prediction: &prediction };
         visuals.write(detector, &seen, Some(&truth), &mut judged)?;

@@ -5,17 +5,20 @@ use std::path::{Path, PathBuf};
 
 use blemish::dataset::{DataSet, OnError};
 use blemish::evaluate::{EvaluateOptions, Evaluated, evaluate};
+use blemish::evaluation::{Counts, IMAGES_CSV_HEADER};
 use blemish::report::text_table;
 use blemish::{Detector, write_whole};
 use blemish_train::{Protocol, diyt_split};
 use clap::Args;
 
-use crate::args::{ErrorArgs, MaskArgs, Split, ThresholdArgs};
+use crate::args::{ErrorArgs, MaskArgs, SizeArgs, Split, ThresholdArgs};
 use crate::failure::Result;
 use crate::inputs::open_data;
-use crate::model::model_file;
-use crate::out_folder::Folder;
+use crate::model::{load_file, model_file};
+use crate::out_file::{Kind, check};
+use crate::out_folder::{Folder, mark};
 use crate::output::{Output, json};
+use crate::run_folder::is_run;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,7 +41,7 @@ pub struct EvaluateArgs {
     /// Write report.html, evaluation.json and images.csv into this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Write a table of all images' scores to this file
+    /// Write a table of all images' scores to this file (/dev/stdout: to standard output)
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
     #[command(flatten)]
@@ -50,6 +53,8 @@ pub struct EvaluateArgs {
     split: Split,
     #[command(flatten)]
     errors: ErrorArgs,
+    #[command(flatten)]
+    size: SizeArgs,
 }
 
 /// Evaluates.
@@ -58,14 +63,30 @@ pub struct EvaluateArgs {
 /// A model or data that cannot be used; files that cannot be written.
 pub fn run(args: &EvaluateArgs, output: &Output) -> Result<()> {
     let model = model_file(&args.model)?;
-    let mut detector = Detector::load(&model)?;
+    let mut detector = load_file(&model)?;
+    args.size.apply(&mut detector);
     args.threshold.apply(&mut detector)?;
     args.masks.apply(&mut detector)?;
-    let set = open_data(std::slice::from_ref(&args.data), args.category.as_deref())?;
-    let folder = args.out.as_deref().map(Folder::open).transpose()?;
-    let evaluated = measure(&detector, &model, &set, args.split, args.errors.on_error.into())?;
+    let on_error = args.errors.on_error.into();
+    let set = open_data(std::slice::from_ref(&args.data), args.category.as_deref(), on_error)?;
+    let in_run = args.out.as_deref().is_some_and(is_run);
+    let folder = args.out.as_deref().map(|path| Folder::open_own(path, in_run)).transpose()?;
+    if let Some(path) = &args.csv {
+        check(path, Kind::Table(IMAGES_CSV_HEADER))?;
+    }
+    let evaluated = measure(&detector, &model, &set, args.split, on_error)?;
+    let Counts { good, defective, .. } = evaluated.evaluation.counts;
+    if good == 0 || defective == 0 {
+        let data = args.data.display();
+        tracing::warn!(
+            "warning: {data}: measured on {good} good and {defective} defective images: it takes both"
+        );
+    }
     if let Some(folder) = &folder {
         write(folder.path(), &evaluated, &detector)?;
+        if !in_run {
+            mark(folder.path())?;
+        }
     }
     if let Some(path) = &args.csv {
         write_whole(path, evaluated.evaluation.images_csv().as_bytes())?;

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use blemish::Detector;
 use blemish::calibrate::Threshold;
 use blemish::dataset::Problem;
 use blemish::fit::{FitEvent, FitOptions};
@@ -11,11 +10,12 @@ use blemish::report::significant;
 use clap::Args;
 use serde::Serialize;
 
-use crate::args::ErrorArgs;
+use crate::args::{ErrorArgs, SizeArgs};
 use crate::date::today;
 use crate::failure::{Failure, Result};
 use crate::inputs::images;
-use crate::model::model_file;
+use crate::model::{load_file, model_file};
+use crate::out_file::{hold_model, target};
 use crate::output::{Output, counted, quoted, warn_of};
 use crate::progress::Progress;
 use crate::stop::Stop;
@@ -48,6 +48,8 @@ pub struct ExtendArgs {
     out: Option<PathBuf>,
     #[command(flatten)]
     errors: ErrorArgs,
+    #[command(flatten)]
+    size: SizeArgs,
 }
 
 #[derive(Serialize)]
@@ -64,12 +66,16 @@ struct Summary<'a> {
 /// Extends.
 ///
 /// # Errors
-/// Those of [`Detector::extend_with`]; a model that cannot be written.
+/// Those of [`blemish::Detector::extend_with`]; a model that cannot be written.
 pub fn run(args: &ExtendArgs, output: &Output) -> Result<()> {
     let model = model_file(&args.model)?;
-    let detector = Detector::load(&model)?;
-    let more = images(&args.good)?;
-    let originals = if args.originals.is_empty() { None } else { Some(images(&args.originals)?) };
+    let target = target(&model, args.out.as_deref())?;
+    let _lock = hold_model(&target)?;
+    let mut detector = load_file(&model)?;
+    args.size.apply(&mut detector);
+    let on_error = args.errors.on_error.into();
+    let more = images(&args.good, on_error)?;
+    let originals = if args.originals.is_empty() { None } else { Some(images(&args.originals, on_error)?) };
     let stop = Stop::on_ctrl_c(format!("{} is as it was", model.display()));
     let progress = Mutex::new(Progress::new(output));
     let listener = |event: FitEvent| {
@@ -96,7 +102,6 @@ pub fn run(args: &ExtendArgs, output: &Output) -> Result<()> {
     origin.data = [vec![origin.data], names].concat().join(", ");
     origin.fitted = today();
     let longer = extended.detector.with_origin(origin, Vec::new());
-    let target = args.out.clone().unwrap_or(model);
     longer.save(&target)?;
     let threshold = longer.threshold()?;
     let before = detector.threshold().ok().map(|threshold| threshold.value);

@@ -60,7 +60,7 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Partial { code, .. } => *code,
             Self::Defective => 10,
-            Self::Output(error) if is_closed(error) => 0,
+            Self::Output(_) if self.is_closed() => 0,
             Self::Output(_) => 6,
         }
     }
@@ -75,16 +75,13 @@ impl Failure {
 
     /// Whether nothing is left to be said: the summary did, or the reader of the results went away, as `head` does.
     pub fn is_told(&self) -> bool {
-        match self {
-            Self::Defective => true,
-            Self::Output(error) => is_closed(error),
-            _ => false,
-        }
+        matches!(self, Self::Defective) || self.is_closed()
     }
-}
 
-fn is_closed(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::BrokenPipe
+    /// Whether the reader of the results went away, as `head` does.
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
 }
 
 impl From<Error> for Failure {

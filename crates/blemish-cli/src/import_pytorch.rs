@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::args::ErrorArgs;
 use crate::failure::Result;
 use crate::inputs::open_data;
+use crate::out_file::{Kind, check};
 use crate::output::{Output, counted, thousands, warn_of};
 use crate::stop::Stop;
 
@@ -55,11 +56,13 @@ struct Summary {
 /// # Errors
 /// Weights that cannot be used; images that cannot be calibrated on.
 pub fn run(args: &ImportArgs, output: &Output) -> Result<()> {
+    check(&args.out, Kind::Model)?;
     let imported = import_pytorch(&args.weights, ImportOptions::default())?;
     let detector = match &args.calibrate {
         None => imported.uncalibrated()?,
         Some(data) => {
-            let set = open_data(std::slice::from_ref(data), args.category.as_deref())?;
+            let set =
+                open_data(std::slice::from_ref(data), args.category.as_deref(), args.errors.on_error.into())?;
             warn_of(&set.problems);
             let stop = Stop::on_ctrl_c("nothing was written; run it again");
             let options =

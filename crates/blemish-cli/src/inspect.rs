@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::failure::Result;
-use crate::model::{MODEL, model_file};
+use crate::model::model_unless_data;
 use crate::output::Output;
 use crate::{inspect_data, inspect_model, inspect_weights};
 
@@ -33,10 +33,9 @@ pub struct InspectArgs {
 /// There is nothing at the path, or neither a model nor weights nor images.
 pub fn run(args: &InspectArgs, output: &Output) -> Result<()> {
     let path = &args.path;
-    if path.is_dir() && !path.join(MODEL).is_file() {
+    let Some(file) = model_unless_data(path)? else {
         return inspect_data::run(path, args.category.as_deref(), output);
-    }
-    let file = model_file(path)?;
+    };
     match inspect_weights::run(&file, output)? {
         true => Ok(()),
         false => inspect_model::run(&file, output),

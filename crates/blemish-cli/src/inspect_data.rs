@@ -6,7 +6,7 @@ use std::path::Path;
 
 use blemish::Images;
 use blemish::config::Config;
-use blemish::dataset::{Label, Problem, Sample, decode_masks};
+use blemish::dataset::{INVERTED, Label, OnError, Problem, Sample, are_inverted, decode_masks};
 use blemish::evaluation::ShortcutAudit;
 use blemish::fit::survey;
 use blemish::image::{DecodeOptions, Statistics, decode, image_statistics, resize};
@@ -61,6 +61,8 @@ struct Seen {
     size: [usize; 2],
     statistics: Statistics,
     bad_mask: Option<Problem>,
+    /// Share of the image that its masks mark, where it has some.
+    marked: Option<f64>,
 }
 
 /// Shows a data set: every image and every mask is read once.
@@ -68,7 +70,7 @@ struct Seen {
 /// # Errors
 /// No images to be found; none that can be used.
 pub fn run(path: &Path, category: Option<&str>, output: &Output) -> Result<()> {
-    let set = open_data(&[path.to_path_buf()], category)?;
+    let set = open_data(&[path.to_path_buf()], category, OnError::Skip)?;
     let config = Config::default().data;
     let images = Images::from(&set);
     let channels = images.detect_channels(config.max_pixels)?;
@@ -90,6 +92,9 @@ pub fn run(path: &Path, category: Option<&str>, output: &Output) -> Result<()> {
         Ok::<(), crate::failure::Failure>(())
     })?;
     bar.finish_and_clear();
+    if are_inverted(seen.iter().filter_map(|one| one.marked)) {
+        problems.push(Problem::new(&set.root, INVERTED));
+    }
     let summary = Summary {
         data: set.root.display().to_string(),
         category: set.category.clone(),
@@ -114,8 +119,11 @@ fn look(
     let image = decode(&sample.path, decoding).map_err(broken)?;
     let size = [image.height, image.width];
     let statistics = image_statistics(&resize(&image, frame).map_err(broken)?);
+    let mut marked = None;
     let bad_mask = sample.masks.first().and_then(|path| {
-        let reason = match decode_masks(&sample.masks, frame, decoding.max_pixels) {
+        let mask = decode_masks(&sample.masks, frame, size, decoding.max_pixels);
+        marked = mask.as_ref().ok().map(|mask| mask.count() as f64 / mask.pixels.len() as f64);
+        let reason = match mask {
             Err(error) => error.reason(),
             Ok(mask) if sample.label == Label::Defective && mask.count() == 0 => {
                 "empty, though the image is called defective".to_owned()
@@ -124,7 +132,7 @@ fn look(
         };
         Some(Problem::new(path, format!("mask: {reason}")))
     });
-    Ok(Seen { sample: sample.clone(), is_test, size, statistics, bad_mask })
+    Ok(Seen { sample: sample.clone(), is_test, size, statistics, bad_mask, marked })
 }
 
 fn groups(seen: &[Seen]) -> Vec<Group> {
@@ -198,7 +206,7 @@ fn text(summary: &Summary) -> String {
     if let Some(warning) = &summary.shortcut_audit.warning {
         text += &format!("Warning: {warning}\n");
     }
-    for Problem { path, reason } in &summary.problems {
+    for Problem { path, reason, .. } in &summary.problems {
         text += &format!("Problem: {}: {reason}\n", path.display());
     }
     text

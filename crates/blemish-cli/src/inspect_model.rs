@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::failure::Result;
 use crate::inspect_weights;
+use crate::model::load_file;
 use crate::output::{Output, colours, found, outliers, thousands};
 use crate::progress::duration;
 
@@ -52,7 +53,7 @@ struct Part {
 /// # Errors
 /// A file that cannot be read, or is no model.
 pub fn run(path: &Path, output: &Output) -> Result<()> {
-    let detector = Detector::load(path)?;
+    let detector = load_file(path)?;
     let config = detector.config();
     let [h, w] = config.view_size();
     let parts = detector.parts().iter().map(|part| {

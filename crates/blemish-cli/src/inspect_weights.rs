@@ -1,10 +1,9 @@
 //! What a file of pre-trained weights holds, and where it came from.
 
-use std::fs;
 use std::path::Path;
 
-use blemish::Error;
 use blemish::pretrained::{Pretrained, PretrainedOrigin};
+use blemish::read_whole;
 use serde::Serialize;
 
 use crate::failure::Result;
@@ -27,7 +26,7 @@ struct Summary {
 /// # Errors
 /// A file that cannot be read, or whose weights cannot be used.
 pub fn run(path: &Path, output: &Output) -> Result<bool> {
-    let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
+    let bytes = read_whole(path)?;
     if !Pretrained::is_one(path, &bytes) {
         return Ok(false);
     }

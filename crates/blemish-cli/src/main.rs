@@ -20,6 +20,7 @@ mod inspect_model;
 mod inspect_weights;
 mod metrics_file;
 mod model;
+mod out_file;
 mod out_folder;
 mod output;
 mod predict;

@@ -1,8 +1,11 @@
 //! Finding a model file.
 
-use std::io::{Error as IoError, ErrorKind};
+use std::fs::File;
+use std::io::{Error as IoError, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use blemish::dataset;
+use blemish::image::is_readable;
 use blemish::{Detector, Error};
 
 use crate::failure::Result;
@@ -37,10 +40,40 @@ pub fn model_file(path: &Path) -> Result<PathBuf> {
     Err(missing(reason).into())
 }
 
+/// The model file that `path` means, where that can be data as well; `None` where it is data: a folder without a model, or a
+/// pattern that stands for several files or folders.
+///
+/// # Errors
+/// As [`model_file`].
+pub fn model_unless_data(path: &Path) -> Result<Option<PathBuf>> {
+    // What matches nothing is told of as a path.
+    let found = dataset::expand(path).unwrap_or_else(|_| vec![path.to_path_buf()]);
+    match found.as_slice() {
+        [one] if !one.is_dir() || one.join(MODEL).is_file() => model_file(one).map(Some),
+        _ => Ok(None),
+    }
+}
+
 /// Loads the model that `path` means.
 ///
 /// # Errors
 /// As [`model_file`]; a file that is no model.
 pub fn load(path: &Path) -> Result<Detector> {
-    Ok(Detector::load(model_file(path)?)?)
+    load_file(&model_file(path)?)
+}
+
+/// Loads a model file; an image is called one.
+///
+/// # Errors
+/// A file that is no model.
+pub fn load_file(path: &Path) -> Result<Detector> {
+    Ok(Detector::load(path).map_err(|error| match error {
+        Error::Model { .. } if is_image(path) => Error::model(path, "is an image, not a model"),
+        error => error,
+    })?)
+}
+
+fn is_image(path: &Path) -> bool {
+    let mut first = [0; 32];
+    File::open(path).and_then(|mut file| file.read_exact(&mut first)).is_ok() && is_readable(&first)
 }

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use blemish::dataset::OUTPUT_MARKER;
 use blemish::{Error, write_whole};
+use blemish_train::RunLock;
 
 use crate::failure::{Failure, Result};
 use crate::output::quoted;
+use crate::run_folder::is_run;
 
 const MARKER_TEXT: &str =
     "Made by blemish: the images in this folder are outputs, and are not judged or fitted on.\n";
@@ -34,6 +36,15 @@ impl Folder {
         Ok(folder)
     }
 
+    /// As [`open`](Self::open), unless the folder holds what blemish did not write: see [`refuse_foreign`].
+    ///
+    /// # Errors
+    /// Those of both.
+    pub fn open_own(path: &Path, is_ours: bool) -> Result<Self> {
+        refuse_foreign(path, is_ours)?;
+        Self::open(path)
+    }
+
     /// The folder's path.
     pub fn path(&self) -> &Path {
         &self.path
@@ -52,6 +63,36 @@ impl Drop for Folder {
             let _ = fs::remove_dir(&self.path);
         }
     }
+}
+
+/// Refuses a folder that is neither new nor empty nor one that blemish made: no output may replace a file of somebody else, or be
+/// mixed with such. Folders of outputs are marked; `is_ours` says that this one is known otherwise.
+///
+/// # Errors
+/// [`Failure::Usage`].
+pub fn refuse_foreign(path: &Path, is_ours: bool) -> Result<()> {
+    let shown = quoted(path);
+    if path.exists() && !path.is_dir() {
+        return Err(Failure::Usage(format!("{shown} is a file, not a folder: name a folder")));
+    }
+    if is_ours || path.join(OUTPUT_MARKER).is_file() {
+        return Ok(());
+    }
+    // Where it cannot be read, opening it says why.
+    let Some(name) = first_of_users(path) else { return Ok(()) };
+    let why = if is_run(path) {
+        "is the folder of a run".to_owned()
+    } else {
+        format!("holds files that blemish did not write ({name})")
+    };
+    Err(Failure::Usage(format!("{shown} {why}: name a new or empty folder")))
+}
+
+/// The first file in a folder that somebody may have put there. Hidden files come from the system, or from a run that was killed.
+fn first_of_users(folder: &Path) -> Option<String> {
+    let names =
+        fs::read_dir(folder).ok()?.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| !name.starts_with('.') && name != RunLock::NAME).min()
 }
 
 /// Refuses a folder for images that holds inputs, or lies among them: no output may replace an input, or be taken for one.

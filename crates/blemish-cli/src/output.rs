@@ -176,7 +176,7 @@ pub fn quoted(path: &Path) -> String {
 
 /// Names files that were left out, not all of them if there are many.
 pub fn warn_of(problems: &[Problem]) {
-    for Problem { path, reason } in problems.iter().take(NAMED_PROBLEMS) {
+    for Problem { path, reason, .. } in problems.iter().take(NAMED_PROBLEMS) {
         tracing::warn!("warning: {}: {reason}", path.display());
     }
     if let Some(more) = problems.len().checked_sub(NAMED_PROBLEMS).filter(|&n| n > 0) {

@@ -21,7 +21,7 @@ use crate::failure::{Failure, Result};
 use crate::metrics_file::{METRICS, append, retain};
 use crate::out_folder::Folder;
 use crate::output::{Output, json, quoted};
-use crate::run_folder::{NEXT, acquire, already_holds_a_run, take_place};
+use crate::run_folder::{NEXT, acquire, already_holds_a_run, remove_next, require_own_next, take_place};
 use crate::stop::Stop;
 
 const EXAMPLES: &str = "\
@@ -220,10 +220,13 @@ impl Opened {
         if !args.resume && !args.overwrite && (holds_run || is_replacing) {
             return Err(Failure::Usage(already_holds_a_run(out)));
         }
-        let folder = Folder::open(out)?;
+        if !args.resume {
+            require_own_next(out, &FILES)?;
+        }
+        let folder = Folder::open_own(out, args.resume || holds_run || is_replacing)?;
         let lock = acquire(out)?;
-        if !args.resume && next.exists() {
-            fs::remove_dir_all(&next).map_err(|e| Error::io(&next, e))?;
+        if !args.resume {
+            remove_next(out, &FILES)?;
         }
         let replaces = if args.resume { next.join(CHECKPOINT).is_file() } else { holds_run };
         if !replaces {

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use blemish::fit::{FitOptions, Prepared, prepare};
 use blemish::image::ByteImage;
 use blemish::report::data_uri;
-use blemish::{Detector, Error, Images, write_whole};
+use blemish::{Error, Images, write_whole};
 use clap::Args;
 use serde::Serialize;
 
 use crate::args::ErrorArgs;
 use crate::failure::{Failure, Result};
 use crate::inputs::open_data;
-use crate::model::{MODEL, model_file};
+use crate::model::{load_file, model_unless_data};
+use crate::out_file::{Kind, check};
 use crate::output::Output;
 use crate::settings::{NetworkArgs, Settings};
 use crate::stop::Stop;
@@ -24,6 +25,8 @@ Examples:
 
 Open the page in a browser, draw rectangles and polygons, and save the mask: 'train --ignore MASK' leaves out what is drawn,
 'train --roi MASK' all the rest. The page needs no network.";
+
+const PAGE: &str = include_str!("roi.html");
 
 /// Draw what is to be inspected, and what is not
 #[derive(Args)]
@@ -56,9 +59,13 @@ struct Summary {
 /// # Errors
 /// No image that can be used; a model that holds no mean image; a page that cannot be written.
 pub fn run(args: &RoiArgs, output: &Output) -> Result<()> {
-    let is_data = args.path.is_dir() && !args.path.join(MODEL).is_file();
-    let mean = if is_data { mean_of_data(args)? } else { mean_of_model(&args.path)? };
-    let page = include_str!("roi.html").replace("\"IMAGE\"", &format!("\"{}\"", data_uri(&mean)?));
+    let (head, _) = PAGE.split_once("<style>").unwrap_or((PAGE, ""));
+    check(&args.out, Kind::Page(head))?;
+    let mean = match model_unless_data(&args.path)? {
+        None => mean_of_data(args)?,
+        Some(file) => mean_of_model(&file)?,
+    };
+    let page = PAGE.replace("\"IMAGE\"", &format!("\"{}\"", data_uri(&mean)?));
     write_whole(&args.out, page.as_bytes())?;
     let summary = Summary { page: args.out.display().to_string(), height: mean.height, width: mean.width };
     output.result(&summary, || {
@@ -68,8 +75,7 @@ pub fn run(args: &RoiArgs, output: &Output) -> Result<()> {
 }
 
 fn mean_of_model(path: &Path) -> Result<ByteImage> {
-    let path = model_file(path)?;
-    let detector = Detector::load(&path)?;
+    let detector = load_file(path)?;
     match detector.template() {
         Some(template) => Ok(grey(template.size(), template.pixels())),
         None => Err(Failure::Usage(format!(
@@ -81,7 +87,8 @@ fn mean_of_model(path: &Path) -> Result<ByteImage> {
 
 /// The mean of the views that a detector with these settings would be fitted on.
 fn mean_of_data(args: &RoiArgs) -> Result<ByteImage> {
-    let set = open_data(std::slice::from_ref(&args.path), args.category.as_deref())?;
+    let set =
+        open_data(std::slice::from_ref(&args.path), args.category.as_deref(), args.errors.on_error.into())?;
     let config = args.settings.config(&set.category, &NetworkArgs::default())?.detector;
     let stop = Stop::on_ctrl_c("nothing was written; run it again");
     let options = FitOptions { on_error: args.errors.on_error.into(), listener: &|_| {}, stop: stop.flag() };

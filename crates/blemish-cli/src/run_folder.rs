@@ -8,16 +8,17 @@ use std::path::{Path, PathBuf};
 
 use blemish::config::Overlay;
 use blemish::history::{EpochRecord, Stage};
-use blemish::{Error, write_whole};
+use blemish::{Detector, Error, read_text, write_whole};
 use blemish_train::{Event, RunConfig, RunLock};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::args::{ErrorPolicy, MaskArgs, Split};
 use crate::failure::{Failure, Result};
 use crate::metrics_file::{METRICS, append, retain};
 use crate::model::MODEL;
 use crate::out_folder::Folder;
-use crate::output::json;
+use crate::output::{json, quoted};
 use crate::settings::laid_over;
 
 const CHECKPOINT: &str = "checkpoint.safetensors";
@@ -83,8 +84,8 @@ impl RunFolder {
             Start::Overwrite => holds_run(path),
             Start::Resume => is_started(&next),
         };
-        if start != Start::Resume && next.exists() {
-            fs::remove_dir_all(&next).map_err(|e| Error::io(&next, e))?;
+        if start != Start::Resume {
+            remove_next(path, &FILES)?;
         }
         if !replaces {
             return Ok(Self { lock, _outer_lock: None, work: folder, outer: None, start });
@@ -105,7 +106,8 @@ impl RunFolder {
             Start::Resume if !is_started(path) && !is_started(&path.join(NEXT)) => {
                 format!("{} holds no run to resume: there is no {CONFIG}", path.display())
             }
-            _ => return Ok(()),
+            Start::Resume => return Ok(()),
+            _ => return require_own_next(path, &FILES),
         };
         Err(Failure::Usage(refusal))
     }
@@ -215,6 +217,40 @@ pub fn take_place(work: &Folder, outer: &Folder, files: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a folder `.next` in a run's folder that holds something else than `files` of a run.
+///
+/// # Errors
+/// [`Failure::Usage`].
+pub fn require_own_next(path: &Path, files: &[&str]) -> Result<()> {
+    let next = path.join(NEXT);
+    let Ok(entries) = fs::read_dir(&next) else { return Ok(()) };
+    let is_own = |name: &str| name == RunLock::NAME || files.contains(&name) || is_temporary(name, files);
+    match entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .find(|name| !is_own(name))
+    {
+        Some(name) => Err(Failure::Usage(format!(
+            "{} holds files that blemish did not write ({name}), and a new run works there: move it away",
+            quoted(&next)
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Removes what a run left that was to replace another one, and was killed.
+///
+/// # Errors
+/// As [`require_own_next`]; it cannot be removed.
+pub fn remove_next(path: &Path, files: &[&str]) -> Result<()> {
+    let next = path.join(NEXT);
+    require_own_next(path, files)?;
+    if next.exists() {
+        fs::remove_dir_all(&next).map_err(|e| Error::io(&next, e))?;
+    }
+    Ok(())
+}
+
 /// Why no new run begins in the folder.
 pub fn already_holds_a_run(path: &Path) -> String {
     format!(
@@ -228,10 +264,25 @@ pub fn already_holds_a_run(path: &Path) -> String {
 /// # Errors
 /// [`Failure::Busy`] where another process works in it.
 pub fn acquire(path: &Path) -> Result<RunLock> {
-    RunLock::acquire(path).map_err(|error| match error {
+    RunLock::acquire(path).map_err(busy)
+}
+
+/// What a lock that is not to be had means for a command.
+pub fn busy(error: Error) -> Failure {
+    match error {
         error @ Error::Data { .. } => Failure::Busy(error.to_string()),
         error => error.into(),
-    })
+    }
+}
+
+/// Whether `path` is the folder of a run, whatever became of it: it says which images were named, or holds a model.
+pub fn is_run(path: &Path) -> bool {
+    let is_source = |folder: &Path| {
+        let text = read_text(&folder.join(SOURCE)).unwrap_or_default();
+        let value: Value = serde_json::from_str(&text).unwrap_or_default();
+        value["data"].is_array() && value["category"].is_string()
+    };
+    is_source(path) || is_source(&path.join(NEXT)) || Detector::load(path.join(MODEL)).is_ok()
 }
 
 fn holds_run(path: &Path) -> bool {
@@ -249,10 +300,14 @@ fn remove_temporary(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
-        let ours = |name: &str| FILES.iter().any(|file| name.starts_with(&format!(".{file}.")));
-        if name.to_str().is_some_and(|name| name.ends_with(".tmp") && ours(name)) {
+        if name.to_str().is_some_and(|name| is_temporary(name, &FILES)) {
             fs::remove_file(entry.path()).map_err(|e| Error::io(entry.path(), e))?;
         }
     }
     Ok(())
+}
+
+/// Whether it is a name that [`write_whole`] gives a file before it becomes one of `files`.
+fn is_temporary(name: &str, files: &[&str]) -> bool {
+    name.ends_with(".tmp") && files.iter().any(|file| name.starts_with(&format!(".{file}.")))
 }

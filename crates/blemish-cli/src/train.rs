@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use blemish::calibrate::Threshold;
-use blemish::dataset::{DataSet, Problem};
+use blemish::dataset::{DataSet, OnError, Problem};
 use blemish::fit::SuspectedOutlier;
 use blemish::found::DetectionEstimate;
 use blemish::history::EpochRecord;
@@ -14,9 +14,10 @@ use crate::args::{ErrorArgs, MaskArgs, Split, positive};
 use crate::device::DeviceArgs;
 use crate::failure::Result;
 use crate::inputs::open_data;
+use crate::out_folder::refuse_foreign;
 use crate::output::{Output, counted, found, outliers, quoted, threshold_lines};
 use crate::progress::duration;
-use crate::run_folder::{RunFolder, Source, Start};
+use crate::run_folder::{RunFolder, Source, Start, is_run};
 use crate::session::{Session, Trained};
 use crate::settings::{NetworkArgs, Settings};
 use crate::stop::Stop;
@@ -113,7 +114,10 @@ pub fn run(args: &TrainArgs, output: &Output) -> Result<()> {
         _ => Start::New,
     };
     RunFolder::check(&args.out, start)?;
-    let set = open_data(&args.data, args.category.as_deref())?;
+    refuse_foreign(&args.out, is_run(&args.out))?;
+    // A run that goes on was begun with what it left out.
+    let on_error = if args.resume { OnError::Skip } else { args.errors.on_error.into() };
+    let set = open_data(&args.data, args.category.as_deref(), on_error)?;
     let folder = RunFolder::open(&args.out, start)?;
     let stop = Stop::on_ctrl_c(next(args));
     let source = source(args, &set);

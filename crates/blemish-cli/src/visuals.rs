@@ -15,7 +15,7 @@ use clap::{Args, ValueEnum};
 use crate::answer::Judged;
 use crate::failure::Result;
 use crate::inputs::parent;
-use crate::out_folder::{Folder, mark, refuse_among_inputs};
+use crate::out_folder::{Folder, mark, refuse_among_inputs, refuse_foreign};
 
 /// How raw maps are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -71,13 +71,14 @@ impl Visuals {
     /// Opens the folders.
     ///
     /// # Errors
-    /// One cannot be written to, or lies among the images, which lie in the folders `inputs`.
+    /// One cannot be written to, holds what blemish did not write, or lies among the images, which lie in the folders `inputs`.
     pub fn open(args: &VisualArgs, inputs: &[PathBuf]) -> Result<Self> {
-        let open = |path: &Option<PathBuf>| {
-            let Some(path) = path else { return Ok(None) };
+        // Before any is made: one may lie in another.
+        for path in [&args.overlays, &args.maps, &args.masks].into_iter().flatten() {
             refuse_among_inputs(path, inputs)?;
-            Folder::open(path).map(Some)
-        };
+            refuse_foreign(path, false)?;
+        }
+        let open = |path: &Option<PathBuf>| path.as_deref().map(Folder::open).transpose();
         Ok(Self {
             overlays: open(&args.overlays)?,
             maps: open(&args.maps)?.map(|folder| (folder, args.map_format)),

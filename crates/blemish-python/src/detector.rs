@@ -225,7 +225,7 @@ impl Detector {
         Ok(())
     }
 
-    /// From now on the threshold is that which the share `fpr` of good images is expected to exceed, above 0 and below 1.
+    /// From now on the threshold is that which the share `fpr` of good images is expected to exceed, 0.000001 or more and below 1.
     fn set_fpr(&self, py: Python<'_>, fpr: f64) -> PyResult<()> {
         let chosen = self.change(py, |detector| detector.choose_threshold(ThresholdRule::Fpr, Some(fpr)));
         chosen.map_err(|error| raise(py, error))

@@ -1,7 +1,10 @@
 //! What a detector says of one image.
 
+use blemish::metrics::outlined;
 use blemish::prediction::{Reason, Verdict};
+use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 /// A connected part of the image that is anomalous: its box, in pixels of the image.
@@ -152,7 +155,11 @@ impl Prediction {
     #[getter]
     fn pred_mask<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<bool>>> {
         let map = self.map.bind(py).try_readonly()?;
-        Ok(map.as_array().mapv(|value| value >= self.outlined_from).into_pyarray(py))
+        let (values, shape) = (map.as_array(), map.as_array().raw_dim());
+        let values: Vec<f32> = values.iter().copied().collect();
+        let shown = outlined(&values, shape[1], self.outlined_from);
+        let shown = Array2::from_shape_vec(shape, shown).map_err(|e| PyValueError::new_err(e.to_string()))?;
+        Ok(shown.into_pyarray(py))
     }
 
     fn __repr__(&self) -> String {

@@ -115,6 +115,7 @@ impl<'a> StateDict<'a> {
             e => Error::model(path, format!("is not a readable PyTorch file: {e}")),
         };
         let bad = |reason: String| Error::model(path, reason);
+        blemish::require_file(path)?;
         let length = std::fs::metadata(path).map_err(|e| Error::io(path, e))?.len();
         let PickleValue::Dict(mut entries) = PytorchReader::read_pickle_data(path, None).map_err(failed)?
         else {

@@ -125,7 +125,8 @@ fn score_level(process: Process, name: &str, n: usize, stated: f64, seeds: usize
         let scores = process.draw(n, &mut ChaCha8Rng::seed_from_u64(seed as u64));
         let outlier = suspected(&scores, CONTAMINATION);
         let kept = scores.iter().zip(&outlier).filter(|(_, out)| !**out).map(|(&score, _)| score).collect();
-        let threshold = Thresholds::new(kept).at_rate(stated);
+        let left_out = outlier.iter().filter(|&&out| out).count();
+        let threshold = Thresholds::new(kept).leaving_out(left_out).at_rate(stated);
         let rate = process.rate(threshold.value);
         let [low, high] = threshold.interval.expect("an interval");
         sum += rate;

@@ -9,8 +9,8 @@ use crate::config::{Config, ThresholdRule};
 use crate::error::{Error, Result};
 use crate::history::EpochRecord;
 use crate::hysteresis::NORMAL_MAX;
-use crate::image::{Image, ImageFacts, ImageView, PixelMask, decode_with_facts};
-use crate::metrics::regions;
+use crate::image::{BlankReason, Image, ImageFacts, ImageView, PixelMask, decode_with_facts};
+use crate::metrics::{outlined, regions};
 use crate::parts::{Expected, FittedPart};
 use crate::prediction::{Prediction, Reason, Verdict};
 use crate::provenance::Provenance;
@@ -47,7 +47,7 @@ impl Detector {
         good_scores: Vec<f32>,
         provenance: Provenance,
     ) -> Self {
-        let thresholds = Thresholds::new(good_scores);
+        let thresholds = Thresholds::new(good_scores).leaving_out(provenance.left_out);
         let decided = [Err(String::new()), Err(String::new())];
         let (ignored, history, path) = (None, Vec::new(), None);
         let mut detector =
@@ -207,7 +207,15 @@ impl Detector {
         };
         let scale = [image.original_size[0] as f32 / h as f32, image.original_size[1] as f32 / w as f32];
         let mut found = match reason {
-            Reason::Anomaly => regions(&map, h, w, f64::from(outlined_from))?,
+            Reason::Anomaly => {
+                let shown = outlined(&map, w, outlined_from);
+                let shown: Vec<f32> = map
+                    .iter()
+                    .zip(shown)
+                    .map(|(&v, shown)| if shown { v } else { f32::NEG_INFINITY })
+                    .collect();
+                regions(&shown, h, w, f64::from(outlined_from))?
+            }
             _ => Vec::new(),
         };
         let largest = found.iter().map(|region| region.area).max();
@@ -244,7 +252,7 @@ impl Detector {
     pub(crate) fn decision(&self, raw: f32, image: &Framed) -> Result<(f32, Verdict, Reason)> {
         let threshold = self.threshold()?.value as f32;
         let missing = image.product_found == Some(false) && self.provenance.always_found;
-        let unseen = match image.blank {
+        let unseen = match self.blank(image) {
             Some(_) => Some(Reason::Blank),
             None => missing.then_some(Reason::NoProduct),
         };
@@ -257,6 +265,11 @@ impl Detector {
             _ if raw >= review => (raw, Verdict::Review, Reason::Anomaly),
             _ => (raw, Verdict::Good, Reason::Normal),
         })
+    }
+
+    /// Why an image shows nothing, by itself or beside the good images.
+    pub(crate) fn blank(&self, image: &Framed) -> Option<BlankReason> {
+        image.blank.or_else(|| self.provenance.facts.as_ref()?.blank(&image.facts))
     }
 
     /// The share of an image that is inspected: within the view, and not ignored.
@@ -308,7 +321,7 @@ impl Detector {
         Ok(self.map_threshold()?.min(score).min(peak))
     }
 
-    /// Decides by another rule, and, with the rule `fpr`, at another target false-positive rate (above 0, below 1); a threshold that
+    /// Decides by another rule, and, with the rule `fpr`, at another target false-positive rate (1e-6 or more, below 1); a threshold that
     /// was [set](Self::set_threshold) no longer decides.
     ///
     /// # Errors
@@ -323,6 +336,11 @@ impl Detector {
         self.thresholds.release();
         self.decide();
         self.threshold().map(|_| ())
+    }
+
+    /// Takes images of up to this many pixels (`data.max_pixels`).
+    pub fn set_max_pixels(&mut self, most: u64) {
+        self.config.data.max_pixels = most;
     }
 
     /// Decides by this score, whatever the rule.
@@ -345,9 +363,10 @@ impl Detector {
         Ok(())
     }
 
-    /// Scores of good images that thresholds are computed from hereafter.
-    pub(crate) fn set_good_scores(&mut self, scores: Vec<f32>) {
-        self.thresholds = Thresholds::new(scores);
+    /// Scores of good images that thresholds are computed from hereafter, and how many were left out as suspected outliers.
+    pub(crate) fn set_good_scores(&mut self, scores: Vec<f32>, left_out: usize) {
+        self.thresholds = Thresholds::new(scores).leaving_out(left_out);
+        self.provenance.left_out = left_out;
         self.decide();
     }
 

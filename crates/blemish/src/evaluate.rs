@@ -5,20 +5,24 @@
 
 mod scored;
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use rayon::prelude::*;
 
 use self::scored::{Scored, row_of};
-use crate::dataset::{DataSet, Label, LoadOptions, LoadedImage, OnError, Problem, Sample, load, load_masks};
+use crate::dataset::{
+    DataSet, Images, Label, LoadOptions, LoadedImage, OnError, Problem, Sample, load, load_masks,
+};
 use crate::detector::Detector;
 use crate::error::{Error, Result};
 use crate::evaluation::{Counts, DataSummary, Evaluation, ImageRow, ModelSummary, ShortcutAudit};
 use crate::image::{Image, Statistics, equalising, image_statistics};
 use crate::metrics::{auroc, roc_curve};
+use crate::number::counted;
 use crate::prediction::{Reason, Verdict};
 use crate::report::{Curves, GalleryItem, Listed, Report, select_gallery, shown_and_listed};
-use crate::view::View;
+use crate::view::{Differences, View};
 
 /// AUPRO is integrated up to this false-positive rate (Bergmann et al. 2021).
 #[doc(hidden)]
@@ -83,6 +87,7 @@ pub fn evaluate(
     let (mut scored, mut equalised) = (Scored::new()?, Scored::new()?);
     let (mut rows, mut light): (Vec<ImageRow>, Vec<Statistics>) = (Vec::new(), Vec::new());
     let (mut problems, mut bad_masks, mut first_error) = (Vec::new(), Vec::new(), None);
+    let mut differences = Differences::default();
     let mut seconds = 0.0;
     for some in samples.chunks(AT_ONCE) {
         let started = Instant::now();
@@ -111,12 +116,18 @@ pub fn evaluate(
             scored.push(&seen.map, size, seen.score, defective, mask.as_ref())?;
             equalised.push(&other.map, size, other.score, defective, mask.as_ref())?;
             rows.push(row_of(&image.sample, defective, seen.score, seen.decided));
+            let name = image.sample.path.display().to_string();
+            differences.add(&name, &image.framed.facts, origin.facts.as_ref());
             light.push(own);
         }
     }
     if rows.is_empty() {
         return Err(first_error.unwrap_or_else(|| Error::data(&set.root, "no test image could be used")));
     }
+    let paths: Vec<PathBuf> = rows.iter().map(|row| PathBuf::from(&row.path)).collect();
+    let known = origin.fitted_on(&Images::from(paths));
+    let mut warnings = fitted_on(&known, &scored.defective);
+    warnings.extend(differences.in_words("image"));
     let mut notes = scored.notes();
     if let Some(scale) = config.view().scale {
         notes.push(format!("maps are compared with masks at the images' own sizes, times {scale}"));
@@ -149,16 +160,32 @@ pub fn evaluate(
             good: scored.defective.iter().filter(|d| !**d).count(),
             defective: scored.defective.iter().filter(|d| **d).count(),
             skipped: problems.len(),
+            fitted_on: known.iter().filter(|known| **known).count(),
+            unlike: differences.count(),
         },
         shortcut_audit: audit(&light, &scored.defective),
         equalised: Some(equalised.metrics(threshold.value)?.0),
         thresholds: detector.thresholds().iter().map(|t| scored.threshold_row(t, *t == threshold)).collect(),
         per_kind: scored.per_kind(&rows, threshold.value)?,
         images: rows,
+        warnings,
         notes,
         problems: set.problems.iter().chain(&problems).chain(&bad_masks).cloned().collect(),
     };
     Ok(Evaluated { evaluation, scored, pro_curve })
+}
+
+/// What is to be said of test images that the model was fitted on.
+fn fitted_on(known: &[bool], defective: &[bool]) -> Vec<String> {
+    let sentence = |is_defective: bool, what: &str, so: &str| {
+        let of_kind = || known.iter().zip(defective).filter(|(_, own)| **own == is_defective);
+        let (some, all) = (of_kind().filter(|(known, _)| **known).count(), of_kind().count());
+        let (all, are) = (counted(all, &format!("{what} test image")), if some == 1 { "is" } else { "are" });
+        (some > 0).then(|| format!("{some} of {all} {are} among those that the model was fitted on: {so}"))
+    };
+    let good = "the false-alarm rate and AUROC say nothing about new ones; test with others";
+    let bad = "it takes what they show for normal; take them out of the training images and fit anew";
+    sentence(false, "good", good).into_iter().chain(sentence(true, "defective", bad)).collect()
 }
 
 /// Reads some samples, and says which could not be.

@@ -6,10 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::dataset::Problem;
 use crate::metrics::{Z95, wilson};
+use crate::number::{counted, percent};
 use crate::prediction::{Reason, Verdict};
 
 /// AUROC above which (and, mirrored, 1 minus it, below which) a shortcut is warned of.
 const SHORTCUT_AUROC: f64 = 0.8;
+/// First line of the table of all images.
+pub const IMAGES_CSV_HEADER: &str = "path,kind,defective,score,predicted,reason,inspected\n";
 
 /// Everything measured in one evaluation of one model on one data set.
 ///
@@ -51,6 +54,9 @@ pub struct Evaluation {
     /// One row per image, in the data set's order.
     #[serde(default)]
     pub images: Vec<ImageRow>,
+    /// What makes the figures doubtful: images that the model was fitted on, or that are unlike those.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Remarks a reader needs, such as why a metric is missing.
     pub notes: Vec<String>,
     /// Files that were left out, and why.
@@ -87,6 +93,12 @@ pub struct Counts {
     pub defective: usize,
     /// Files left out; [`Evaluation::problems`] names them.
     pub skipped: usize,
+    /// Good and defective images scored that the model was fitted on.
+    #[serde(default)]
+    pub fitted_on: usize,
+    /// Images scored that are unlike those that the model was fitted on.
+    #[serde(default)]
+    pub unlike: usize,
 }
 
 /// A share of images with its 95 % Wilson score interval (Wilson, 1927); `None` where there is no image.
@@ -111,12 +123,14 @@ impl Rate {
         Self { count, total, share: low.map(|_| count as f64 / total as f64), low, high }
     }
 
-    /// The rate in words: `2 of 41 good images (4.9 %, 95 % interval 1.3 to 16.1 %)`.
-    pub fn in_words(&self, of_what: &str) -> String {
-        let counted = format!("{} of {} {of_what}", self.count, self.total);
-        let (Some(share), Some(low), Some(high)) = (self.share, self.low, self.high) else { return counted };
-        let [share, low, high] = [share, low, high].map(|v| 100.0 * v);
-        format!("{counted} ({share:.1} %, 95 % interval {low:.1} to {high:.1} %)")
+    /// The rate in words, of what is called `one`: `2 of 41 good images (4.9 %, 95 % interval 1.3 to 16.1 %)`.
+    pub fn in_words(&self, one: &str) -> String {
+        let text = format!("{} of {}", self.count, counted(self.total, one));
+        if self.share.is_none() {
+            return text;
+        }
+        let [share, low, high] = [self.share, self.low, self.high].map(percent);
+        format!("{text} ({share} %, 95 % interval {low} to {high} %)")
     }
 }
 
@@ -217,7 +231,7 @@ impl ImageRow {
 impl Evaluation {
     /// [`images`](Self::images) as a table: comma-separated, one line each after a heading, text in quotes (RFC 4180).
     pub fn images_csv(&self) -> String {
-        let mut csv = "path,kind,defective,score,predicted,reason,inspected\n".to_owned();
+        let mut csv = IMAGES_CSV_HEADER.to_owned();
         for row in &self.images {
             let [path, kind] =
                 [&row.path, &row.kind].map(|text| format!("\"{}\"", text.replace('"', "\"\"")));
@@ -285,8 +299,8 @@ mod tests {
             (half.low.unwrap() - 0.236_593).abs() < 1e-5 && (half.high.unwrap() - 0.763_407).abs() < 1e-5
         );
         assert_eq!(Rate::new(0, 0).share, None);
-        assert_eq!(Rate::new(0, 0).in_words("images"), "0 of 0 images");
-        assert_eq!(none.in_words("good images"), "0 of 10 good images (0.0 %, 95 % interval 0.0 to 27.8 %)");
+        assert_eq!(Rate::new(0, 0).in_words("image"), "0 of 0 images");
+        assert_eq!(none.in_words("good image"), "0 of 10 good images (0.0 %, 95 % interval 0.0 to 27.8 %)");
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub mod evaluation;
 pub mod fit;
 pub mod found;
 mod good;
+mod hash;
 #[doc(hidden)]
 pub mod history;
 mod hysteresis;
@@ -49,6 +50,7 @@ pub mod image;
 pub mod metrics;
 #[doc(hidden)]
 pub mod model_file;
+mod number;
 #[doc(hidden)]
 pub mod parallel;
 #[doc(hidden)]
@@ -60,6 +62,7 @@ pub mod prediction;
 #[doc(hidden)]
 pub mod pretrained;
 mod provenance;
+mod read;
 pub mod report;
 #[doc(hidden)]
 pub mod scoring;
@@ -83,7 +86,9 @@ pub use crate::metrics::Region;
 pub use crate::prediction::{Prediction, Reason, Verdict};
 pub use crate::provenance::Provenance;
 #[doc(hidden)]
-pub use crate::write::write_whole;
+pub use crate::read::{is_descriptor, read_text, read_whole, require_file};
+#[doc(hidden)]
+pub use crate::write::{WholeFile, write_whole};
 
 /// The good images at `path`: those of a data set in any known layout, or all in a folder.
 ///

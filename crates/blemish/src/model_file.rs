@@ -3,15 +3,18 @@
 
 use std::path::Path;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::config::{Config, Use};
 use crate::detector::Detector;
-use crate::engine::Weights;
+use crate::engine::{Array, Weights};
 use crate::error::{Error, Result};
+use crate::hash::{START, fnv1a};
 use crate::history::EpochRecord;
 use crate::parts::{FittedPart, put, used};
 pub use crate::provenance::Provenance;
+use crate::read::read_whole;
 pub use crate::tensors::{read_tensors, write_tensors};
 use crate::tensors::{read_tensors_of, require_parameters, to_bytes};
 use crate::view::Template;
@@ -40,6 +43,9 @@ struct Header {
     config: Config,
     provenance: Provenance,
     history: Vec<EpochRecord>,
+    /// [`checksum`] of the tensors; files of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    checksum: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -73,6 +79,7 @@ impl ModelFile {
             config: detector.config().clone(),
             provenance: detector.provenance().clone(),
             history: detector.history().to_vec(),
+            checksum: Some(checksum(&tensors)),
         };
         Self { header, tensors }
     }
@@ -134,7 +141,7 @@ impl ModelFile {
     /// # Errors
     /// [`Error::Model`] that says what is wrong with the file, or [`Error::Io`].
     pub fn load(path: &Path) -> Result<Self> {
-        Self::from_bytes(path, &std::fs::read(path).map_err(|e| Error::io(path, e))?)
+        Self::from_bytes(path, &read_whole(path)?)
     }
 
     /// As [`load`](Self::load), of a file's bytes; `name` is what errors call it.
@@ -160,6 +167,12 @@ impl ModelFile {
         }
         if header.config.network.usage == Use::Always {
             require_parameters(&tensors, &header.config.model, header.config.grid()).map_err(bad)?;
+        }
+        if header.checksum.as_ref().is_some_and(|stated| *stated != checksum(&tensors)) {
+            return Err(bad(
+                "is damaged: its checksum does not match; copy it once more from where it was made, or fit the model anew"
+                    .to_owned(),
+            ));
         }
         Ok(Self { header, tensors })
     }
@@ -192,6 +205,17 @@ impl Detector {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         ModelFile::of(self).save(path.as_ref())
     }
+}
+
+/// What tells damaged tensors from those that were written: FNV-1a of their names, shapes and values, in hexadecimal digits.
+fn checksum(tensors: &Weights) -> String {
+    let of = |(name, array): (&String, &Array)| {
+        let hash = fnv1a(START, name.bytes());
+        let hash = fnv1a(hash, array.shape.iter().map(|&n| n as u64));
+        fnv1a(hash, array.values.iter().map(|v| v.to_bits()))
+    };
+    let each: Vec<u64> = tensors.par_iter().map(of).collect();
+    format!("{:016x}", fnv1a(START, each))
 }
 
 fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T> {

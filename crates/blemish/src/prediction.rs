@@ -36,7 +36,7 @@ pub enum Reason {
     Normal,
     /// The score reaches a threshold.
     Anomaly,
-    /// The frame shows nothing: no light, over-exposed, a dead camera.
+    /// The frame shows nothing: no light, over-exposed, a dead camera; `blemish predict` says so of a frozen one, too.
     Blank,
     /// No product was found in the image, and every good image had one.
     NoProduct,
@@ -73,14 +73,15 @@ pub struct Prediction {
     pub inspected: f32,
     /// How the image differs from those that were fitted on (shape, size, channels, depth, brightness), in words.
     pub unlike: Vec<String>,
-    /// Connected regions of the map at or above [`outlined_from`](Self::outlined_from), in pixels of the image, the most
-    /// anomalous first; none on a good image.
+    /// Connected regions of the map at or above [`outlined_from`](Self::outlined_from), as far as they reach a quarter of their own
+    /// peak, in pixels of the image, the most anomalous first; none on a good image.
     pub regions: Vec<Region>,
     /// The anomaly map of the whole image, `[H, W]` at [`map_size`](Self::map_size), row by row.
     pub map: Vec<f32>,
     /// Height and width of the map.
     pub map_size: [usize; 2],
-    /// From which value on a pixel of a defective image belongs to a region; infinite where none is outlined.
+    /// From which value on a pixel of a defective image belongs to a region, if it also has a quarter of the region's peak; infinite where
+    /// none is outlined.
     pub outlined_from: f32,
 }
 

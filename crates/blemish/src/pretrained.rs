@@ -9,6 +9,7 @@ use crate::config::{Config, Head, ModelConfig, PatchEmbed};
 use crate::engine::{Arithmetic, Array, Engine, Feature, Weights, take_prefixed, weights_for_grid};
 use crate::error::{Error, Result};
 pub use crate::provenance::PretrainedOrigin;
+use crate::read::read_whole;
 use crate::tensors::{header_of, read_tensors_of, require_parameters, write_tensors};
 
 /// Version of the file's layout; a file of a newer one is refused.
@@ -64,7 +65,7 @@ impl Pretrained {
     /// # Errors
     /// [`Error::Model`] that says what is wrong with the file, or [`Error::Io`].
     pub fn load(path: &Path) -> Result<Self> {
-        Self::from_bytes(path, &std::fs::read(path).map_err(|e| Error::io(path, e))?)
+        Self::from_bytes(path, &read_whole(path)?)
     }
 
     /// As [`load`](Self::load), of a file's bytes; `name` is what errors call it.

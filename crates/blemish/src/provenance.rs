@@ -1,8 +1,11 @@
 //! Where a model came from.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::dataset::Images;
 use crate::found::DetectionEstimate;
 use crate::view::TrainingFacts;
 
@@ -28,6 +31,9 @@ pub struct Provenance {
     pub seconds: f64,
     /// The good images that are least like the rest, the least first.
     pub suspected_outliers: Vec<SuspectedOutlier>,
+    /// How many scores the thresholds leave out as those of suspected outliers.
+    #[serde(default)]
+    pub left_out: usize,
     /// What the good images look like, and what followed from it, in words.
     pub profile: Vec<String>,
     /// The settings of the network's training, as TOML; empty where none was trained.
@@ -53,6 +59,19 @@ pub struct Provenance {
     /// Where the pre-trained weights came from that the model holds; absent where it holds none, or is of an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pretrained: Option<PretrainedOrigin>,
+}
+
+impl Provenance {
+    /// Which of `images` were fitted on: files are known by their content, wherever they lie.
+    pub(crate) fn fitted_on(&self, images: &Images) -> Vec<bool> {
+        if self.files.is_empty() {
+            return vec![false; images.len()];
+        }
+        let known: HashSet<&str> = self.files.iter().map(|file| file.fingerprint.as_str()).collect();
+        let is_known =
+            |own: Option<u64>| own.is_some_and(|own| known.contains(format!("{own:016x}").as_str()));
+        images.fingerprints().into_iter().map(is_known).collect()
+    }
 }
 
 /// A good image that was fitted on.

@@ -89,7 +89,8 @@ impl Spill {
 }
 
 fn failed(source: std::io::Error) -> Error {
-    Error::io(std::env::temp_dir(), source)
+    let reason = format!("the folder for temporary files (TMPDIR): {source}");
+    Error::io(std::env::temp_dir(), std::io::Error::new(source.kind(), reason))
 }
 
 #[cfg(test)]

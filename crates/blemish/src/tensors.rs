@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::config::{ModelConfig, PatchEmbed};
 use crate::engine::{Array, Weights};
 use crate::error::{Error, Result};
+use crate::read::read_whole;
 use crate::write::write_whole;
 
 /// Refuses fewer parameters than a network of this shape has, before one is made: a false header must not cost memory.
@@ -88,7 +89,7 @@ pub(crate) fn to_bytes(path: &Path, header: &impl Serialize, tensors: &Weights) 
 /// [`Error::Model`] when the file is cut short, not safetensors, not ours, neither `f32` nor `bf16` or holds NaN or infinity;
 /// [`Error::Io`] when it cannot be read.
 pub fn read_tensors(path: &Path) -> Result<(String, Weights)> {
-    read_tensors_of(path, &std::fs::read(path).map_err(|e| Error::io(path, e))?)
+    read_tensors_of(path, &read_whole(path)?)
 }
 
 /// As [`read_tensors`], of a file's bytes; `name` is what errors call it.

@@ -132,7 +132,7 @@ fn evaluate_measures_and_reports() {
     }
     assert_eq!(json["counts"]["defective"], 5);
     assert_eq!(json["images"].as_array().unwrap().len(), 10);
-    assert_eq!(names(&out), ["evaluation.json", "images.csv", "report.html"]);
+    assert_eq!(names(&out), [".blemish-output", "evaluation.json", "images.csv", "report.html"]);
     assert_eq!(fs::read_to_string(&table).unwrap().lines().count(), 11);
     let text = blemish(args).ok().stdout();
     assert!(text.contains("Image AUROC"));
@@ -240,7 +240,7 @@ fn benchmark_keeps_a_row_for_what_fails() {
     let results: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(out.join("results.json")).unwrap()).unwrap();
     assert!(results["rows"][1]["error"].as_str().unwrap().contains("000.png"));
-    assert_eq!(names(&out), ["a", "c", "results.html", "results.json", "results.md"]);
+    assert_eq!(names(&out), [".blemish-output", "a", "c", "results.html", "results.json", "results.md"]);
     assert!(names(&out.join("a")).contains(&"report.html".to_owned()));
     // What is finished is not replaced unasked.
     blemish(args(&["--categories", "a"])).fails(2, &["--resume"]);

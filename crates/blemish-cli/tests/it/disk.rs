@@ -67,7 +67,7 @@ fn standard_output_may_be_full_or_closed() {
     let full = Run(predict.stdout(File::create("/dev/full").unwrap()).output().unwrap());
     full.fails(6, &["standard output"]);
     let script = format!(
-        "'{}' predict '{}' '{}' | true",
+        "'{}' predict '{}' '{}' --threshold sigma | true",
         env!("CARGO_BIN_EXE_blemish"),
         run.display(),
         data.display()

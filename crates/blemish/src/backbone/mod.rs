@@ -14,6 +14,7 @@ use self::vit::Vit;
 use crate::engine::{Array, FeatureMap, Weights, take_prefixed};
 use crate::error::{Error, Result};
 use crate::image::Image;
+use crate::read::read_whole;
 use crate::tensors::read_foreign;
 
 /// Levels that are read.
@@ -68,7 +69,7 @@ impl Backbone {
     /// # Errors
     /// [`Error::Model`] that says what is wrong with the file, or [`Error::Io`].
     pub fn load(path: &Path) -> Result<Self> {
-        Self::from_bytes(path, &std::fs::read(path).map_err(|e| Error::io(path, e))?)
+        Self::from_bytes(path, &read_whole(path)?)
     }
 
     /// As [`load`](Self::load), of a file's bytes; `name` is what errors call it.

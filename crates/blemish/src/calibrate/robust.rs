@@ -11,6 +11,8 @@ const QUARTILE: f64 = 0.674_489_750_196_082;
 const COMPARED: usize = 400;
 /// Fewest values among which an outlier can be told from a wide distribution.
 const FEWEST: usize = 5;
+/// Fewest values that others can stand apart from.
+const FEWEST_APART: usize = 12;
 
 /// The mean of the two middle values; `sorted` must not be empty.
 pub fn median(sorted: &[f64]) -> f64 {
@@ -83,15 +85,30 @@ fn limit(values: &[f32], deviations: f64) -> f32 {
     (middle + deviations * (1.0 + 8.0 / n as f64) * scale).exp() as f32
 }
 
-/// The scores that are outliers among all; of these the largest, at most the share `most` of all scores.
+/// The scores that are outliers among all, or [stand apart](apart); of these the largest, at most the share `most` of all scores.
 pub fn suspected(scores: &[f32], most: f64) -> Vec<bool> {
-    let beyond = outliers(scores);
-    let mut order: Vec<usize> = (0..scores.len()).filter(|&i| beyond[i]).collect();
-    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    let beyond = outliers(scores).into_iter().filter(|&is_beyond| is_beyond).count();
     let count = (most * scores.len() as f64).round() as usize;
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    let descending: Vec<f64> = order.iter().map(|&i| log(scores[i])).collect();
+    let count = beyond.min(count).max(apart(&descending, count));
     let mut suspected = vec![false; scores.len()];
     order.into_iter().take(count).for_each(|i| suspected[i] = true);
     suspected
+}
+
+/// How many of these logarithms, at most so many and the largest ones, lie further above all others than those lie apart: after Dixon's
+/// ratio ("Processing data for outliers", 1953). Where the others are few, and so their scale is hardly known, [`LIMIT`] allows
+/// much, and yet nobody would take such a value for one of them. 0 where fewer than [`FEWEST_APART`] others are left.
+fn apart(descending: &[f64], most: usize) -> usize {
+    let stands_apart = |&count: &usize| match &descending[count..] {
+        [largest, .., least] if descending.len() - count >= FEWEST_APART => {
+            descending[count - 1] - largest > largest - least
+        }
+        _ => false,
+    };
+    (1..=most.min(descending.len())).rev().find(stands_apart).unwrap_or(0)
 }
 
 /// The logarithm of a score, finite for 0 as well.
@@ -149,6 +166,31 @@ mod tests {
                 outliers(&values).contains(&true)
             });
             let share = found.count() as f64 / f64::from(runs);
+            assert!(share < 0.012, "{n}: {share}");
+        }
+    }
+
+    #[test]
+    fn what_stands_apart_is_suspected_and_a_clean_sample_seldom_is() {
+        // Logarithms from 0 to 1.9, and one at 4: twelve times the median would be the limit without.
+        let mut scores: Vec<f32> = (0..20u8).map(|i| (0.1 * f32::from(i)).exp()).collect();
+        scores.push(4f32.exp());
+        assert!(!outliers(&scores).contains(&true));
+        assert_eq!(suspected(&scores, 0.1).iter().position(|s| *s), Some(20));
+        scores[20] = 3.7f32.exp();
+        assert!(!suspected(&scores, 0.1).contains(&true));
+        // Two of them, and never more than the share.
+        scores.truncate(20);
+        scores.extend([6f32.exp(), 6.1f32.exp()]);
+        assert_eq!(suspected(&scores, 0.1).iter().filter(|s| **s).count(), 2);
+        assert!(!suspected(&scores, 0.0).contains(&true));
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        for n in [10, 13, 16, 20, 50] {
+            let found = (0..2000).filter(|_| {
+                let values: Vec<f32> = normals(&mut rng, n).iter().map(|v| (0.4 * v).exp() as f32).collect();
+                suspected(&values, 0.1).contains(&true)
+            });
+            let share = found.count() as f64 / 2000.0;
             assert!(share < 0.012, "{n}: {share}");
         }
     }

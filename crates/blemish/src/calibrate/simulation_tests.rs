@@ -22,7 +22,8 @@ fn simulated(n: usize, stated: f64, others: impl Fn(&mut ChaCha8Rng) -> Vec<f32>
         scores.extend(others(&mut rng));
         let outlier = suspected(&scores, 0.1);
         let kept = scores.iter().zip(&outlier).filter(|(_, o)| !**o).map(|(&s, _)| s).collect();
-        let threshold = Thresholds::new(kept).at_rate(stated);
+        let left_out = outlier.iter().filter(|&&outlier| outlier).count();
+        let threshold = Thresholds::new(kept).leaving_out(left_out).at_rate(stated);
         let rate = normal.sf(threshold.value.ln() / DEVIATION);
         let [low, high] = threshold.interval.unwrap_or([f64::NAN; 2]);
         for (sum, own) in sums.iter_mut().zip([rate, f64::from(rate > high), f64::from(rate < low)]) {

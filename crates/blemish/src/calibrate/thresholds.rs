@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::rate::{clopper_pearson, interval_of_rank, largest_rate, prediction_limit};
 use super::robust::{doubtful, log};
 use crate::config::{ScoreConfig, ThresholdRule};
+use crate::number::counted;
 
 /// Target false-positive rates that are always listed.
 const LISTED: [f64; 2] = [0.05, 0.01];
@@ -40,6 +41,7 @@ pub struct Threshold {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Thresholds {
     good: Vec<f32>,
+    left_out: usize,
     fixed: Option<f32>,
 }
 
@@ -47,7 +49,14 @@ impl Thresholds {
     /// Of the scores of good images, in any order; of near-duplicates one score for all.
     pub fn new(mut good: Vec<f32>) -> Self {
         good.sort_unstable_by(f32::total_cmp);
-        Self { good, fixed: None }
+        Self { good, left_out: 0, fixed: None }
+    }
+
+    /// The same, where so many scores were left out as suspected outliers. They move no threshold; but if they are those of good images
+    /// after all, as many more of new ones are rejected, and the upper end of every interval says so.
+    #[must_use]
+    pub fn leaving_out(self, left_out: usize) -> Self {
+        Self { left_out, ..self }
     }
 
     /// The scores, ascending.
@@ -110,7 +119,9 @@ impl Thresholds {
     pub(crate) fn rate_at(&self, value: f64) -> (f64, [f64; 2]) {
         let n = self.good.len();
         let rejected = n - self.good.partition_point(|&score| f64::from(score) < value);
-        (rejected as f64 / n as f64, clopper_pearson(rejected, n))
+        let [low, _] = clopper_pearson(rejected, n);
+        let [_, high] = clopper_pearson(rejected + self.left_out, n + self.left_out);
+        (rejected as f64 / n as f64, [low, high])
     }
 
     /// The score that new good images exceed with probability `rate` at the most, on average over sets of good images; there
@@ -123,30 +134,48 @@ impl Thresholds {
     /// a rarer rate never has a lower threshold.
     pub fn at_rate(&self, rate: f64) -> Threshold {
         let n = self.good.len();
-        let percent = percent(rate);
+        let (percent, images) = (percent(rate), counted(n, "good image"));
         // The least excess of rounding must not cost a rank.
         let rank = ((n as f64 + 1.0) * (1.0 - rate) - 1e-9).ceil().max(1.0) as usize;
         let (value, interval, how, warning) = if rank <= n {
             let doubtful = doubtful(&self.good);
-            let interval = interval_of_rank(rank, n, doubtful);
+            let interval = self.with_left_out(rank, interval_of_rank(rank, n, doubtful));
             let how = format!(
-                "at most {percent} of good images reach it: score {rank} of {n} good images; {} of new ones will",
-                range(interval)
+                "at most {percent} of good images reach it: score {rank} of {images}; {} of new ones will{}",
+                range(interval),
+                self.left_out_in_words()
             );
             let warning = (doubtful > 0 && n - doubtful <= rank).then(|| doubts(doubtful, n));
             (f64::from(self.good[rank - 1]), interval, how, warning)
         } else {
             let largest = f64::from(self.good[n - 1]);
-            let interval = [0.0, largest_rate(n)];
+            let interval = self.with_left_out(n, [0.0, largest_rate(n)]);
             let how = format!(
-                "at most {percent} of good images reach it, if the scores of {n} good images are log-normal; {} of new ones will, \
-                 whatever the scores' distribution",
-                range(interval)
+                "at most {percent} of good images reach it, if the scores of {images} are log-normal; {} of new ones will, \
+                 whatever the scores' distribution{}",
+                range(interval),
+                self.left_out_in_words()
             );
-            (self.prediction_limit(rate).max(largest), interval, how, Some(too_few(n, rate)))
+            (self.prediction_limit(rate).max(largest), interval, how, Some(too_few(n, rate, interval[1])))
         };
         let (rule, value, target_fpr) = (ThresholdRule::Fpr, above(value), Some(rate));
         Threshold { rule, value, how, target_fpr, interval: Some(interval), warning }
+    }
+
+    /// The interval of the score of `rank`, whose upper end allows for the scores that were left out.
+    fn with_left_out(&self, rank: usize, [low, high]: [f64; 2]) -> [f64; 2] {
+        match self.left_out {
+            0 => [low, high],
+            left_out => [low, interval_of_rank(rank, self.good.len() + left_out, 0)[1]],
+        }
+    }
+
+    fn left_out_in_words(&self) -> String {
+        match self.left_out {
+            0 => String::new(),
+            1 => " (one suspected outlier that was left out counted as good)".to_owned(),
+            n => format!(" ({n} suspected outliers that were left out counted as good)"),
+        }
     }
 
     /// What a new good score exceeds with probability `rate` if scores are log-normal.
@@ -162,7 +191,8 @@ impl Thresholds {
 
     fn at_percentile(&self) -> Threshold {
         let value = above(quantile(&self.sorted(), PERCENTILE / 100.0));
-        let how = format!("percentile {PERCENTILE} of the scores of {} good images", self.good.len());
+        let images = counted(self.good.len(), "good image");
+        let how = format!("percentile {PERCENTILE} of the scores of {images}");
         self.without_target(ThresholdRule::Percentile, value, how)
     }
 
@@ -170,7 +200,8 @@ impl Thresholds {
         let (sorted, n) = (self.sorted(), self.good.len());
         let mean = sorted.iter().sum::<f64>() / n as f64;
         let value = above(mean + SIGMAS * deviation(&sorted, mean));
-        let how = format!("mean + {SIGMAS} standard deviations of the scores of {n} good images");
+        let images = counted(n, "good image");
+        let how = format!("mean + {SIGMAS} standard deviations of the scores of {images}");
         self.without_target(ThresholdRule::Sigma, value, how)
     }
 
@@ -185,25 +216,25 @@ impl Thresholds {
 }
 
 /// Why `n` good images are too few for `rate`, and what to do.
-fn too_few(n: usize, rate: f64) -> String {
+fn too_few(n: usize, rate: f64, at_most: f64) -> String {
     let needed = (1.0 / rate - 1.0 - 1e-9).ceil();
-    let images = if n == 1 { "1 good image".to_owned() } else { format!("{n} good images") };
+    let images = counted(n, "good image");
     let alone = if n == 1 { " Shifted copies of it stood in for other images." } else { "" };
     format!(
         "{images} cannot show a rate of {}: at least {needed} are needed.{alone} The threshold is extrapolated from how their \
          scores vary, and up to {} of good images may be rejected; add good images, or calibrate with more of them",
         percent(rate),
-        percent(largest_rate(n)),
+        percent(at_most),
     )
 }
 
 /// What doubtful scores may mean, and what to do.
 fn doubts(doubtful: usize, n: usize) -> String {
-    let (images, are, them) =
-        if doubtful == 1 { ("image scores", "it is", "it") } else { ("images score", "they are", "them") };
+    let (score, are, them) =
+        if doubtful == 1 { ("scores", "it is", "it") } else { ("score", "they are", "them") };
     format!(
-        "{doubtful} of {n} good {images} far above the others and decide{} the threshold: if {are} not good, remove {them} and fit anew, \
-         and small defects are found again",
+        "{doubtful} of {n} good images {score} far above the others and decide{} the threshold: if {are} not good, remove {them} and fit \
+         anew, and small defects are found again",
         if doubtful == 1 { "s" } else { "" }
     )
 }
@@ -315,6 +346,25 @@ mod tests {
         assert_eq!(thresholds.rate_at(threshold.value), (0.04, clopper_pearson(4, 100)));
         assert_eq!(thresholds.rate_at(97.0).0, 0.04);
         assert_eq!(thresholds.rate_at(0.0).0, 1.0);
+    }
+
+    #[test]
+    fn what_was_left_out_may_be_good_and_widens_the_interval_upwards() {
+        let scores: Vec<f32> = (0..38u8).map(|i| 1.0 + 0.01 * f32::from(i)).collect();
+        let [whole, without] = [of(&scores), of(&scores).leaving_out(2)];
+        let [own, widened] = [&whole, &without].map(|thresholds| thresholds.at_rate(0.05));
+        assert_eq!(own.value, widened.value);
+        // Score 38 of 38 is the third largest of 40: Beta(3, 38) at 0.975.
+        assert_eq!(widened.interval, Some([0.0, interval_of_rank(38, 40, 0)[1]]));
+        assert!(widened.interval.unwrap()[1] > 0.16 && own.interval.unwrap()[1] < 0.08);
+        assert!(
+            widened.how.contains("2 suspected outliers that were left out counted as good"),
+            "{}",
+            widened.how
+        );
+        assert_eq!(without.rate_at(1.37).1, [clopper_pearson(1, 38)[0], clopper_pearson(3, 40)[1]]);
+        let few = of(&scores[..10]).leaving_out(1).at_rate(0.01);
+        assert_eq!(few.interval, Some([0.0, interval_of_rank(10, 11, 0)[1]]));
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub use self::data::{Align, DataConfig, Fit};
 pub use self::model::{AggregationKeys, Head, ModelConfig, Norm, Output, PatchEmbed, Sinusoid};
 pub use self::overlay::Overlay;
 pub use self::parts::{FeaturesConfig, FitConfig, MemoryConfig, NetworkConfig, NetworkInit, NetworkMap, Use};
-pub use self::score::{Reduce, ScoreConfig, ThresholdRule};
+pub use self::score::{LEAST_RATE, Reduce, ScoreConfig, ThresholdRule, check_rate};
 pub use self::settings::{SETTINGS, Setting};
 use crate::error::{Error, Result};
 pub use crate::image::Normalize;

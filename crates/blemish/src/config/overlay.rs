@@ -6,6 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::settings::{Setting, require_known};
 use crate::error::{Error, Result};
+use crate::read::read_text;
 
 /// Settings as a TOML table; later ones replace earlier ones, table by table.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,7 +20,7 @@ impl Overlay {
     /// # Errors
     /// The file cannot be read, or is not TOML.
     pub fn file(mut self, path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let text = read_text(path)?;
         let over: toml::Table =
             toml::from_str(&text).map_err(|e| Error::config(path.display().to_string(), e.to_string()))?;
         lay_over(&mut self.table, over);

@@ -3,7 +3,24 @@
 use serde::{Deserialize, Serialize};
 
 use super::require;
-use crate::error::Result;
+use crate::error::{Error, Result};
+
+/// The smallest false-positive rate that can be asked for: a million good images would be needed to show it, and what is
+/// extrapolated to a rarer one finds no defect any more.
+pub const LEAST_RATE: f64 = 1e-6;
+
+/// Whether this can be asked for as a false-positive rate.
+///
+/// # Errors
+/// A sentence.
+pub fn check_rate(rate: f64) -> Result<(), String> {
+    if (LEAST_RATE..1.0).contains(&rate) {
+        return Ok(());
+    }
+    Err(format!(
+        "must be at least {LEAST_RATE} and below 1: with a rarer rate of false alarms no defect would be found"
+    ))
+}
 
 /// From anomaly map to verdict.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,7 +30,7 @@ pub struct ScoreConfig {
     pub reduce: Reduce,
     /// The rule of the threshold that decides.
     pub threshold: ThresholdRule,
-    /// Target false-positive rate of the rule `fpr`, above 0 and below 1.
+    /// Target false-positive rate of the rule `fpr`, [`LEAST_RATE`] or more and below 1.
     pub fpr: f64,
     /// Target false-positive rate of a second, lower threshold, above that of the first: what lies between the two is to be
     /// reviewed by a person. Absent: there is none.
@@ -68,9 +85,10 @@ impl Default for ScoreConfig {
 
 impl ScoreConfig {
     pub(super) fn validate(&self) -> Result<()> {
-        require(self.fpr > 0.0 && self.fpr < 1.0, "score.fpr", "must be above 0 and below 1")?;
-        let ok = self.review_fpr.is_none_or(|rate| rate > 0.0 && rate < 1.0);
-        require(ok, "score.review_fpr", "must be above 0 and below 1")?;
+        check_rate(self.fpr).map_err(|reason| Error::config("score.fpr", reason))?;
+        self.review_fpr
+            .map_or(Ok(()), check_rate)
+            .map_err(|reason| Error::config("score.review_fpr", reason))?;
         let ok = self.review_fpr.is_none_or(|rate| self.threshold != ThresholdRule::Fpr || rate > self.fpr);
         require(ok, "score.review_fpr", "must be above score.fpr: the lower threshold raises more alarms")?;
         require(self.min_area <= 1 << 30, "score.min_area", "must be a number of pixels")

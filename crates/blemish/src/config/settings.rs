@@ -126,7 +126,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "score.fpr",
-        "above 0, below 1",
+        "0.000001 or more, below 1",
         "The share of good products that may be rejected; `--fpr`.",
     ),
     Setting::new(

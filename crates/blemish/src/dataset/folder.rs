@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::listing::{images_at, images_below, look};
+use super::listing::{images_at, images_below, left_out, look};
 use super::masks::{Masks, images_and_masks};
 use super::names::{Role, role};
 use super::{DataSet, Layout, Problem, Reader, Sample, Samples, find_categories, folder_name};
@@ -29,7 +29,7 @@ fn is_plain(root: &Path, folders: &[PathBuf]) -> bool {
 }
 
 fn holds_images(root: &Path) -> bool {
-    images_below(root, &mut Vec::new()).is_ok_and(|images| !images.is_empty())
+    !images_below(root, &mut Vec::new()).is_empty()
 }
 
 /// All images directly in the folder are good; subfolders beside them are named and not read: they may well hold defective
@@ -38,7 +38,7 @@ fn read(root: &Path) -> Result<Samples> {
     let mut samples = Samples::default();
     let contents = look(root)?;
     if contents.images.is_empty() {
-        let (images, _) = images_and_masks(root, &mut samples.problems)?;
+        let (images, _) = images_and_masks(root, &mut samples.problems);
         let names: Vec<String> =
             contents.folders.iter().map(|folder| format!("`{}`", folder_name(folder))).collect();
         samples.note = Some(format!("all images below {} are taken for good ones", names.join(", ")));
@@ -79,11 +79,12 @@ pub fn open_folders(good: &[PathBuf], defective: &[PathBuf], masks: Option<&Path
     if let Some(folder) = masks {
         fs::metadata(folder).map_err(|source| Error::io(folder, source))?;
     }
-    let masks = masks.map(|folder| Masks::below(&[folder.to_path_buf()])).transpose()?;
+    let masks = masks.map(|folder| Masks::below(&[folder.to_path_buf()]));
     for folder in defective {
         // A folder without any image is an error, as above.
         images_at(folder, &mut Vec::new())?;
-        let (images, beside) = images_and_masks(folder, &mut samples.problems)?;
+        let (images, beside) = images_and_masks(folder, &mut samples.problems);
+        samples.problems.extend(left_out(folder));
         for path in images {
             let kind = path.parent().map_or_else(String::new, folder_name);
             let inside = path.strip_prefix(folder).unwrap_or(&path);

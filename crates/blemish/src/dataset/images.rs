@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::hash::{START, fnv1a};
 use super::{DataSet, Sample, image_files, open};
 use crate::error::{Error, Result};
+use crate::hash::{START, fnv1a};
 use crate::image::{DecodeOptions, Image, ImageFacts, decode_with_facts, depth_range, require_size};
 
 /// How many images decide whether a data set is grey, and how deep.
@@ -70,6 +70,11 @@ impl Images {
         let Some(path) = self.file(i) else { return Ok(None) };
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
         Ok(Some(fnv1a(START, bytes)))
+    }
+
+    /// The [`fingerprint`](Self::fingerprint) of every image; none of what is no file, or cannot be read.
+    pub(crate) fn fingerprints(&self) -> Vec<Option<u64>> {
+        (0..self.len()).into_par_iter().map(|i| self.fingerprint(i).ok().flatten()).collect()
     }
 
     /// These images, then `others`.

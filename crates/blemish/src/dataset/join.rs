@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::listing::expand;
+use super::listing::{expand, images_below};
 use super::{DataSet, Layout, Sample, Samples, open};
 use crate::error::{Error, Result};
 
 /// Opens several folders and joins them: each as [`open`] would, or, for a file, as a good image. Patterns such as `day*/` stand for
-/// what they match. An image that one of them has for the test is fitted on for none.
+/// what they match. An image that one of them has for the test is fitted on for none, and none is fitted on twice, whatever links or
+/// ways of writing lead to it.
 ///
 /// # Errors
 /// As [`open`], for the first of them that cannot be opened; [`Error::Data`] without any.
@@ -17,6 +18,8 @@ pub fn open_all(paths: &[PathBuf], category: Option<&str>) -> Result<DataSet> {
     for path in paths {
         if path.exists() { expanded.push(path.clone()) } else { expanded.extend(expand(path)?) }
     }
+    let mut folders = HashSet::new();
+    expanded.retain(|path| folders.insert(resolved(path)));
     let Some(first) = expanded.first() else {
         return Err(Error::data(".", "no folder of images was named"));
     };
@@ -27,7 +30,7 @@ pub fn open_all(paths: &[PathBuf], category: Option<&str>) -> Result<DataSet> {
         (Samples::default(), Vec::new(), Vec::new(), Vec::new());
     for path in &expanded {
         if path.is_file() {
-            joined.train.push(Sample::good(path));
+            joined.train.extend(images_below(path, &mut joined.problems).into_iter().map(Sample::good));
             continue;
         }
         let set = open(path, category)?;
@@ -41,8 +44,8 @@ pub fn open_all(paths: &[PathBuf], category: Option<&str>) -> Result<DataSet> {
         notes.extend(set.note.map(|note| format!("{}: {note}", path.display())));
     }
     let mut seen = HashSet::new();
-    joined.test.retain(|sample| seen.insert(sample.path.clone()));
-    joined.train.retain(|sample| seen.insert(sample.path.clone()));
+    joined.test.retain(|sample| seen.insert(resolved(&sample.path)));
+    joined.train.retain(|sample| seen.insert(resolved(&sample.path)));
     joined.note = (!notes.is_empty()).then(|| notes.join("; "));
     let layout = match layouts.first() {
         Some(first) if layouts.iter().all(|layout| layout == first) => *first,
@@ -51,4 +54,9 @@ pub fn open_all(paths: &[PathBuf], category: Option<&str>) -> Result<DataSet> {
     let root = if first.is_file() { first.parent().unwrap_or(Path::new(".")) } else { first };
     let set = DataSet::new(root.to_path_buf(), layout, joined)?;
     Ok(if names.is_empty() { set } else { DataSet { category: names.join("+"), ..set } })
+}
+
+/// A path without links and dots, by which two ways to the same file are told.
+fn resolved(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
@@ -17,11 +17,20 @@ const EXTENSIONS: [&str; 15] = [
     "pam",
 ];
 
-/// Files that systems leave behind, ignored without a word, as hidden ones are.
+/// Files that systems leave behind, ignored without a word.
 const LITTER: [&str; 2] = ["thumbs.db", "desktop.ini"];
+
+/// What archives made on a Mac hold beside the files: a shadow of each.
+const SHADOWS: &str = "__macosx";
 
 /// A file of this name marks a folder, with all that lies below it, as written by blemish.
 pub const OUTPUT_MARKER: &str = ".blemish-output";
+
+/// What stands behind the name of an image in the names of the files that blemish writes of it.
+const OUTPUT_ENDINGS: [&str; 4] = [".overlay.png", ".map.npy", ".map.tiff", ".mask.png"];
+
+/// Begins the reason of a [`Problem`] that is a folder.
+const CLOSED: &str = "this folder cannot be read, and is left out";
 
 /// The first bytes of a file, by which its format is told.
 const FIRST: u64 = 16;
@@ -31,15 +40,15 @@ const FIRST: u64 = 16;
 pub struct Listing {
     /// Image files, those of each folder sorted by path.
     pub images: Vec<PathBuf>,
-    /// Files that are not images, folders that cannot be read, what blemish itself has written.
+    /// Files that are not images, folders that cannot be read, what is hidden or lies in a folder of blemish's outputs.
     pub skipped: Vec<Problem>,
 }
 
 /// All images at or below `paths`, in that order, each once: a file names itself, a folder is searched with all its subfolders, and
 /// a pattern such as `photos/**/*.png` stands for what it [`expand`]s to.
 ///
-/// Only regular files, and links to such, are ever opened. Hidden files, `Thumbs.db` and `desktop.ini` are ignored; every other file
-/// that is no image is among the [`skipped`](Listing::skipped).
+/// Only regular files, and links to such, are ever opened. `Thumbs.db` and `desktop.ini` are ignored; every other file that is no image
+/// is among the [`skipped`](Listing::skipped). Hidden images, and those in a folder of blemish's outputs, are counted there.
 ///
 /// # Errors
 /// [`Error::Io`] if one of `paths` does not exist or cannot be read; [`Error::Data`] if there is no image at all.
@@ -47,11 +56,16 @@ pub fn list(paths: &[PathBuf]) -> Result<Listing> {
     let mut walk = Walk::default();
     for path in paths {
         walk.path(path)?;
+        let left_out = walk.left_out(path);
+        walk.listing.skipped.extend(left_out);
     }
     let listing = walk.listing;
     if listing.images.is_empty() {
         let place = paths.first().map_or(Path::new("."), PathBuf::as_path);
-        return Err(Error::data(place, nothing(&listing.skipped)));
+        return Err(match listing.skipped.as_slice() {
+            [only] if only.path == place => Error::data(place, &only.reason),
+            skipped => Error::data(place, nothing(skipped)),
+        });
     }
     Ok(listing)
 }
@@ -81,7 +95,12 @@ pub fn expand(pattern: &Path) -> Result<Vec<PathBuf>> {
     // Not `glob::glob`, which follows links in circles. What cannot be read holds nothing that could match.
     let walk = WalkDir::new(start).min_depth(1).max_depth(depth).follow_links(true);
     let paths = walk.into_iter().flatten().map(|entry| folder.join(below_start(entry.path(), start)));
-    let mut found: Vec<PathBuf> = paths.filter(|path| compiled.matches_path_with(path, options)).collect();
+    let shadows_wanted = text.to_lowercase().contains(SHADOWS);
+    let is_wanted = |path: &PathBuf| {
+        compiled.matches_path_with(path, options)
+            && (shadows_wanted || !below_start(path, &folder).iter().any(|part| is_shadows(Path::new(part))))
+    };
+    let mut found: Vec<PathBuf> = paths.filter(is_wanted).collect();
     found.sort();
     if found.is_empty() {
         let reason = if is_pattern(pattern) {
@@ -130,12 +149,22 @@ pub(super) fn images_at(path: &Path, problems: &mut Vec<Problem>) -> Result<Vec<
     Ok(listing.images)
 }
 
-/// As [`images_at`], for a folder that may be empty.
-pub(super) fn images_below(folder: &Path, problems: &mut Vec<Problem>) -> Result<Vec<PathBuf>> {
+/// As [`images_at`], for a folder that may be empty or closed, in a data set whose [`left_out`] are named as a whole.
+pub(super) fn images_below(folder: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
     let mut walk = Walk::default();
-    walk.path(folder)?;
+    if let Err(error) = walk.path(folder) {
+        walk.listing.skipped.push(closed(folder, &error));
+    }
     problems.extend(walk.listing.skipped);
-    Ok(walk.listing.images)
+    walk.listing.images
+}
+
+/// The images at or below a folder that no layout ever looks at: those in folders of blemish's outputs, and hidden ones.
+pub(super) fn left_out(folder: &Path) -> Vec<Problem> {
+    let mut walk = Walk::default();
+    // What cannot be read is named by whoever reads the folder's images.
+    let _ = walk.path(folder);
+    walk.left_out(folder)
 }
 
 /// A search of folders, each of which is read once, whatever links lead to it.
@@ -144,6 +173,8 @@ struct Walk {
     listing: Listing,
     folders: HashSet<PathBuf>,
     files: HashSet<PathBuf>,
+    outputs: Vec<Problem>,
+    hidden: usize,
 }
 
 impl Walk {
@@ -154,8 +185,8 @@ impl Walk {
             }
             metadata => metadata.map_err(|source| Error::io(path, source))?,
         };
-        if path.canonicalize().is_ok_and(|full| is_output(full.as_path())) {
-            self.listing.skipped.push(output(path));
+        if let Some(problem) = named_output(path) {
+            self.listing.skipped.push(problem);
         } else if metadata.is_dir() {
             self.folder(path)?;
         } else if metadata.is_file() {
@@ -171,7 +202,9 @@ impl Walk {
         if !self.folders.insert(full) {
             return Ok(());
         }
-        let Contents { images, folders, skipped } = look(folder)?;
+        let Contents { images, folders, skipped, outputs, hidden } = look(folder)?;
+        self.outputs.extend(outputs.iter().filter_map(|path| output(path)));
+        self.hidden += hidden.iter().map(|path| count(path, is_image)).sum::<usize>();
         let mut entries: Vec<(PathBuf, bool)> = images.into_iter().map(|path| (path, false)).collect();
         entries.extend(folders.into_iter().map(|path| (path, true)));
         entries.sort();
@@ -180,17 +213,31 @@ impl Walk {
             if !is_folder {
                 self.image(path);
             } else if let Err(error) = self.folder(&path) {
-                let reason = format!("this folder cannot be read, and is left out: {}", error.reason());
-                self.listing.skipped.push(Problem::new(path, reason));
+                self.listing.skipped.push(closed(&path, &error));
             }
         }
         Ok(())
     }
 
+    /// Adds an image, unless it was added under another name of its folder.
     fn image(&mut self, path: PathBuf) {
-        if self.files.insert(path.clone()) {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let name = path.file_name().unwrap_or_default();
+        let full = folder.canonicalize().map_or_else(|_| path.clone(), |folder| folder.join(name));
+        if self.files.insert(full) {
             self.listing.images.push(path);
         }
+    }
+
+    /// What was left out since this was last asked, in the search of `root`.
+    fn left_out(&mut self, root: &Path) -> Vec<Problem> {
+        let mut problems = std::mem::take(&mut self.outputs);
+        if let hidden @ 1.. = std::mem::take(&mut self.hidden) {
+            let what = are(hidden, "hidden file", "hidden files");
+            let reason = format!("{what} left out (names that begin with a dot, or in __MACOSX)");
+            problems.push(Problem { files: hidden, ..Problem::new(root, reason) });
+        }
+        problems
     }
 }
 
@@ -201,24 +248,39 @@ pub(super) struct Contents {
     pub images: Vec<PathBuf>,
     /// Folders, sorted, but for what blemish has written.
     pub folders: Vec<PathBuf>,
-    /// Everything else that is not hidden.
+    /// Files that are no images, or called like an output of blemish, or cannot be opened.
     pub skipped: Vec<Problem>,
+    /// Folders of blemish's outputs.
+    outputs: Vec<PathBuf>,
+    /// Hidden files and folders.
+    hidden: Vec<PathBuf>,
+}
+
+/// As [`look`]; a folder that cannot be read is named and is as good as empty.
+pub(super) fn look_or_name(folder: &Path, problems: &mut Vec<Problem>) -> Contents {
+    look(folder).unwrap_or_else(|error| {
+        problems.push(closed(folder, &error));
+        Contents::default()
+    })
 }
 
 /// Looks into a folder, and not below it.
 pub(super) fn look(folder: &Path) -> Result<Contents> {
     let mut contents = Contents::default();
-    for path in entries(folder)? {
-        let Contents { images, folders, skipped } = &mut contents;
+    for path in all_entries(folder)? {
+        let Contents { images, folders, skipped, outputs, hidden } = &mut contents;
+        if is_hidden(&path) {
+            hidden.push(path);
+            continue;
+        }
         match fs::metadata(&path) {
             Err(source) => {
                 skipped.push(Problem::new(path, format!("cannot be opened, and is left out: {source}")))
             }
-            Ok(metadata) if metadata.is_dir() && path.join(OUTPUT_MARKER).exists() => {
-                skipped.push(output(&path))
-            }
+            Ok(metadata) if metadata.is_dir() && path.join(OUTPUT_MARKER).exists() => outputs.push(path),
             Ok(metadata) if metadata.is_dir() => folders.push(path),
             Ok(metadata) if !metadata.is_file() => skipped.push(irregular(&path)),
+            Ok(_) if is_called_output(&path) => skipped.push(called_output(&path)),
             Ok(_) if is_image(&path) || has_image(&path) => images.push(path),
             Ok(_) => {
                 skipped.push(Problem::new(path, format!("not judged: not one of {}", EXTENSIONS.join(", "))))
@@ -232,13 +294,78 @@ fn irregular(path: &Path) -> Problem {
     Problem::new(path, "not judged: a pipe, socket or device, not a regular file")
 }
 
-fn output(path: &Path) -> Problem {
-    Problem::new(path, "not judged: written by blemish itself (heat maps or other results)")
+fn closed(folder: &Path, error: &Error) -> Problem {
+    Problem::new(folder, format!("{CLOSED}: {}", error.reason()))
 }
 
-/// Whether a path lies in what blemish has written.
-fn is_output(full: &Path) -> bool {
-    full.ancestors().any(|above| above.join(OUTPUT_MARKER).is_file())
+impl Problem {
+    /// Whether it is a folder that cannot be read: what lies in it is missing, and may be images.
+    pub fn is_closed_folder(&self) -> bool {
+        self.reason.starts_with(CLOSED)
+    }
+}
+
+fn called_output(path: &Path) -> Problem {
+    Problem::new(path, "left out: called like a file that blemish writes (an overlay, a map or a mask)")
+}
+
+/// A folder of blemish's outputs, if it holds images that blemish has not written.
+fn output(folder: &Path) -> Option<Problem> {
+    let is_photo = |path: &Path| {
+        let name = lower_name(path);
+        let is_own = OUTPUT_ENDINGS.iter().any(|ending| name.ends_with(ending));
+        !is_own && !is_hidden(path) && (is_image(path) || has_image(path))
+    };
+    let files = count(folder, is_photo);
+    let place = "in a folder of blemish's outputs";
+    let what = are(files, &format!("image {place}"), &format!("images {place}"));
+    let reason = format!("{what} left out; move photos elsewhere");
+    (files > 0).then(|| Problem { files, ..Problem::new(folder, reason) })
+}
+
+/// Why a path that was named is no input, if blemish has written it.
+pub(super) fn named_output(path: &Path) -> Option<Problem> {
+    let is_file = path.is_file();
+    if is_file && is_called_output(path) {
+        return Some(called_output(path));
+    }
+    let full = path.canonicalize().ok()?;
+    if !full.ancestors().any(|above| above.join(OUTPUT_MARKER).is_file()) {
+        return None;
+    }
+    let reason = if is_file { "lies in" } else { "is" };
+    let reason = format!("{reason} a folder of blemish's outputs, and is left out; move photos elsewhere");
+    Some(output(path).filter(|_| !is_file).unwrap_or_else(|| Problem::new(path, reason)))
+}
+
+/// Whether a file, wherever it lies, is called as what blemish writes of an image: `7.jpg.overlay.png`.
+fn is_called_output(path: &Path) -> bool {
+    let name = lower_name(path);
+    let of = OUTPUT_ENDINGS.iter().find_map(|ending| name.strip_suffix(ending));
+    of.is_some_and(|image| is_image(Path::new(image)))
+}
+
+/// `1 file is`, `5 files are`.
+fn are(count: usize, one: &str, many: &str) -> String {
+    if count == 1 { format!("1 {one} is") } else { format!("{count} {many} are") }
+}
+
+/// How many files at or below `path` are such; links to folders are not followed.
+fn count(path: &Path, is_such: impl Fn(&Path) -> bool) -> usize {
+    let files = WalkDir::new(path).into_iter().flatten().filter(|entry| entry.path().is_file());
+    files.filter(|entry| is_such(entry.path())).count()
+}
+
+fn lower_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().to_lowercase()
+}
+
+fn is_shadows(path: &Path) -> bool {
+    lower_name(path) == SHADOWS
+}
+
+fn is_hidden(path: &Path) -> bool {
+    lower_name(path).starts_with('.') || is_shadows(path)
 }
 
 /// The folders directly inside `folder`, sorted; none where it cannot be read.
@@ -248,15 +375,15 @@ pub(super) fn subfolders(folder: &Path) -> Vec<PathBuf> {
 
 /// What lies directly inside `folder`, sorted, without hidden files and litter.
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    Ok(all_entries(folder)?.into_iter().filter(|path| !is_hidden(path)).collect())
+}
+
+/// What lies directly inside `folder`, sorted, without litter.
+fn all_entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let failed = |source| Error::io(folder, source);
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name().to_string_lossy().to_lowercase();
-        if !name.starts_with('.') && !LITTER.contains(&name.as_str()) {
-            paths.push(entry.path());
-        }
-    }
+    let entries: io::Result<Vec<_>> = fs::read_dir(folder).map_err(failed)?.collect();
+    let mut paths: Vec<PathBuf> = entries.map_err(failed)?.into_iter().map(|entry| entry.path()).collect();
+    paths.retain(|path| !LITTER.contains(&lower_name(path).as_str()));
     paths.sort();
     Ok(paths)
 }

@@ -110,7 +110,9 @@ pub fn load_masks(
         match (image.sample.label, image.sample.masks.as_slice()) {
             (Label::Good, _) => Ok(Some(PixelMask::empty(height, width))),
             (Label::Defective, []) => Ok(None),
-            (Label::Defective, paths) => decode_masks(paths, size, options.max_pixels).map(Some),
+            (Label::Defective, paths) => {
+                decode_masks(paths, size, image.framed.original_size, options.max_pixels).map(Some)
+            }
         }
     };
     let (mut masks, mut problems) = (Vec::with_capacity(images.len()), Vec::new());

@@ -20,12 +20,25 @@ const LAST_DEFECT_NUMBER: f32 = 31.0;
 /// # Errors
 ///
 /// As [`decode`](crate::image::decode()); [`Error::Config`] if `H` or `W` is 0.
-pub fn decode_mask(path: &Path, [height, width]: [usize; 2], max_pixels: u64) -> Result<PixelMask> {
+pub fn decode_mask(path: &Path, size: [usize; 2], max_pixels: u64) -> Result<PixelMask> {
+    decode_mask_of(path, size, None, max_pixels)
+}
+
+/// As [`decode_mask`], for an image of a known size.
+fn decode_mask_of(
+    path: &Path,
+    [height, width]: [usize; 2],
+    original: Option<[usize; 2]>,
+    max_pixels: u64,
+) -> Result<PixelMask> {
     if height == 0 || width == 0 {
         return Err(Error::config("data.image_size", format!("{height} x {width} is not a size")));
     }
     let image = decode_dynamic(path, &read(path)?, max_pixels)?;
     let (source_height, source_width) = (image.height() as usize, image.width() as usize);
+    if let Some(original) = original {
+        require_shape(path, [source_height, source_width], original)?;
+    }
     let values = values(image);
     let highest = values.iter().copied().fold(0.0, f32::max);
     let threshold = if highest <= LAST_DEFECT_NUMBER { 0.0 } else { 0.5 * highest };
@@ -40,22 +53,40 @@ pub fn decode_mask(path: &Path, [height, width]: [usize; 2], max_pixels: u64) ->
     Ok(PixelMask { height, width, pixels })
 }
 
-/// As [`decode_mask`], for all masks of one image: a pixel is defective where it is in any of them.
+/// As [`decode_mask`], for all masks of one image of the size `original`: a pixel is defective where it is in any of them.
 ///
 /// # Errors
 ///
-/// As [`decode_mask`], for the first that cannot be used.
+/// As [`decode_mask`], for the first that cannot be used; [`Error::Image`] for one whose sides are not in the image's proportion, which
+/// would be stretched over other places than it marks.
 pub fn decode_masks(
     paths: &[PathBuf],
     size @ [height, width]: [usize; 2],
+    original: [usize; 2],
     max_pixels: u64,
 ) -> Result<PixelMask> {
     let mut joined = PixelMask::empty(height, width);
     for path in paths {
-        let mask = decode_mask(path, size, max_pixels)?;
+        let mask = decode_mask_of(path, size, Some(original), max_pixels)?;
         joined.pixels.iter_mut().zip(mask.pixels).for_each(|(joined, v)| *joined |= v);
     }
     Ok(joined)
+}
+
+/// Refuses a mask of another shape than its image: at its image's scale it may be a pixel off, where it was made smaller or larger.
+fn require_shape(path: &Path, [height, width]: [usize; 2], [of_height, of_width]: [usize; 2]) -> Result<()> {
+    let is_near = |side: usize, other: usize, of_side: usize, of_other: usize| {
+        let expected = other as f64 * of_side as f64 / of_other.max(1) as f64;
+        (side as f64 - expected).abs() <= 1.0
+    };
+    if is_near(height, width, of_height, of_width) || is_near(width, height, of_width, of_height) {
+        return Ok(());
+    }
+    let reason = format!(
+        "the mask has {height} x {width} pixels (height x width) and its image {of_height} x {of_width}: \
+         another shape; make the mask at the image's size"
+    );
+    Err(Error::image(path, reason))
 }
 
 /// The largest channel of every pixel, as far as it is opaque, in the values of the file.
@@ -74,6 +105,17 @@ fn values(image: DynamicImage) -> Vec<f32> {
         return if transparent { pixels.iter().map(|p| (p[3] * most).round()).collect() } else { values };
     }
     values
+}
+
+/// Said where [`are_inverted`] holds.
+pub const INVERTED: &str = "more than half of every defective image is marked as defective: the masks may be \
+    inverted (the defect, not the rest, must have the higher value)";
+
+/// Whether masks seem to mark what is good: those of all defective images mark more than half of the image. Takes each mask's share of
+/// defective pixels.
+pub fn are_inverted(shares: impl IntoIterator<Item = f64>) -> bool {
+    let mut shares = shares.into_iter().peekable();
+    shares.peek().is_some() && shares.all(|share| share > 0.5)
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use super::listing::images_below;
 use super::names::{Role, role};
 use super::{Problem, folder_name};
-use crate::error::Result;
 
 /// What a mask's name ends or begins with, apart from its image's.
 const WORDS: [&str; 10] = [
@@ -37,14 +36,14 @@ pub(super) struct Masks {
 
 impl Masks {
     /// Lists all masks below these folders.
-    pub fn below(folders: &[PathBuf]) -> Result<Self> {
+    pub fn below(folders: &[PathBuf]) -> Self {
         let mut masks = Self::default();
         for folder in folders {
-            for path in images_below(folder, &mut Vec::new())? {
+            for path in images_below(folder, &mut Vec::new()) {
                 masks.insert(path.strip_prefix(folder).unwrap_or(&path).to_path_buf(), path.clone());
             }
         }
-        Ok(masks)
+        masks
     }
 
     /// Adds the mask at `path`, called `relative`.
@@ -81,7 +80,7 @@ impl Masks {
 
     /// Whether this folder's images, called like some kind of label, are masks of the images with these stems.
     pub(crate) fn are_labels_of(folder: &Path, stems: &HashSet<String>) -> bool {
-        Self::below(&[folder.to_path_buf()]).is_ok_and(|masks| masks.all_belong_to(stems))
+        Self::below(&[folder.to_path_buf()]).all_belong_to(stems)
     }
 }
 
@@ -119,10 +118,10 @@ fn image_of(stem: &str) -> Option<&str> {
 
 /// The images below a folder, and the masks among them: files in a folder of masks, and files beside an image that are called like
 /// its mask.
-pub(super) fn images_and_masks(folder: &Path, problems: &mut Vec<Problem>) -> Result<(Vec<PathBuf>, Masks)> {
+pub(super) fn images_and_masks(folder: &Path, problems: &mut Vec<Problem>) -> (Vec<PathBuf>, Masks) {
     let (mut images, mut masks, mut inside) = (Vec::new(), Masks::default(), HashSet::new());
     let mut beside = Vec::new();
-    for path in images_below(folder, problems)? {
+    for path in images_below(folder, problems) {
         let relative = path.strip_prefix(folder).unwrap_or(&path).to_path_buf();
         let above = relative.parent().map(|above| above.components().collect::<Vec<_>>()).unwrap_or_default();
         let in_masks = above.iter().any(|part| role(Path::new(part)) == Role::Masks);
@@ -152,7 +151,7 @@ pub(super) fn images_and_masks(folder: &Path, problems: &mut Vec<Problem>) -> Re
             None => images.push(path),
         }
     }
-    Ok((images, masks))
+    (images, masks)
 }
 
 /// Defective images of a data set, for which masks are looked for once all are known.
@@ -164,8 +163,8 @@ pub(super) struct Defective {
 impl Defective {
     /// Adds the images below `folder`, of the kind that it is called; those below a folder that only says that they are defective
     /// are of the kind that their own folder is called.
-    pub fn add(&mut self, folder: &Path, problems: &mut Vec<Problem>) -> Result<()> {
-        let (images, masks) = images_and_masks(folder, problems)?;
+    pub fn add(&mut self, folder: &Path, problems: &mut Vec<Problem>) {
+        let (images, masks) = images_and_masks(folder, problems);
         let named = folder_name(folder);
         for path in images {
             let relative = path.strip_prefix(folder).unwrap_or(&path).to_path_buf();
@@ -177,7 +176,6 @@ impl Defective {
             let own = masks.find(&relative);
             self.images.push((path, kind, Path::new(&named).join(relative), own));
         }
-        Ok(())
     }
 
     /// The stems of all of them.

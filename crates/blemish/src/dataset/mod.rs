@@ -5,7 +5,6 @@
 
 mod btad;
 mod folder;
-mod hash;
 mod images;
 mod join;
 mod listing;
@@ -30,7 +29,7 @@ pub use self::load::OnError;
 #[doc(hidden)]
 pub use self::load::{LoadOptions, Loaded, LoadedImage, load, load_masks};
 #[doc(hidden)]
-pub use self::mask::{decode_mask, decode_masks};
+pub use self::mask::{INVERTED, are_inverted, decode_mask, decode_masks};
 use crate::error::{Error, Result};
 
 /// How many folder levels below the root [`categories`] looks at.
@@ -93,6 +92,13 @@ pub struct Problem {
     pub path: PathBuf,
     /// What is wrong with it.
     pub reason: String,
+    /// How many files it stands for: one, or those that a folder holds.
+    #[serde(skip, default = "one")]
+    pub files: usize,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// A path as a person sees it: one that is no Unicode must not make the whole answer fail.
@@ -103,7 +109,7 @@ fn shown<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
 impl Problem {
     /// What is wrong with a file.
     pub fn new(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
-        Self { path: path.into(), reason: reason.into() }
+        Self { path: path.into(), reason: reason.into(), files: one() }
     }
 }
 
@@ -211,10 +217,14 @@ pub fn open(root: &Path, category: Option<&str>) -> Result<DataSet> {
         };
         return Err(Error::data(root, reason));
     }
+    if let Some(Problem { path, reason, .. }) = listing::named_output(&folder) {
+        return Err(Error::data(path, reason));
+    }
     let Some(reader) = READERS.iter().find(|reader| (reader.detect)(&folder)) else {
         return Err(unknown_layout(&folder)?);
     };
-    let samples = (reader.read)(&folder)?;
+    let mut samples = (reader.read)(&folder)?;
+    samples.problems.extend(listing::left_out(&folder));
     DataSet::new(folder, reader.layout, samples)
 }
 
@@ -230,11 +240,7 @@ impl DataSet {
             problems.push(Problem::new(&root, reason));
         }
         if train.is_empty() {
-            let reason = match problems.first() {
-                Some(Problem { path, reason }) => format!("; {}: {reason}", path.display()),
-                None => String::new(),
-            };
-            return Err(Error::data(root, format!("no good image to fit on was found{reason}")));
+            return Err(Error::data(root, format!("no good image to fit on was found{}", first(&problems))));
         }
         Ok(Self { category: folder_name(&root), root, layout, train, test, problems, note })
     }
@@ -275,13 +281,21 @@ fn is_category(folder: &Path) -> bool {
 fn unknown_layout(folder: &Path) -> Result<Error> {
     let mut names = Vec::new();
     find_categories(folder, "", CATEGORY_DEPTH, &mut names)?;
+    let left_out = first(&listing::left_out(folder));
     if !names.is_empty() {
-        let reason = format!("is no category itself, but holds some, name one: {}", names.join(", "));
+        let names = names.join(", ");
+        let reason = format!("is no category itself, but holds some, name one: {names}{left_out}");
         return Ok(Error::data(folder, reason));
     }
     let expected: Vec<_> = READERS.iter().map(|reader| reader.expects).collect();
-    let found = describe(folder)?;
-    Ok(Error::data(folder, format!("unknown layout: looked for {}; found {found}", expected.join(", or "))))
+    let (expected, found) = (expected.join(", or "), describe(folder)?);
+    Ok(Error::data(folder, format!("unknown layout: looked for {expected}; found {found}{left_out}")))
+}
+
+/// The first problem, to stand behind what it may explain.
+fn first(problems: &[Problem]) -> String {
+    let said = problems.first().map(|problem| format!("; {}: {}", problem.path.display(), problem.reason));
+    said.unwrap_or_default()
 }
 
 /// The first few names in a folder, for messages.

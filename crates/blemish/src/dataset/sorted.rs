@@ -1,16 +1,17 @@
 //! Images sorted into folders by hand: `good/` beside `bad/`, or beside a folder for each kind of defect, and perhaps `masks/`.
 //!
-//! There is no split into training and test. Where there are defective images to measure with, 70 % of the good ones are for
+//! Where good images to measure with lie in a folder `test` beside them, those are measured, and all of `good/` is fitted on.
+//! Else there is no split into training and test: where there are defective images to measure with, 70 % of the good ones are for
 //! fitting and 30 % for measuring; nothing is ever fitted on what is measured.
 
 use std::path::{Path, PathBuf};
 
-use super::hash::{START, fnv1a};
 use super::listing::look;
-use super::masks::{Defective, images_and_masks};
+use super::mvtec::{TestFolders, UNSORTED};
 use super::names::{Role, having, role};
 use super::{Layout, Problem, Reader, Sample, Samples};
 use crate::error::Result;
+use crate::hash::{START, fnv1a};
 
 /// Share of the good images that are for fitting.
 const TRAIN_SHARE: f64 = 0.7;
@@ -28,23 +29,23 @@ fn read(root: &Path) -> Result<Samples> {
     let mut samples = Samples::default();
     let contents = look(root)?;
     samples.problems.extend(contents.skipped);
-    for path in contents.images {
-        samples
-            .problems
-            .push(Problem::new(path, "not used: not in a folder that says whether it is good or defective"));
-    }
-    let (mut good, mut masks, mut labels) = (Vec::new(), Vec::new(), Vec::new());
-    let mut defective = Defective::default();
+    samples.problems.extend(contents.images.into_iter().map(|path| Problem::new(path, UNSORTED)));
+    let mut found = TestFolders::default();
     for folder in contents.folders {
         match role(&folder) {
-            Role::Good => good.extend(images_and_masks(&folder, &mut samples.problems)?.0),
-            Role::Masks => masks.push(folder),
-            Role::Labels => labels.push(folder),
-            _ => defective.add(&folder, &mut samples.problems)?,
+            Role::Test | Role::Validation => {}
+            Role::Train => {
+                let reason = "not used: it holds no folder of good images, and there is one beside it";
+                samples.problems.push(Problem::new(folder, reason));
+            }
+            _ => found.add(folder, &mut samples.problems),
         }
     }
-    let mut samples = samples.finish(Vec::new(), defective, masks, labels)?;
-    if samples.test.is_empty() {
+    let good = std::mem::take(&mut found.good);
+    found.add_tests(root, &mut samples.problems);
+    let is_split = !found.good.is_empty();
+    let mut samples = samples.finish(found);
+    if is_split || samples.test.is_empty() {
         samples.train = good.into_iter().map(Sample::good).collect();
         return Ok(samples);
     }

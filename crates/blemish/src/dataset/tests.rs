@@ -247,6 +247,24 @@ fn good_beside_other_folders_is_split_once_and_for_all() {
         let moved = more.test.iter().filter(|sample| set.train.contains(sample)).count();
         assert!(moved <= 2, "{moved}");
     }
+    // A test beside good images holds what is measured, and good ones for it are not taken from the others; what else is called
+    // after a purpose is no kind of defect.
+    let folder = temporary(&[
+        "good/0.png",
+        "good/1.png",
+        "test/good/2.png",
+        "test/bad/3.png",
+        "test/stray.png",
+        "train/4.png",
+        "reports/3.png.overlay.png",
+    ]);
+    let set = open(folder.path(), None).unwrap();
+    assert_eq!((set.train.len(), kinds(&set.test), set.note), (2, vec!["bad", "good"], None));
+    let named: Vec<_> = set.problems.iter().map(|problem| folder_name(&problem.path)).collect();
+    assert!(
+        ["stray.png", "train", "3.png.overlay.png"].iter().all(|&name| named.contains(&name.to_owned())),
+        "{named:?}"
+    );
     // Without anything to find there is nothing to measure.
     let folder = temporary(&["good/0.png", "good/1.png", "readme.txt"]);
     let set = open(folder.path(), None).unwrap();
@@ -272,14 +290,15 @@ fn case_and_usual_names_do_not_matter() {
         "TRAIN/GOOD/1.png",
         "Test/Good/2.PNG",
         "Test/Cut/3.PNG",
+        "TEST/dent/5.png",
         "Test/label/4.png",
         "Test/stray.png",
         "Ground_Truth/cut/3_MASK.PNG",
     ]);
     let set = open(folder.path(), None).unwrap();
     assert_eq!((set.layout, set.train.len()), (Layout::Mvtec, 2));
-    assert_eq!(kinds(&set.test), ["Cut", "good", "label"]);
-    assert_eq!(set.test[0].masks.len(), 1);
+    assert_eq!(kinds(&set.test), ["dent", "Cut", "good", "label"]);
+    assert_eq!(set.test[1].masks.len(), 1);
     assert!(set.problems.iter().any(|problem| problem.path.ends_with("stray.png")));
     let normal = temporary(&["training/normal/0.png", "val/Normal/1.png", "val/Abnormal/2.png"]);
     assert_eq!(kinds(&open(normal.path(), None).unwrap().test), ["Abnormal", "good"]);
@@ -338,6 +357,9 @@ fn several_data_sets_become_one() {
     assert!(both.train.iter().all(|sample| !both.test.iter().any(|test| test.path == sample.path)));
     assert_eq!(both.train.len(), 3);
     assert_eq!(open_all(&[at("a")], None).unwrap(), open(&at("a"), None).unwrap());
+    // Other ways to the same folder and file.
+    let ways = [at("a"), at("c/../a"), at("b"), at("b/3.png"), at("b/./3.png")];
+    assert_eq!(open_all(&ways, None).unwrap().train.len(), 3);
     assert!(matches!(open_all(&[], None), Err(Error::Data { .. })));
     assert!(matches!(open_all(&[at("none")], None), Err(Error::Data { .. })));
 }

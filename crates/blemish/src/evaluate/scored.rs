@@ -1,13 +1,14 @@
 //! Scores and maps of a set of images, the maps outside memory, and the metrics of all or some of them.
 
 use crate::calibrate::Threshold;
-use crate::dataset::Sample;
+use crate::dataset::{INVERTED, Sample, are_inverted};
 use crate::error::Result;
 use crate::evaluation::{ImageRow, KindRow, Metrics, Rate, ThresholdRow};
 use crate::image::PixelMask;
 use crate::metrics::{
     Confusion, MapSource, PixelMetrics, auroc, f1_all_positive, f1_at, f1_max, pixel_metrics,
 };
+use crate::number::counted;
 use crate::spill::Spill;
 
 use super::FPR_LIMIT;
@@ -52,6 +53,13 @@ impl Mask {
         let pixels =
             runs.iter().enumerate().flat_map(|(i, &run)| vec![(i % 2) as u8; run as usize]).collect();
         Some(PixelMask { height, width, pixels })
+    }
+
+    /// The share of the image that is defective.
+    fn share(&self) -> Option<f64> {
+        let Self::Runs(runs) = self else { return None };
+        let sum = |runs: &mut dyn Iterator<Item = &u32>| runs.map(|&run| f64::from(run)).sum::<f64>();
+        Some(sum(&mut runs.iter().skip(1).step_by(2)) / sum(&mut runs.iter()))
     }
 
     fn is_missing(&self) -> bool {
@@ -129,7 +137,7 @@ impl Scored {
         if !self.defective.contains(&false) {
             notes.push("no good image: nothing that needs one is defined".to_owned());
         }
-        let defective = format!("{} defective images", self.defective.iter().filter(|d| **d).count());
+        let defective = counted(self.defective.iter().filter(|d| **d).count(), "defective image");
         let without = self.masks.iter().filter(|mask| mask.is_missing()).count();
         if without > 0 {
             notes.push(format!("without a mask, and left out of pixel metrics: {without} of {defective}"));
@@ -138,6 +146,10 @@ impl Scored {
         let empty = pairs.filter(|(mask, d)| **d && !mask.is_missing() && !mask.has_defect()).count();
         if empty > 0 {
             notes.push(format!("with a mask that is empty at this resolution: {empty} of {defective}"));
+        }
+        let marked = self.masks.iter().zip(&self.defective).filter(|(_, d)| **d);
+        if are_inverted(marked.filter_map(|(mask, _)| mask.share())) {
+            notes.push(INVERTED.to_owned());
         }
         notes
     }

@@ -4,6 +4,9 @@
 //! will. So near-duplicates stay in one fold, and count once. Two parts of a kind that look alike are none: what differs
 //! between them has a shape, what differs between two frames of one part is the sensor's noise.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use nalgebra::{SMatrix, SVector};
 use rayon::prelude::*;
 
@@ -56,15 +59,16 @@ const CHANGES: usize = 5;
 /// squares; each pixel counts in units of how much it varies. Two views are near-duplicates where what is left is noise
 /// ([`WHITE`]) and at most half ([`ENERGY`]) of what pairs of either usually differ by, and where both depart from the mean of
 /// all in the same way ([`AGREEMENT`]): plain products differ by nothing but noise and how they lie. Groups are what such pairs
-/// connect.
+/// connect. Views with the very same pixels are in one group in any case: no camera gives a frame twice.
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io), [`Error::Interrupted`](crate::Error::Interrupted).
 pub fn groups(views: &Views, progress: &Progress<'_>) -> Result<Vec<usize>> {
     let n = views.len();
     let alone: Vec<usize> = (0..n).collect();
+    let equal = equal(views)?;
     if n < 3 {
-        return Ok(alone);
+        return Ok(numbered(&connected(n, &equal)));
     }
     let mut details = Vec::with_capacity(n);
     for some in alone.chunks(64) {
@@ -109,14 +113,31 @@ pub fn groups(views: &Views, progress: &Progress<'_>) -> Result<Vec<usize>> {
     let limit = if agreements.is_empty() { 0.0 } else { median(&agreements) + DEVIATIONS * qn(&agreements) };
     let limit = limit.clamp(AGREEMENT[0], AGREEMENT[1]);
     same.retain(|pair| agreement(pair) > limit);
-    let roots = connected(n, &same);
-    let mut first: Vec<usize> = roots.clone();
+    same.extend(&equal);
+    let groups = numbered(&connected(n, &same));
+    let count = groups.iter().max().map_or(0, |last| last + 1);
+    Ok(if count < FEWEST_GROUPS { numbered(&connected(n, &equal)) } else { groups })
+}
+
+/// Each view with the first one that has the very same pixels.
+fn equal(views: &Views) -> Result<Vec<[usize; 2]>> {
+    let mut first: HashMap<u64, usize> = HashMap::new();
+    let mut pairs = Vec::new();
+    for i in 0..views.len() {
+        match first.entry(views.get(i)?.fingerprint()) {
+            Entry::Occupied(other) => pairs.push([*other.get(), i]),
+            Entry::Vacant(new) => _ = new.insert(i),
+        }
+    }
+    Ok(pairs)
+}
+
+/// Groups with these roots, numbered from 0 by first appearance.
+fn numbered(roots: &[usize]) -> Vec<usize> {
+    let mut first: Vec<usize> = roots.to_vec();
     first.sort_unstable();
     first.dedup();
-    if first.len() < FEWEST_GROUPS {
-        return Ok(alone);
-    }
-    Ok(roots.iter().map(|root| first.partition_point(|other| other < root)).collect())
+    roots.iter().map(|root| first.partition_point(|other| other < root)).collect()
 }
 
 /// How many images are near-duplicates of others.

@@ -13,7 +13,7 @@ use crate::dataset::{Images, OnError, Problem};
 use crate::detector::Detector;
 use crate::error::{Error, Result};
 use crate::provenance::Provenance;
-use crate::view::unlike;
+use crate::view::Differences;
 
 /// A model with good images added to it.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl Detector {
             return Err(Error::config("network.use", reason));
         }
         let unusable = |reason: &str| Error::model(Path::new("the model"), reason);
-        let Some(asked) = origin.settings.as_deref().cloned() else {
+        let Some(mut asked) = origin.settings.as_deref().cloned() else {
             return Err(unusable(
                 "does not say what it was fitted on: it comes from an earlier version; fit it anew",
             ));
@@ -85,6 +85,7 @@ impl Detector {
         let new = more.some(&new);
         self.remark_on(&new, options);
         // What was chosen since the fit stays chosen; how a map becomes a score follows from the images.
+        asked.data.max_pixels = self.config().data.max_pixels;
         let score = ScoreConfig { reduce: asked.score.reduce, ..self.config().score.clone() };
         let mut prepared = prepare(&originals.and(&new), &Config { score, ..asked }, options)?;
         let (before, after) = (self.config(), &prepared.config);
@@ -165,19 +166,14 @@ impl Detector {
     fn remark_on(&self, new: &Images, options: &FitOptions<'_>) {
         let Some(facts) = &self.provenance().facts else { return };
         let decoding = self.config().data.decoding();
-        let differences = |i: usize| {
-            new.read_with_facts(i, &decoding).map(|(_, own)| unlike(&own, facts)).unwrap_or_default()
-        };
-        let mut remarks =
-            (0..new.len()).map(|i| (i, differences(i))).filter(|(_, differences)| !differences.is_empty());
-        if let Some((first, differences)) = remarks.next() {
-            let text = format!(
-                "{} of {} new images are unlike those that the model was fitted on, such as {}: {}",
-                1 + remarks.count(),
-                new.len(),
-                new.name(first),
-                differences.join("; ")
-            );
+        let mut differences = Differences::default();
+        for i in 0..new.len() {
+            // One that cannot be read is told where it is fitted on.
+            if let Ok((_, own)) = new.read_with_facts(i, &decoding) {
+                differences.add(&new.name(i), &own, Some(facts));
+            }
+        }
+        if let Some(text) = differences.in_words("new image") {
             (options.listener)(FitEvent::Warning { text });
         }
     }

@@ -111,12 +111,131 @@ fn one_bad_frame_among_24_does_not_move_the_threshold() {
         let after = detector.threshold().unwrap();
         let moved = after.value / before.value - 1.0;
         assert!(moved.abs() < 0.05, "{moved} {is_blank}");
-        assert_eq!(after.interval, before.interval);
+        // What is left out on suspicion may be good, and counts in the interval's upper end.
+        let [after, before] = [&after, &before].map(|threshold| threshold.interval.unwrap());
+        assert_eq!(after[0], before[0]);
+        assert!(if is_blank { after[1] == before[1] } else { after[1] > before[1] }, "{after:?} {before:?}");
         assert_eq!(warnings.iter().any(|w| w.contains("blank")), is_blank, "{warnings:?}");
         let left_out = detector.provenance().suspected_outliers.iter().filter(|s| s.left_out).count();
         assert_eq!(left_out, usize::from(!is_blank));
         let [found, found_before] = [&detector, &clean].map(|detector| defective(detector, &notched()));
         assert!(found.abs_diff(found_before) <= 2, "{found} {found_before}");
+    }
+}
+
+/// As a camera sees it in so much light.
+fn lit(mut image: Image, light: f32) -> Image {
+    image.pixels.iter_mut().for_each(|v| *v = ((*v * light * 255.0).round() / 255.0).min(1.0));
+    image
+}
+
+/// A black frame with a line of letters, such as a time.
+fn lettered() -> Image {
+    let mut image = lit(part(0, 0.0), 0.02);
+    (0..60).filter(|i| i % 3 > 0).for_each(|i| image.pixels[4 * SIDE + 4 + i] = 1.0);
+    image
+}
+
+#[test]
+fn dark_over_exposed_and_lettered_frames_are_not_fitted_on_whatever_their_order() {
+    let before = fit(parts(0..24)).0.threshold().unwrap();
+    for first in [true, false] {
+        let mut images =
+            vec![lit(part(70, 0.0), 0.05), lit(part(71, 0.0), 3.0), lit(part(72, 0.0), 3.0), lettered()];
+        let frames = images.clone();
+        images.splice(if first { 4..4 } else { 0..0 }, parts(0..24));
+        let (detector, warnings) = fit(images);
+        assert!(warnings.iter().any(|w| w.contains("4 good images are blank")), "{warnings:?}");
+        let moved = detector.threshold().unwrap().value / before.value - 1.0;
+        assert!(moved.abs() < 0.05, "{moved}");
+        for frame in &frames {
+            let found = detector.predict_framed(&detector.frame(frame).unwrap()).unwrap();
+            assert_eq!((found.verdict, found.reason), (Verdict::Defective, Reason::Blank));
+        }
+    }
+}
+
+/// Brushed metal under uneven light, as `surface` of the cases' `make.py`.
+fn surface(seed: u64) -> Image {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut normal = |scale: f32| {
+        let sum: f32 = (0..12).map(|_| rng.random::<f32>()).sum();
+        scale * (sum - 6.0)
+    };
+    let mut line = 0.0;
+    let lines: Vec<f32> = (0..SIDE)
+        .map(|_| {
+            line += normal(0.01);
+            line
+        })
+        .collect();
+    let mean = lines.iter().sum::<f32>() / SIDE as f32;
+    let mut image = Image::filled(SIDE, SIDE, 1, 0.45);
+    for (i, v) in image.pixels.iter_mut().enumerate() {
+        *v += 0.1 * (2.5 * (i / SIDE) as f32 / SIDE as f32).sin() + lines[i % SIDE] - mean + normal(0.02);
+    }
+    image
+}
+
+#[test]
+fn a_surface_in_next_to_no_light_or_contrast_is_blank_and_outlines_stay_near_what_they_enclose() {
+    let (detector, _) = fit((0..24).map(surface).collect());
+    let predict = |image: &Image| detector.predict_framed(&detector.frame(image).unwrap()).unwrap();
+    for seed in 100..106 {
+        let mut faint = surface(seed);
+        faint.pixels.iter_mut().for_each(|v| *v = 0.5 + ((*v - 0.5) * 0.05 * 255.0).round() / 255.0);
+        for frame in [lit(surface(seed), 0.05), lit(surface(seed), 0.1), faint] {
+            let found = predict(&frame);
+            assert_eq!((found.verdict, found.reason), (Verdict::Defective, Reason::Blank), "{seed}");
+        }
+    }
+    let mut square = surface(200);
+    (0..100).for_each(|i| square.pixels[(40 + i / 10) * SIDE + 30 + i % 10] = 1.0);
+    let found = predict(&square);
+    assert_eq!(found.reason, Reason::Anomaly);
+    let outlined: usize = found.regions.iter().map(|region| region.area).sum();
+    let above = found.map.iter().filter(|v| **v >= found.outlined_from).count();
+    assert!(2 * outlined < above && outlined >= 50, "{outlined} of {above}");
+    let region = &found.regions[0];
+    assert!(
+        region.y <= 45 && region.y + region.height > 45 && region.x <= 35 && region.x + region.width > 35
+    );
+}
+
+#[test]
+fn copies_of_a_few_products_are_so_many_products() {
+    let images: Vec<Image> = (0..24).map(|i| part(i % 3, 0.0)).collect();
+    let (detector, warnings) = fit(images);
+    assert_eq!(detector.good_scores().len(), 3);
+    assert!(warnings.iter().any(|w| w.contains("21 of 24 good images are near-duplicates")), "{warnings:?}");
+    let threshold = detector.threshold().unwrap();
+    assert!(threshold.warning.unwrap().contains("3 good images cannot show a rate of 5 %"));
+    let rejected = defective(&detector, &parts(1000..1020));
+    assert!(rejected <= 3, "{rejected}");
+    assert_eq!(fit(vec![part(0, 0.0); 24]).0.good_scores().len(), 1);
+}
+
+#[test]
+fn one_odd_photo_among_20_does_not_decide_the_threshold_that_is_calibrated() {
+    let (mut detector, _) = fit(parts(0..24));
+    let own = |extra: Option<Image>| -> Images {
+        parts(3000..3020).into_iter().chain(extra).collect::<Vec<_>>().into()
+    };
+    let before = detector.calibrate(&own(None), None).unwrap();
+    let mut turned = part(4000, 0.0);
+    turned.pixels.reverse();
+    let mut shaded = part(4001, 0.0);
+    for (i, v) in shaded.pixels.iter_mut().enumerate() {
+        let (y, x) = ((i / SIDE) as f32 / SIDE as f32 - 0.5, (i % SIDE) as f32 / SIDE as f32 - 0.5);
+        *v *= 1.0 - 1.6 * (y * y + x * x);
+    }
+    let mut moved = Image::filled(SIDE, SIDE, 1, 0.35);
+    let whole = part(4002, 0.0);
+    (0..SIDE * (SIDE - 12)).for_each(|i| moved.pixels[i + 12 * SIDE] = whole.pixels[i]);
+    for (odd, name) in [(shaded, "shaded"), (moved, "moved"), (turned, "turned")] {
+        let after = detector.calibrate(&own(Some(odd)), None).unwrap();
+        let [before, value] = [&before, &after].map(|found| found.threshold.value);
+        assert!(value / before - 1.0 < 0.05, "{name}: {before} {value} {:?}", after.problems);
     }
 }
 

@@ -35,13 +35,13 @@ pub use crate::good::FitEvent;
 use crate::good::Progress;
 #[doc(hidden)]
 pub use crate::good::Views;
-use crate::image::{DecodeOptions, Image, PixelMask, image_statistics, median};
+use crate::image::{DecodeOptions, Image, ImageFacts, PixelMask, image_statistics, median};
 use crate::parts::features::require_weights;
 use crate::parts::network::Start;
 use crate::parts::used;
 use crate::provenance::Provenance;
 pub use crate::provenance::{GoodFile, SuspectedOutlier};
-use crate::view::{Framed, Pose, Survey, Template, TrainingFacts, View, shrunk};
+use crate::view::{Framed, Pose, Survey, Template, TrainingFacts, View, faint, shrunk};
 
 /// The pre-trained weights that come with the library. Only fitting refers to them: a program that loads and predicts does not
 /// hold them, a model file has its own.
@@ -119,7 +119,7 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
     if config.data.range.is_none() {
         config.data.range = images.detect_range(config.data.max_pixels);
     }
-    let survey = survey(images, &config.data.decoding())?;
+    let (survey, contrast) = look_over(images, &config.data.decoding())?;
     if config.data.fit == Fit::Auto && config.data.view.is_none() {
         survey.require_shape(config.data.image_size, config.model.patch_size)?;
     }
@@ -145,13 +145,19 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
             Ok((framed, [own.median, own.spread]))
         };
         for (&i, result) in some.iter().zip(some.par_iter().map(read).collect::<Vec<_>>()) {
-            match result {
+            let nothing = match &result {
+                Ok((framed, _)) => {
+                    framed.blank.or_else(|| faint(framed.facts.contrast, f32::INFINITY, contrast))
+                }
+                Err(_) => None,
+            };
+            match (result, nothing) {
                 // A frame that shows nothing is no example of a good product.
-                Ok((Framed { blank: Some(reason), .. }, _)) => {
+                (_, Some(reason)) => {
                     problems.push(Problem::new(images.name(i), reason.describe()));
                     blank += 1;
                 }
-                Ok((framed, own)) => {
+                (Ok((framed, own)), None) => {
                     views.push(images.name(i), &framed.view.image)?;
                     light.push(own);
                     sizes.push(framed.original_size);
@@ -160,10 +166,12 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
                     is_cut |= framed.view.is_cut();
                     always_found &= framed.product_found == Some(true);
                 }
-                Err(error) if options.on_error == OnError::Stop || matches!(error, Error::Config { .. }) => {
+                (Err(error), None)
+                    if options.on_error == OnError::Stop || matches!(error, Error::Config { .. }) =>
+                {
                     return Err(error);
                 }
-                Err(error) => {
+                (Err(error), None) => {
                     problems.push(Problem::new(images.name(i), error.reason()));
                     first_error.get_or_insert(error);
                 }
@@ -233,26 +241,35 @@ fn good_file(images: &Images, i: usize) -> Result<Option<GoodFile>> {
 /// None of them can be decoded: the first one's error.
 #[doc(hidden)]
 pub fn survey(images: &Images, options: &DecodeOptions) -> Result<Survey> {
+    look_over(images, options).map(|(survey, _)| survey)
+}
+
+/// As [`survey`], with the images' median contrast.
+fn look_over(images: &Images, options: &DecodeOptions) -> Result<(Survey, f32)> {
     let step = images.len().div_ceil(Survey::IMAGES).max(1);
     let looked: Vec<usize> = (0..images.len()).step_by(step).collect();
-    let (mut seen, mut sizes, mut first_error) = (Vec::new(), Vec::new(), None);
-    let look = |&i: &usize| -> Result<(Image, [usize; 2])> {
+    let (mut seen, mut sizes, mut contrasts, mut first_error) = (Vec::new(), Vec::new(), Vec::new(), None);
+    let look = |&i: &usize| -> Result<(Image, ImageFacts)> {
         let image = images.read(i, options)?;
-        let size = [image.height, image.width];
-        Ok((shrunk(image)?, size))
+        let facts = ImageFacts::of(&image);
+        Ok((shrunk(image)?, facts))
     };
     for result in looked.par_iter().map(look).collect::<Vec<_>>() {
         match result {
-            Ok((image, size)) => {
+            Ok((image, facts)) => {
                 seen.push(image);
-                sizes.push(size);
+                sizes.push(facts.size);
+                contrasts.push(facts.contrast);
             }
             Err(error) => _ = first_error.get_or_insert(error),
         }
     }
     match first_error {
         Some(error) if seen.is_empty() => Err(error),
-        _ => Ok(Survey::of_sizes(&seen, &sizes)),
+        _ => Ok((
+            Survey::of_sizes(&seen, &sizes),
+            if contrasts.is_empty() { 0.0 } else { median(&mut contrasts) },
+        )),
     }
 }
 
@@ -331,6 +348,7 @@ impl Prepared {
             spread: self.brightness.spread,
             seconds: self.started.elapsed().as_secs_f64(),
             suspected_outliers: suspected,
+            left_out: left_out.iter().filter(|&&left_out| left_out).count(),
             profile,
             facts: self.facts.clone(),
             always_found: self.always_found,

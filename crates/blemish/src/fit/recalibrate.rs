@@ -1,5 +1,6 @@
 //! Thresholds from a user's own photos, without fitting: new scores of good images, and what each threshold would find.
 
+use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 
 use rayon::prelude::*;
@@ -12,7 +13,9 @@ use crate::dataset::{Images, Problem};
 use crate::detector::Detector;
 use crate::error::{Error, Result};
 use crate::good::{Progress, Views};
-use crate::view::View;
+use crate::image::ImageFacts;
+use crate::number::counted;
+use crate::view::{Differences, View};
 
 /// Points of the curve, at most.
 const POINTS: usize = 200;
@@ -30,6 +33,12 @@ pub struct Calibrated {
     pub repeated: usize,
     /// Defective images that were scored.
     pub defective: usize,
+    /// Good images that are left out, since the model was fitted on them.
+    pub fitted_on: usize,
+    /// Good and defective images that are unlike those that the model was fitted on.
+    pub unlike: usize,
+    /// What an inspector should know of the images, in words.
+    pub warnings: Vec<String>,
     /// Images that do not count, and why: unreadable, blank, or far from all other good ones.
     pub problems: Vec<Problem>,
     /// What every threshold would do, from the lowest on.
@@ -52,19 +61,38 @@ pub struct CurvePoint {
 }
 
 impl Detector {
-    /// Sets thresholds anew from photos of good products; nothing is fitted. They must be others than those that it was fitted on,
-    /// which score too low, and replace the scores of those. `defects` are only shown in the curve.
+    /// Sets thresholds anew from photos of good products; nothing is fitted. Their scores replace those of the images that it was
+    /// fitted on, which are left out, as they score too low: files are known by their content. `defects` are only shown in the
+    /// curve.
     ///
     /// # Errors
-    /// No good image that can be used; a view that the model does not take.
+    /// No good image that can be used; a file that is among good and defective images; a view that the model does not take.
     pub fn calibrate(&mut self, good: &Images, defects: Option<&Images>) -> Result<Calibrated> {
-        let mut problems = Vec::new();
+        if let Some(defects) = defects {
+            refuse_in_both(good, defects)?;
+        }
+        let (mut problems, mut warnings, mut differences) = (Vec::new(), Vec::new(), Differences::default());
+        let known = self.provenance().fitted_on(good);
+        let (own, new): (Vec<usize>, Vec<usize>) = (0..good.len()).partition(|&i| known[i]);
+        let fitted_on = own.len();
+        if fitted_on > 0 {
+            let (all, are) = (counted(good.len(), "good image"), if fitted_on == 1 { "is" } else { "are" });
+            let those = format!("{fitted_on} of {all} {are} among those that the model was fitted on");
+            if new.is_empty() {
+                let reason = format!(
+                    "{those}, which score too low to calibrate with: name other photos of good products"
+                );
+                return Err(Error::data("good images", reason));
+            }
+            warnings.push(format!("{those}, and left out"));
+        }
+        let good = &good.some(&new);
         let config = self.config();
         let contamination = config.fit.contamination;
         let mut views = Views::new(config.view_size(), self.channels(), config.data.normalize)?
             .stretched_from(config.data.least_spread());
         let mut scores = Vec::new();
-        self.score_all(good, true, &mut problems, |name, view, score| {
+        self.score_all(good, true, &mut problems, &mut differences, |name, view, score| {
             views.push(name, &view.image)?;
             scores.push(score);
             Ok(())
@@ -88,15 +116,17 @@ impl Detector {
         let own: Vec<f32> = own.into_iter().flatten().collect();
         let mut found = Vec::new();
         if let Some(defects) = defects {
-            self.score_all(defects, false, &mut problems, |_, _, score| {
+            self.score_all(defects, false, &mut problems, &mut differences, |_, _, score| {
                 found.push(score);
                 Ok(())
             })?;
         }
         let curve = curve(&own, &found);
         let (good, repeated, defective) = (own.len(), duplicates::repeated(&groups), found.len());
-        self.set_good_scores(own);
-        Ok(Calibrated { threshold: self.threshold()?, good, repeated, defective, problems, curve })
+        self.set_good_scores(own, outlier.iter().filter(|&&outlier| outlier).count());
+        let (threshold, unlike) = (self.threshold()?, differences.count());
+        warnings.extend(differences.in_words("image"));
+        Ok(Calibrated { threshold, good, repeated, defective, fitted_on, unlike, warnings, problems, curve })
     }
 
     /// Hands on the name, registered view and score of every image that can be used; blank ones cannot where `with_structure`.
@@ -105,24 +135,29 @@ impl Detector {
         images: &Images,
         with_structure: bool,
         problems: &mut Vec<Problem>,
+        differences: &mut Differences,
         mut then: impl FnMut(String, View, f32) -> Result<()>,
     ) -> Result<()> {
         let decoding = self.config().data.decoding();
         let all: Vec<usize> = (0..images.len()).collect();
         for some in all.chunks(AT_ONCE) {
-            let score = |&i: &usize| -> Result<Result<(View, f32), String>> {
-                let framed = self.frame(&images.read(i, &decoding)?)?;
-                if let Some(reason) = framed.blank.filter(|_| with_structure) {
+            let score = |&i: &usize| -> Result<Result<(View, f32, ImageFacts), String>> {
+                let (image, facts) = images.read_with_facts(i, &decoding)?;
+                let framed = self.frame(&image)?;
+                if let Some(reason) = self.blank(&framed).filter(|_| with_structure) {
                     return Ok(Err(reason.describe().to_owned()));
                 }
                 let view = self.register(framed.view.clone());
                 let map = self.anomaly_maps(std::slice::from_ref(&view.image)).remove(0);
                 self.check(&map)?;
-                Ok(Ok((view, self.score(&map, framed.original_size))))
+                Ok(Ok((view, self.score(&map, framed.original_size), facts)))
             };
             for (&i, result) in some.iter().zip(some.par_iter().map(score).collect::<Vec<_>>()) {
                 match result {
-                    Ok(Ok((view, score))) => then(images.name(i), view, score)?,
+                    Ok(Ok((view, score, facts))) => {
+                        differences.add(&images.name(i), &facts, self.provenance().facts.as_ref());
+                        then(images.name(i), view, score)?;
+                    }
                     Ok(Err(reason)) => problems.push(Problem::new(images.name(i), reason)),
                     Err(error @ (Error::Config { .. } | Error::Model { .. })) => return Err(error),
                     Err(error) => problems.push(Problem::new(images.name(i), error.reason())),
@@ -130,6 +165,23 @@ impl Detector {
             }
         }
         Ok(())
+    }
+}
+
+/// Refuses a photo that is named as good and as defective.
+fn refuse_in_both(good: &Images, defects: &Images) -> Result<()> {
+    let prints = good.fingerprints().into_iter().enumerate();
+    let known: HashMap<u64, usize> = prints.filter_map(|(i, print)| Some((print?, i))).collect();
+    let both = |(i, print): (usize, Option<u64>)| Some((i, *known.get(&print?)?));
+    match defects.fingerprints().into_iter().enumerate().find_map(both) {
+        Some((defect, i)) => {
+            let reason = format!(
+                "is the same photo as {}, which is named as good: take it out of the good or of the defective images",
+                good.name(i)
+            );
+            Err(Error::data(defects.name(defect), reason))
+        }
+        None => Ok(()),
     }
 }
 

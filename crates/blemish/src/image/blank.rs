@@ -38,6 +38,8 @@ pub enum BlankReason {
     Saturated,
     /// There is noise, and no structure that neighbouring pixels share.
     Noise,
+    /// There is next to no contrast beside what good images have.
+    Faint,
 }
 
 impl BlankReason {
@@ -48,6 +50,9 @@ impl BlankReason {
             Self::Dark => "blank: all pixels are (nearly) black; no light, or a closed shutter",
             Self::Saturated => "blank: (nearly) all pixels are white; over-exposed",
             Self::Noise => "blank: nothing but sensor noise",
+            Self::Faint => {
+                "blank: less than a fifth of the contrast of good images; no light, over-exposed, or a covered lens"
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Li
 
 use super::{Image, ImageFacts, tiff};
 use crate::error::{Error, Result};
+use crate::read::not_a_file;
 
 /// Bytes that a decoder may use beside the image itself.
 const WORKSPACE: u64 = 16 << 20;
@@ -186,13 +187,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn require_regular(path: &Path) -> Result<()> {
-    let metadata = fs::metadata(path).map_err(|source| Error::io(path, source))?;
-    let what = if metadata.is_dir() { "a folder" } else { "a pipe, socket or device" };
-    if metadata.is_file() {
-        Ok(())
-    } else {
-        Err(Error::image(path, format!("is {what}, not a regular file")))
-    }
+    not_a_file(path)?.map_or(Ok(()), |reason| Err(Error::image(path, reason)))
 }
 
 /// Whether these first bytes of a file are those of a format that is read.

@@ -14,6 +14,7 @@ mod tiff;
 mod tiles;
 
 use crate::error::{Error, Result};
+use crate::hash::{START, fnv1a};
 
 #[doc(hidden)]
 pub use self::blank::BlankReason;
@@ -21,11 +22,11 @@ pub(crate) use self::blank::is_blank;
 pub use self::buffer::{ImageView, Order};
 #[cfg(test)]
 pub(crate) use self::decode::TESTED_FORMATS;
+pub(crate) use self::decode::decode_dynamic;
 pub(crate) use self::decode::require_size;
 pub use self::decode::{DecodeOptions, decode, decode_bytes};
-pub(crate) use self::decode::{decode_dynamic, is_readable};
 #[doc(hidden)]
-pub use self::decode::{decode_with_facts, dimensions, read};
+pub use self::decode::{decode_with_facts, dimensions, is_readable, read};
 #[doc(hidden)]
 pub use self::depth::depth_range;
 #[doc(hidden)]
@@ -97,6 +98,13 @@ impl Image {
         let [line, left, long] = [self.width, left, width].map(|pixels| pixels * self.channels);
         let pixels = part(&self.pixels, line, [top, left], [height, long]);
         Self { height, width, channels: self.channels, pixels }
+    }
+
+    /// What tells its pixels from those of other images (FNV-1a, 64 bits).
+    #[doc(hidden)]
+    pub fn fingerprint(&self) -> u64 {
+        let size = [self.height, self.width, self.channels].map(|n| n as u64);
+        fnv1a(fnv1a(START, size), self.pixels.iter().map(|v| v.to_bits()))
     }
 
     /// The same image in 8 bits, clamped to [0, 1] and rounded.

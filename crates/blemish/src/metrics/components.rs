@@ -14,6 +14,10 @@ pub struct Components {
     pub count: usize,
 }
 
+/// Share of a region's peak below which its border lies. A map falls off around a defect over the width of what it was made from: from
+/// a defect that is many times beyond what is normal, even what lies far beside it is beyond that.
+const BORDER: f32 = 0.25;
+
 /// A connected part of an anomaly map at or above a threshold, with its bounding box in pixels of that map.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Region {
@@ -116,10 +120,35 @@ pub fn regions(map: &[f32], height: usize, width: usize, threshold: f64) -> Resu
     Ok(regions)
 }
 
+/// Which pixels of a map of whole rows of `width` are outlined: those of its [`regions`] at or above `from`, as far as they reach a quarter
+/// of their region's peak. Each region keeps its peak, whatever lies beside it. What is no number is not outlined.
+pub fn outlined(map: &[f32], width: usize, from: f32) -> Vec<bool> {
+    let pixels = map.iter().map(|&score| u8::from(score >= from)).collect();
+    let mask = PixelMask { height: map.len() / width.max(1), width, pixels };
+    let Ok(Components { labels, count }) = connected_components(&mask) else { return vec![false; map.len()] };
+    let mut borders = vec![from; count + 1];
+    for (&label, &score) in labels.iter().zip(map) {
+        let border = &mut borders[label as usize];
+        *border = border.max(BORDER * score);
+    }
+    labels.iter().zip(map).map(|(&label, &score)| label != 0 && score >= borders[label as usize]).collect()
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_outline_ends_at_a_quarter_of_its_own_region_s_peak() {
+        let map = [0.9, 1.9, 2.1, 8.0, 1.5, 0.0, 1.1];
+        assert_eq!(outlined(&map, 7, 1.0), [false, false, true, true, false, false, true]);
+        // Up to four times the threshold everything above it is outlined.
+        assert_eq!(outlined(&[1.0, 4.0, 0.9], 3, 1.0), [true, true, false]);
+        assert_eq!(outlined(&map, 7, f32::INFINITY), [false; 7]);
+        assert_eq!(outlined(&[f32::NAN, 2.0], 1, 1.0), [false, true]);
+        assert_eq!(outlined(&[], 0, 1.0), [false; 0]);
+    }
 
     /// A mask drawn with `#`, one string a row.
     fn mask(rows: &[&str]) -> PixelMask {

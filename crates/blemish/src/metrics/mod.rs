@@ -19,7 +19,7 @@ mod streamed;
 
 #[doc(hidden)]
 pub use components::{Components, connected_components};
-pub use components::{Region, regions};
+pub use components::{Region, outlined, regions};
 #[doc(hidden)]
 pub use f1::{Confusion, f1_all_positive, f1_at};
 pub use f1::{F1Max, f1_max};

@@ -3,9 +3,9 @@
 use minijinja::{Environment, UndefinedBehavior, context};
 use serde::Serialize;
 
-use super::number;
 use super::tables::{ABLATION, BenchmarkRow, COLUMNS, Column, ablation, failure};
 use crate::error::{Error, Result};
+use crate::number;
 
 #[derive(Serialize)]
 struct Row<'a> {

@@ -6,6 +6,7 @@ use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 
 use crate::error::{Error, Result};
 use crate::image::{ByteImage, PixelMask};
+use crate::metrics::outlined;
 use crate::write::write_whole;
 
 /// Colour of the line around what the detector found; like the next one it is not in the colour map.
@@ -47,7 +48,14 @@ pub fn heat(map: &[f32], height: usize, width: usize, scale_max: f32) -> ByteIma
     ByteImage { height, width, channels: 3, pixels }
 }
 
-/// The image with the map's colours over it where the map reaches `threshold`, in the scale of [`heat`],
+/// Which pixels of an image are [outlined] where the map has `from` or more.
+pub(super) fn found(map: &[f32], image: &ByteImage, from: f32) -> Vec<bool> {
+    let mut found = outlined(map, image.width, from);
+    found.resize(image.height * image.width, false);
+    found
+}
+
+/// The image with the map's colours over it where it is [outlined] from `threshold` on, in the scale of [`heat`],
 /// a line around these regions, and another around the ground truth when it is given.
 ///
 /// The lines run outside what they enclose, so that a defect of a few pixels is not hidden by its own outline.
@@ -63,9 +71,8 @@ pub fn overlay(
     mask: Option<&PixelMask>,
 ) -> ByteImage {
     let mut blended = to_rgb(image);
-    let mut found = vec![false; image.height * image.width];
-    for ((pixel, found), &value) in blended.pixels.chunks_exact_mut(3).zip(&mut found).zip(map) {
-        *found = value >= threshold;
+    let found = found(map, image, threshold);
+    for ((pixel, found), &value) in blended.pixels.chunks_exact_mut(3).zip(&found).zip(map) {
         if *found {
             let base = [pixel[0], pixel[1], pixel[2]];
             pixel.copy_from_slice(&mix(base, colour_map(value / scale_max), HEAT_OPACITY));

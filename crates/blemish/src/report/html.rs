@@ -8,10 +8,11 @@ use serde::Serialize;
 
 use super::heatmap::{FOUND_COLOUR, TRUTH_COLOUR, colour_map, encode_png, heat, overlay};
 use super::tables::{metric_rows, verdict};
-use super::{GalleryGroup, GalleryItem, Listed, Report, number, plots};
+use super::{GalleryGroup, GalleryItem, Listed, Report, plots};
 use crate::error::{Error, Result};
 use crate::evaluation::is_shortcut;
 use crate::image::ByteImage;
+use crate::number;
 use crate::write::write_whole;
 
 impl Report<'_> {
@@ -241,8 +242,9 @@ mod tests {
                 ..Default::default()
             }],
             per_kind: vec![KindRow { kind: hostile.clone(), ..Default::default() }],
+            warnings: vec![hostile.clone()],
             notes: vec![hostile.clone()],
-            problems: vec![Problem { path: hostile.clone().into(), reason: hostile.clone() }],
+            problems: vec![Problem::new(hostile.clone(), hostile.clone())],
             split: hostile.clone(),
             ..Default::default()
         };

@@ -5,19 +5,18 @@ mod chart;
 mod font;
 mod heatmap;
 mod html;
-mod number;
 mod overlay;
 mod plots;
 mod raw;
 mod tables;
 
 #[doc(hidden)]
+pub use crate::number::{percent, significant, significant_to};
+#[doc(hidden)]
 pub use benchmark::benchmark_page;
 pub use heatmap::{encode_png, heat, overlay, save_png};
 #[doc(hidden)]
 pub use html::data_uri;
-#[doc(hidden)]
-pub use number::significant;
 #[doc(hidden)]
 pub use overlay::{Beside, Caption, annotated, beside_size};
 #[doc(hidden)]

@@ -1,9 +1,9 @@
 //! What was found in an image, drawn into it at its own size and shape, with score, threshold, verdict and colour scale below.
 
 use super::font;
-use super::heatmap::{FOUND_COLOUR, TRUTH_COLOUR, colour_map, draw_outline, heat, mix, to_rgb};
-use super::number::significant;
+use super::heatmap::{FOUND_COLOUR, TRUTH_COLOUR, colour_map, draw_outline, found, heat, mix, to_rgb};
 use crate::image::{ByteImage, PixelMask};
+use crate::number::significant;
 
 /// Largest share of the heat colour: what lies below must remain visible.
 const TINT: f32 = 0.3;
@@ -66,11 +66,10 @@ pub fn annotated(
     beside: Option<&Beside>,
 ) -> ByteImage {
     let mut drawn = to_rgb(image);
-    let mut found = vec![false; image.height * image.width];
+    let found = found(map, image, caption.outlined_from);
     // Most of a good image comes near half the threshold: that is no finding.
     let tinted_from = 0.4 * caption.scale_max;
-    for ((pixel, found), &value) in drawn.pixels.chunks_exact_mut(3).zip(&mut found).zip(map) {
-        *found = value >= caption.outlined_from;
+    for (pixel, &value) in drawn.pixels.chunks_exact_mut(3).zip(map) {
         let share = TINT * ((value - tinted_from) / (0.5 * tinted_from + f32::MIN_POSITIVE)).clamp(0.0, 1.0);
         if share > 0.0 {
             let base = [pixel[0], pixel[1], pixel[2]];

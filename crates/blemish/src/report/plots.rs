@@ -2,9 +2,9 @@
 
 use super::Curves;
 use super::chart::{Axis, Chart, Scale};
-use super::number::fixed;
 use crate::evaluation::Evaluation;
 use crate::history::{EpochRecord, Stage};
+use crate::number::fixed;
 
 /// Bins of the histogram over the whole range of scores.
 const BINS: f64 = 30.0;

@@ -7,6 +7,7 @@ use image::{ColorType, ImageEncoder, codecs::tiff::TiffEncoder};
 use super::encode_png;
 use crate::error::{Error, Result};
 use crate::image::ByteImage;
+use crate::metrics::outlined;
 
 /// Grey level of a 16-bit map at the threshold; a value twice as large is white.
 pub const THRESHOLD_LEVEL: u16 = 32_768;
@@ -41,12 +42,13 @@ pub fn encode_map_npy(map: &[f32], [height, width]: [usize; 2]) -> Vec<u8> {
     file
 }
 
-/// Where a map reaches `from`: a PNG with 255 there and 0 elsewhere.
+/// Where a map is [outlined] from this value on: a PNG with 255 there and 0 elsewhere.
 ///
 /// # Errors
 /// A map without pixels.
 pub fn encode_mask(map: &[f32], [height, width]: [usize; 2], from: f32) -> Result<Vec<u8>> {
-    let pixels = map.iter().map(|&v| if v >= from { u8::MAX } else { 0 }).collect();
+    let shown = outlined(map, width, from);
+    let pixels = shown.into_iter().map(|shown| if shown { u8::MAX } else { 0 }).collect();
     encode_png(&ByteImage { height, width, channels: 1, pixels })
 }
 
@@ -68,7 +70,8 @@ mod tests {
                 .starts_with("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }")
         );
         let mask = image::load_from_memory(&encode_mask(&map, [2, 3], 1.0).unwrap()).unwrap();
-        assert_eq!(mask.into_luma8().into_raw(), [0, 0, 255, 255, 255, 0]);
+        // One region, whose border lies at a quarter of 9.
+        assert_eq!(mask.into_luma8().into_raw(), [0, 0, 0, 0, 255, 0]);
         assert!(encode_map_tiff(&[], [0, 0], 1.0).is_err());
     }
 }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::number::{fixed, percent, significant};
 use crate::evaluation::{Evaluation, Metrics};
+use crate::number::{fixed, percent, significant};
 
 /// One category of a benchmark.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -125,6 +125,9 @@ pub fn text_table(evaluation: &Evaluation) -> String {
     if let Some(warning) = &e.shortcut_audit.warning {
         text += &format!("Warning: {warning}; the equalised result is the one that counts.\n");
     }
+    for warning in &e.warnings {
+        text += &format!("Warning: {warning}\n");
+    }
     let heading = |cells: &[&str]| cells.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>();
 
     let mut metrics = vec![heading(&["", "as they are", "equalised"])];
@@ -172,8 +175,8 @@ pub fn verdict(metrics: &Metrics, threshold: f64) -> String {
     format!(
         "At the threshold {} the model rejects {} and finds {}.",
         significant(Some(threshold)),
-        metrics.false_alarms.in_words("good images"),
-        metrics.detections.in_words("defective images"),
+        metrics.false_alarms.in_words("good image"),
+        metrics.detections.in_words("defective image"),
     )
 }
 
@@ -320,7 +323,7 @@ mod tests {
                 .map(|used| ThresholdRow { name: "fpr".into(), value: f64::NAN, used, ..Default::default() })
                 .to_vec(),
             per_kind: vec![KindRow { kind: "scratch".into(), ..Default::default() }],
-            problems: vec![Problem { path: "a.png".into(), reason: "empty file".into() }],
+            problems: vec![Problem::new("a.png", "empty file")],
             ..Default::default()
         };
         let text = text_table(&evaluation);

@@ -18,6 +18,8 @@ use self::placement::Placement;
 pub use self::product::{Product, find_product};
 pub use self::registration::{Pose, Template};
 pub use self::survey::{Survey, shrunk};
+pub(crate) use self::training::Differences;
+pub(crate) use self::training::faint;
 pub use self::training::{TrainingFacts, unlike};
 use crate::error::{Error, Result};
 use crate::image::{Border, Image, resize, sample};

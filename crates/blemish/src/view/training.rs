@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::image::ImageFacts;
+use crate::image::{BlankReason, ImageFacts};
+use crate::number::counted;
 
 /// Relative difference of the shape (height over width) that is remarked on, beyond what the training images show.
 const SHAPE: f64 = 0.05;
@@ -10,8 +11,11 @@ const SHAPE: f64 = 0.05;
 const SCALE: f64 = 1.5;
 /// Grey levels, of 0 to 1, beyond the range of the training images' brightness that are remarked on.
 const BRIGHTNESS: f32 = 0.1;
+/// An image with less than these shares of the least and of the median contrast of good images shows nothing: the light is off or the frame
+/// over-exposed. The least contrast is 0.5 to 0.86 of the median on three real sets.
+const FAINT: [f32; 2] = [0.5, 0.2];
 
-/// What the training images are like: sizes, channels, depth, brightness.
+/// What the training images are like: sizes, channels, depth, brightness, contrast.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingFacts {
@@ -30,6 +34,9 @@ pub struct TrainingFacts {
     pub bits: u32,
     /// Least and largest mean grey level.
     pub brightness: [f32; 2],
+    /// Least and median contrast; models of earlier versions do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contrast: Option<[f32; 2]>,
 }
 
 impl TrainingFacts {
@@ -46,6 +53,8 @@ impl TrainingFacts {
         };
         let count = |bits: u32| images.iter().filter(|facts| facts.bits == bits).count();
         let brightness = ends(&|facts| f64::from(facts.brightness));
+        let mut contrasts: Vec<f32> = images.iter().map(|facts| facts.contrast).collect();
+        contrasts.sort_unstable_by(f32::total_cmp);
         Some(Self {
             size: [median(0), median(1)],
             shape: ends(&shape),
@@ -54,7 +63,14 @@ impl TrainingFacts {
             channels: images.iter().map(|facts| facts.channels).max()?,
             bits: images.iter().map(|facts| facts.bits).max_by_key(|&bits| count(bits)).unwrap_or(first.bits),
             brightness: brightness.map(|v| v as f32),
+            contrast: Some([contrasts[0], contrasts[contrasts.len() / 2]]),
         })
+    }
+
+    /// Why an image shows nothing beside the training images.
+    pub fn blank(&self, image: &ImageFacts) -> Option<BlankReason> {
+        let [least, median] = self.contrast?;
+        faint(image.contrast, least, median)
     }
 
     /// The same, where the shape of an image says nothing.
@@ -62,6 +78,11 @@ impl TrainingFacts {
     pub fn of_any_shape(self, any_shape: bool) -> Self {
         Self { any_shape, ..self }
     }
+}
+
+/// Why an image of this contrast shows nothing beside good ones with this least and median contrast.
+pub(crate) fn faint(contrast: f32, least: f32, median: f32) -> Option<BlankReason> {
+    (contrast < (FAINT[0] * least).min(FAINT[1] * median)).then_some(BlankReason::Faint)
 }
 
 fn shape(facts: &ImageFacts) -> f64 {
@@ -115,13 +136,49 @@ pub fn unlike(image: &ImageFacts, training: &TrainingFacts) -> Vec<String> {
     differences
 }
 
+/// How many of some images are unlike the training images, and how the first of these is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Differences {
+    seen: usize,
+    unlike: usize,
+    first: Option<String>,
+}
+
+impl Differences {
+    /// Adds the image called `name`; without facts of the training images none is unlike them.
+    pub(crate) fn add(&mut self, name: &str, image: &ImageFacts, training: Option<&TrainingFacts>) {
+        self.seen += 1;
+        let differences = training.map(|training| unlike(image, training)).unwrap_or_default();
+        if !differences.is_empty() {
+            self.unlike += 1;
+            self.first.get_or_insert_with(|| format!("{name}: {}", differences.join("; ")));
+        }
+    }
+
+    /// How many are unlike them.
+    pub(crate) fn count(&self) -> usize {
+        self.unlike
+    }
+
+    /// The same in a sentence, where there are some; `what` is what one of the images is called.
+    pub(crate) fn in_words(&self, what: &str) -> Option<String> {
+        let first = self.first.as_ref()?;
+        let are = if self.unlike == 1 { "is" } else { "are" };
+        let all = counted(self.seen, what);
+        Some(format!(
+            "{} of {all} {are} unlike those that the model was fitted on, such as {first}",
+            self.unlike
+        ))
+    }
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
     fn facts(size: [usize; 2], channels: usize, bits: u32, brightness: f32) -> ImageFacts {
-        ImageFacts { size, channels, bits, brightness }
+        ImageFacts { size, channels, bits, brightness, contrast: 0.4 }
     }
 
     #[test]
@@ -149,6 +206,34 @@ mod tests {
             assert!(differences.len() == 1 && differences[0].contains(words), "{differences:?}");
         }
         assert_eq!(unlike(&facts([90, 90], 1, 16, 0.0), &training).len(), 4);
+    }
+
+    #[test]
+    fn next_to_no_contrast_is_blank_beside_images_that_have_some() {
+        let of = |contrast: f32| ImageFacts { contrast, ..facts([20, 30], 1, 8, 0.4) };
+        let training = TrainingFacts::of(&[of(0.4), of(0.6)]).unwrap();
+        assert_eq!(training.contrast, Some([0.4, 0.6]));
+        assert_eq!(training.blank(&of(0.11)), Some(BlankReason::Faint));
+        assert_eq!(training.blank(&of(0.13)), None);
+        let varied = TrainingFacts::of(&[of(0.1), of(0.6), of(0.6)]).unwrap();
+        assert_eq!([0.04, 0.06].map(|contrast| varied.blank(&of(contrast)).is_some()), [true, false]);
+        let earlier = TrainingFacts { contrast: None, ..training };
+        assert_eq!(earlier.blank(&of(0.0)), None);
+    }
+
+    #[test]
+    fn differences_are_counted_and_the_first_is_named() {
+        let training = TrainingFacts::of(&[facts([200, 300], 3, 8, 0.4)]).unwrap();
+        let mut differences = Differences::default();
+        differences.add("a.png", &facts([200, 300], 3, 8, 0.4), Some(&training));
+        differences.add("b.png", &facts([90, 90], 1, 8, 0.4), None);
+        assert_eq!((differences.count(), differences.in_words("image")), (0, None));
+        differences.add("c.png", &facts([200, 300], 1, 8, 0.4), Some(&training));
+        let told = "1 of 3 images is unlike those that the model was fitted on, such as c.png: the image is grey, where the \
+                    training images are in colour";
+        assert_eq!(differences.in_words("image").unwrap(), told);
+        differences.add("d.png", &facts([200, 300], 3, 16, 0.4), Some(&training));
+        assert!(differences.in_words("image").unwrap().starts_with("2 of 4 images are unlike"));
     }
 
     #[test]

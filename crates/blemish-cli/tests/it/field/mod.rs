@@ -1,8 +1,11 @@
 //! Cases from the field: inputs on which inspection software fails, and what must happen with them. The whole program, from files
 //! to answers, one test a case.
 
+mod figures;
 mod inputs;
 mod judged;
+mod listing;
+mod outputs;
 
 use std::fs;
 use std::path::Path;

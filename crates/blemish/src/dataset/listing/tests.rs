@@ -40,8 +40,10 @@ fn every_file_is_an_image_or_named() {
         ["a.png", "b.webp", "bare", "c.pgm", "d.jfif", "e.TIFF", "sub/f.JPEG"]
     );
     let skipped: Vec<PathBuf> = listing.skipped.iter().map(|problem| problem.path.clone()).collect();
-    assert_eq!(names(root, &skipped), ["empty", "notes.txt", "raw.nef", "sub/g.gif"]);
-    assert!(listing.skipped.iter().all(|problem| problem.reason.contains("not judged")));
+    // The last is for what is hidden anywhere.
+    assert_eq!(names(root, &skipped), ["empty", "notes.txt", "raw.nef", "sub/g.gif", ""]);
+    assert!(listing.skipped[..4].iter().all(|problem| problem.reason.contains("not judged")));
+    assert!(listing.skipped[4].reason.starts_with("1 hidden file is left out"), "{:?}", listing.skipped[4]);
     // Twice named is once listed; a file names itself, whatever it is called.
     let twice = list(&[root.to_path_buf(), root.join("sub"), root.join("notes.txt")]).unwrap();
     assert_eq!(twice.images.len(), 8);
@@ -51,26 +53,49 @@ fn every_file_is_an_image_or_named() {
 
 #[test]
 fn what_blemish_has_written_is_not_judged() {
-    let folder = temporary(&["a.png", "maps/a.png", "maps/deep/b.png"]);
+    let folder = temporary(&["a.png", "maps/a.png.overlay.png", "maps/deep/a.png.mask.png", "maps/.x.png"]);
     fs::write(folder.path().join("maps").join(OUTPUT_MARKER), "").unwrap();
-    let listing = list(&[folder.path().to_path_buf()]).unwrap();
-    assert_eq!(names(folder.path(), &listing.images), ["a.png"]);
-    assert!(listing.skipped.len() == 1 && listing.skipped[0].reason.contains("written by blemish"));
+    let listed = || list(&[folder.path().to_path_buf()]).unwrap();
+    assert_eq!(names(folder.path(), &listed().images), ["a.png"]);
+    assert!(listed().skipped.is_empty(), "{:?}", listed().skipped);
+    // Photos that lie there are counted.
+    tree(
+        folder.path(),
+        &["maps/a.png", "maps/deep/b.png", "maps/notes.txt", "b.png.overlay.png", "c.mask.png"],
+    );
+    assert_eq!(names(folder.path(), &listed().images), ["a.png", "c.mask.png"]);
+    let skipped = listed().skipped;
+    let [called, photos] = &skipped[..] else { panic!("{skipped:?}") };
+    assert!(
+        called.path.ends_with("b.png.overlay.png") && called.reason.contains("called like"),
+        "{called:?}"
+    );
+    assert!(photos.path.ends_with("maps") && photos.files == 2, "{photos:?}");
+    assert!(photos.reason.starts_with("2 images in a folder of blemish's outputs are"), "{photos:?}");
     for inside in ["maps", "maps/deep", "maps/deep/b.png"] {
         let error = list(&[folder.path().join(inside)]).unwrap_err().to_string();
-        assert!(error.contains("written by blemish"), "{error}");
+        assert!(error.contains("a folder of blemish's outputs"), "{error}");
     }
 }
 
 #[test]
 fn patterns_and_lists() {
-    let folder =
-        temporary(&["a.png", "b.PNG", "c.jpg", "x/d.png", "x/y/e.png", "x/.hid/f.png", "odd[1].png"]);
+    let folder = temporary(&[
+        "a.png",
+        "b.PNG",
+        "c.jpg",
+        "x/d.png",
+        "x/y/e.png",
+        "x/.hid/f.png",
+        "x/__MACOSX/g.png",
+        "odd[1].png",
+    ]);
     let root = folder.path();
     let matching = |pattern: &str| names(root, &expand(&root.join(pattern)).unwrap());
     assert_eq!(matching("*.png"), ["a.png", "b.PNG", "odd[1].png"]);
     assert_eq!(matching("**/*.png"), ["a.png", "b.PNG", "odd[1].png", "x/d.png", "x/y/e.png"]);
     assert_eq!(matching("?.jpg"), ["c.jpg"]);
+    assert_eq!(matching("x/__MACOSX/*.png"), ["x/__MACOSX/g.png"]);
     assert_eq!(matching("odd[1].png"), ["odd[1].png"]);
     assert!(matches!(expand(&root.join("*.bmp")), Err(Error::Data { .. })));
     // Links in circles: all at once they would lead to ever more paths.

@@ -64,8 +64,18 @@ fn several_masks_are_joined() {
         ImageBuffer::<Luma<u8>, _>::from_vec(3, 1, values.to_vec()).unwrap().save(&path).unwrap();
         path
     });
-    assert_eq!(decode_masks(&paths, [1, 3], 1000).unwrap().pixels, [1, 0, 1]);
-    assert_eq!(decode_masks(&[], [1, 3], 1000).unwrap().count(), 0);
+    assert_eq!(decode_masks(&paths, [1, 3], [1, 3], 1000).unwrap().pixels, [1, 0, 1]);
+    assert_eq!(decode_masks(&[], [1, 3], [1, 3], 1000).unwrap().count(), 0);
+    // Of an image of another size, and of another shape.
+    assert_eq!(decode_masks(&paths, [1, 3], [10, 30], 1000).unwrap().count(), 2);
+    let error = decode_masks(&paths, [1, 3], [30, 30], 1000).unwrap_err().to_string();
+    assert!(error.contains("1 x 3 pixels") && error.contains("30 x 30"), "{error}");
+}
+
+#[test]
+fn masks_that_mark_the_most_of_every_image_may_be_inverted() {
+    assert!(are_inverted([0.6, 0.9]));
+    assert!(!are_inverted([0.6, 0.5]) && !are_inverted([]));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::pretrained::Pretrained;
 use crate::provenance::PretrainedOrigin;
+use crate::read::read_whole;
 use crate::tensors::header_of;
 
 /// The stem's levels, at strides 2, 4 and 8: where something fine is.
@@ -51,7 +52,7 @@ impl FeatureNetwork {
     /// # Errors
     /// [`Error::Model`] that says what is wrong with it, or [`Error::Io`].
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        let bytes = read_whole(path)?;
         if header_of(path, &bytes)?.is_some() {
             return Ok(Self::Pretrained(Arc::new(Pretrained::from_bytes(path, &bytes)?)));
         }
