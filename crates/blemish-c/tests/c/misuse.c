@@ -30,7 +30,7 @@ static void loading(const char *path) {
   REFUSED(ARGUMENT, blemish_load(path, NULL), "model is null");
   REFUSED(IO, blemish_load("no/such/file", &model), "no/such/file");
   REFUSED(IO, blemish_load("/", &model), "/");
-  REFUSED(MODEL, blemish_load("/dev/null", &model), "/dev/null");
+  REFUSED(IO, blemish_load("/dev/null", &model), "/dev/null: is a pipe, socket or device");
   REFUSED(ARGUMENT, blemish_load_memory(NULL, 0, &model), "bytes is null");
   REFUSED(ARGUMENT, blemish_load_memory((const uint8_t *)"", SIZE_MAX, &model), "more than memory");
   REFUSED(MODEL, blemish_load_memory((const uint8_t *)"", 0, &model), "safetensors");
