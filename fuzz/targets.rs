@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use blemish::config::Overlay;
 use blemish::dataset;
-use blemish::image::{DecodeOptions, decode_bytes};
+use blemish::image::{DecodeOptions, ImageFacts, decode_bytes};
 use blemish::view::{Framed, ViewConfig};
 use blemish::{Config, Detector, ImageView, Images};
 use rand::Rng;
@@ -43,7 +43,12 @@ fn image(bytes: &[u8]) -> bool {
     options.channels = Some(1);
     assert!(decode_bytes("fuzzed", bytes, &options).is_ok());
     for product in [None, Some([0.25, 0.5])] {
-        let framed = Framed::new(&read, [32, 32], &ViewConfig { product, ..ViewConfig::whole([16, 32]) });
+        let framed = Framed::new(
+            &read,
+            ImageFacts::of(&read),
+            [32, 32],
+            &ViewConfig { product, ..ViewConfig::whole([16, 32]) },
+        );
         assert!(framed.is_err() || framed.is_ok_and(|f| (0.0..=1.0).contains(&f.inspected)));
     }
     true

@@ -309,7 +309,7 @@ pub fn open_data(paths: &[PathBuf], category: Option<&str>, on_error: OnError) -
 /// # Errors
 /// The first such folder, under [`OnError::Stop`].
 fn require_folders(problems: &[Problem], on_error: OnError) -> Result<()> {
-    match problems.iter().find(|problem| problem.is_closed_folder()) {
+    match problems.iter().find(|problem| problem.is_closed_folder) {
         Some(Problem { path, reason, .. }) if on_error == OnError::Stop => {
             let reason = reason.replacen(", and is left out", "", 1);
             let hint = "give leave to read it, or leave it out with --on-error skip";

@@ -1,11 +1,9 @@
 //! Finding a model file.
 
-use std::fs::File;
-use std::io::{Error as IoError, ErrorKind, Read};
+use std::io::{Error as IoError, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use blemish::dataset;
-use blemish::image::is_readable;
+use blemish::dataset::{self, begins_as_image};
 use blemish::{Detector, Error};
 
 use crate::failure::Result;
@@ -68,12 +66,7 @@ pub fn load(path: &Path) -> Result<Detector> {
 /// A file that is no model.
 pub fn load_file(path: &Path) -> Result<Detector> {
     Ok(Detector::load(path).map_err(|error| match error {
-        Error::Model { .. } if is_image(path) => Error::model(path, "is an image, not a model"),
+        Error::Model { .. } if begins_as_image(path) => Error::model(path, "is an image, not a model"),
         error => error,
     })?)
-}
-
-fn is_image(path: &Path) -> bool {
-    let mut first = [0; 32];
-    File::open(path).and_then(|mut file| file.read_exact(&mut first)).is_ok() && is_readable(&first)
 }

@@ -228,7 +228,7 @@ impl Judge<'_> {
             let reason = format!("unlike the training images: {}", remarks.join("; "));
             return Err(Error::image(input.name(), reason));
         }
-        let framed = self.detector.frame(&image)?.with_facts(facts);
+        let framed = self.detector.frame_with(&image, facts)?;
         let prediction = self.detector.predict_framed(&framed)?;
         Ok((image, framed, prediction, remarks))
     }

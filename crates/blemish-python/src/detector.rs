@@ -83,7 +83,7 @@ fn predict(detector: &blemish::Detector, pixels: &Pixels<'_>) -> blemish::Result
                 _ => (*image).clone(),
             };
             let facts = ImageFacts::new(&image, if deep { 16 } else { 8 });
-            detector.predict_framed(&detector.frame(&image)?.with_facts(facts))
+            detector.predict_framed(&detector.frame_with(&image, facts)?)
         }
     }
 }

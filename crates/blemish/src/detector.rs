@@ -83,7 +83,7 @@ impl Detector {
             image = image.in_range(range);
         }
         let facts = ImageFacts::new(&image, bits);
-        self.predict_framed(&self.frame(&image)?.with_facts(facts))
+        self.predict_framed(&self.frame_with(&image, facts)?)
     }
 
     /// Reads an image file, then scores and locates.
@@ -101,7 +101,7 @@ impl Detector {
     #[doc(hidden)]
     pub fn read(&self, path: &Path) -> Result<Framed> {
         let (image, facts) = decode_with_facts(path, &self.config.data.decoding())?;
-        Ok(self.frame(&image)?.with_facts(facts))
+        self.frame_with(&image, facts)
     }
 
     /// An image as the detector takes it.
@@ -110,9 +110,23 @@ impl Detector {
     /// An image without pixels, or with more than `data.max_pixels`.
     #[doc(hidden)]
     pub fn frame(&self, image: &Image) -> Result<Framed> {
+        let image = self.taken(image)?;
+        Framed::new(&image, ImageFacts::of(&image), self.config.data.image_size, &self.config.view())
+    }
+
+    /// As [`frame`](Self::frame), of an image whose file is like `facts`.
+    ///
+    /// # Errors
+    /// As [`frame`](Self::frame).
+    #[doc(hidden)]
+    pub fn frame_with(&self, image: &Image, facts: ImageFacts) -> Result<Framed> {
+        Framed::new(&self.taken(image)?, facts, self.config.data.image_size, &self.config.view())
+    }
+
+    /// An image in the detector's channels, unless it is too large.
+    fn taken(&self, image: &Image) -> Result<Image> {
         self.require_size([image.height, image.width])?;
-        let image = image.clone().with_channels(self.channels())?;
-        Framed::new(&image, self.config.data.image_size, &self.config.view())
+        image.clone().with_channels(self.channels())
     }
 
     /// Refuses an image of more than `data.max_pixels`, before memory for it in `f32` is asked for.

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::evaluation::{Counts, DataSummary, Evaluation, ImageRow, ModelSummary, ShortcutAudit};
 use crate::image::{Image, Statistics, equalising, image_statistics};
 use crate::metrics::{auroc, roc_curve};
-use crate::number::counted;
+use crate::number::some_of;
 use crate::prediction::{Reason, Verdict};
 use crate::report::{Curves, GalleryItem, Listed, Report, select_gallery, shown_and_listed};
 use crate::view::{Differences, View};
@@ -180,8 +180,8 @@ fn fitted_on(known: &[bool], defective: &[bool]) -> Vec<String> {
     let sentence = |is_defective: bool, what: &str, so: &str| {
         let of_kind = || known.iter().zip(defective).filter(|(_, own)| **own == is_defective);
         let (some, all) = (of_kind().filter(|(known, _)| **known).count(), of_kind().count());
-        let (all, are) = (counted(all, &format!("{what} test image")), if some == 1 { "is" } else { "are" });
-        (some > 0).then(|| format!("{some} of {all} {are} among those that the model was fitted on: {so}"))
+        let those = some_of(some, all, &format!("{what} test image"));
+        (some > 0).then(|| format!("{those} among those that the model was fitted on: {so}"))
     };
     let good = "the false-alarm rate and AUROC say nothing about new ones; test with others";
     let bad = "it takes what they show for normal; take them out of the training images and fit anew";

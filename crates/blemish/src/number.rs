@@ -43,6 +43,11 @@ pub(crate) fn counted(count: usize, one: &str) -> String {
     format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
+/// Some of all that is called `one`, with the verb: `1 of 5 images is`, `2 of 5 images are`.
+pub(crate) fn some_of(some: usize, all: usize, one: &str) -> String {
+    format!("{some} of {} {}", counted(all, one), if some == 1 { "is" } else { "are" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +63,7 @@ mod tests {
         let near = f64::from(0.015f32);
         assert_eq!([4, 9].map(|digits| significant_to(Some(near), digits)), ["0.01500", "0.0149999997"]);
         assert_eq!([0, 1, 2].map(|count| counted(count, "image")), ["0 images", "1 image", "2 images"]);
+        assert_eq!([1, 2].map(|some| some_of(some, 5, "image")), ["1 of 5 images is", "2 of 5 images are"]);
         let written = [0.0123456, 12345.6, 0.00001234, 0.0, -1.5].map(|v| significant(Some(v)));
         assert_eq!(written, ["0.01235", "12346", "1.234e-5", "0", "-1.500"]);
     }

@@ -85,7 +85,8 @@ fn limit(values: &[f32], deviations: f64) -> f32 {
     (middle + deviations * (1.0 + 8.0 / n as f64) * scale).exp() as f32
 }
 
-/// The scores that are outliers among all, or lie further above all others than those lie apart; of these the largest, at most the share `most` of all scores.
+/// The scores that are outliers among all, or lie further above all others than those lie apart; of these the largest, at most the
+/// share `most` of all scores.
 pub fn suspected(scores: &[f32], most: f64) -> Vec<bool> {
     let beyond = outliers(scores).into_iter().filter(|&is_beyond| is_beyond).count();
     let count = (most * scores.len() as f64).round() as usize;

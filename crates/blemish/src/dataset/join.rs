@@ -57,6 +57,6 @@ pub fn open_all(paths: &[PathBuf], category: Option<&str>) -> Result<DataSet> {
 }
 
 /// A path without links and dots, by which two ways to the same file are told.
-fn resolved(path: &Path) -> PathBuf {
+pub(crate) fn resolved(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
 }

@@ -29,9 +29,6 @@ pub const OUTPUT_MARKER: &str = ".blemish-output";
 /// What stands behind the name of an image in the names of the files that blemish writes of it.
 const OUTPUT_ENDINGS: [&str; 4] = [".overlay.png", ".map.npy", ".map.tiff", ".mask.png"];
 
-/// Begins the reason of a [`Problem`] that is a folder.
-const CLOSED: &str = "this folder cannot be read, and is left out";
-
 /// The first bytes of a file, by which its format is told.
 const FIRST: u64 = 16;
 
@@ -295,14 +292,8 @@ fn irregular(path: &Path) -> Problem {
 }
 
 fn closed(folder: &Path, error: &Error) -> Problem {
-    Problem::new(folder, format!("{CLOSED}: {}", error.reason()))
-}
-
-impl Problem {
-    /// Whether it is a folder that cannot be read: what lies in it is missing, and may be images.
-    pub fn is_closed_folder(&self) -> bool {
-        self.reason.starts_with(CLOSED)
-    }
+    let reason = format!("this folder cannot be read, and is left out: {}", error.reason());
+    Problem { is_closed_folder: true, ..Problem::new(folder, reason) }
 }
 
 fn called_output(path: &Path) -> Problem {
@@ -396,9 +387,11 @@ pub(super) fn is_image(path: &Path) -> bool {
 
 /// Whether a regular file without an extension holds an image. (Raw photographs with extensions of their own look like TIFF.)
 fn has_image(path: &Path) -> bool {
-    if path.extension().is_some() {
-        return false;
-    }
+    path.extension().is_none() && begins_as_image(path)
+}
+
+/// Whether a file begins as an image, whatever it is called.
+pub fn begins_as_image(path: &Path) -> bool {
     let mut first = Vec::new();
     let read = File::open(path).and_then(|file| file.take(FIRST).read_to_end(&mut first));
     read.is_ok() && is_readable(&first)

@@ -70,7 +70,7 @@ pub fn load(samples: &[Sample], options: &LoadOptions) -> Result<Loaded> {
         .par_iter()
         .map(|sample| {
             let (image, facts) = decode_with_facts(&sample.path, &decoding)?;
-            let framed = Framed::new(&image, options.image_size, &options.view)?.with_facts(facts);
+            let framed = Framed::new(&image, facts, options.image_size, &options.view)?;
             Ok(LoadedImage { sample: sample.clone(), framed })
         })
         .collect();

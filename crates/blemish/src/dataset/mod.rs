@@ -23,8 +23,9 @@ use serde::{Deserialize, Serialize, Serializer};
 pub use self::folder::open_folders;
 pub use self::images::Images;
 pub use self::join::open_all;
+pub(crate) use self::join::resolved;
 #[doc(hidden)]
-pub use self::listing::{Listing, OUTPUT_MARKER, expand, images_in as image_files, list};
+pub use self::listing::{Listing, OUTPUT_MARKER, begins_as_image, expand, images_in as image_files, list};
 pub use self::load::OnError;
 #[doc(hidden)]
 pub use self::load::{LoadOptions, Loaded, LoadedImage, load, load_masks};
@@ -95,6 +96,9 @@ pub struct Problem {
     /// How many files it stands for: one, or those that a folder holds.
     #[serde(skip, default = "one")]
     pub files: usize,
+    /// Whether it is a folder that cannot be read: what lies in it is missing, and may be images.
+    #[serde(skip)]
+    pub is_closed_folder: bool,
 }
 
 fn one() -> usize {
@@ -109,7 +113,7 @@ fn shown<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
 impl Problem {
     /// What is wrong with a file.
     pub fn new(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
-        Self { path: path.into(), reason: reason.into(), files: one() }
+        Self { path: path.into(), reason: reason.into(), files: one(), is_closed_folder: false }
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::{FitEvent, FitOptions, GoodFile, prepare};
 use crate::config::{Config, ScoreConfig};
-use crate::dataset::{Images, OnError, Problem};
+use crate::dataset::{Images, OnError, Problem, resolved};
 use crate::detector::Detector;
 use crate::error::{Error, Result};
 use crate::provenance::Provenance;
@@ -177,8 +177,4 @@ impl Detector {
             (options.listener)(FitEvent::Warning { text });
         }
     }
-}
-
-fn resolved(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
 }

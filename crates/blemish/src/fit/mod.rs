@@ -140,7 +140,7 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
     for some in order.chunks(16) {
         let read = |&i: &usize| -> Result<(Framed, [f32; 2])> {
             let (image, facts) = images.read_with_facts(i, &decoding)?;
-            let framed = Framed::new(&image, frame, &view)?.with_facts(facts);
+            let framed = Framed::new(&image, facts, frame, &view)?;
             let own = image_statistics(&framed.image);
             Ok((framed, [own.median, own.spread]))
         };
@@ -250,8 +250,7 @@ fn look_over(images: &Images, options: &DecodeOptions) -> Result<(Survey, f32)> 
     let looked: Vec<usize> = (0..images.len()).step_by(step).collect();
     let (mut seen, mut sizes, mut contrasts, mut first_error) = (Vec::new(), Vec::new(), Vec::new(), None);
     let look = |&i: &usize| -> Result<(Image, ImageFacts)> {
-        let image = images.read(i, options)?;
-        let facts = ImageFacts::of(&image);
+        let (image, facts) = images.read_with_facts(i, options)?;
         Ok((shrunk(image)?, facts))
     };
     for result in looked.par_iter().map(look).collect::<Vec<_>>() {

@@ -14,7 +14,7 @@ use crate::detector::Detector;
 use crate::error::{Error, Result};
 use crate::good::{Progress, Views};
 use crate::image::ImageFacts;
-use crate::number::counted;
+use crate::number::some_of;
 use crate::view::{Differences, View};
 
 /// Points of the curve, at most.
@@ -76,8 +76,8 @@ impl Detector {
         let (own, new): (Vec<usize>, Vec<usize>) = (0..good.len()).partition(|&i| known[i]);
         let fitted_on = own.len();
         if fitted_on > 0 {
-            let (all, are) = (counted(good.len(), "good image"), if fitted_on == 1 { "is" } else { "are" });
-            let those = format!("{fitted_on} of {all} {are} among those that the model was fitted on");
+            let those = some_of(fitted_on, good.len(), "good image");
+            let those = format!("{those} among those that the model was fitted on");
             if new.is_empty() {
                 let reason = format!(
                     "{those}, which score too low to calibrate with: name other photos of good products"
@@ -143,7 +143,7 @@ impl Detector {
         for some in all.chunks(AT_ONCE) {
             let score = |&i: &usize| -> Result<Result<(View, f32, ImageFacts), String>> {
                 let (image, facts) = images.read_with_facts(i, &decoding)?;
-                let framed = self.frame(&image)?;
+                let framed = self.frame_with(&image, facts)?;
                 if let Some(reason) = self.blank(&framed).filter(|_| with_structure) {
                     return Ok(Err(reason.describe().to_owned()));
                 }

@@ -24,24 +24,23 @@ pub struct Framed {
 }
 
 impl Framed {
-    /// Brings a decoded image to the size of anomaly maps, and cuts its view.
+    /// Brings a decoded image, whose file is like `facts`, to the size of anomaly maps, and cuts its view.
     ///
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for sizes that are not sizes.
-    pub fn new(original: &Image, image_size: [usize; 2], view: &ViewConfig) -> Result<Self> {
+    pub fn new(
+        original: &Image,
+        facts: ImageFacts,
+        image_size: [usize; 2],
+        view: &ViewConfig,
+    ) -> Result<Self> {
         let original_size = [original.height, original.width];
         let is_whole = view.scale.is_some() || view.product.is_none() && view.size == image_size;
         let view = View::new(original, view)?;
         let image = if is_whole { view.image.clone() } else { resize(original, image_size)? };
         let (inspected, product_found) = (view.inspected(), view.product_found());
-        let (facts, blank) = (ImageFacts::of(original), is_blank(original));
+        let blank = is_blank(original);
         Ok(Self { image, view, original_size, facts, inspected, product_found, blank })
-    }
-
-    /// The same with what is known of its file.
-    #[must_use]
-    pub fn with_facts(self, facts: ImageFacts) -> Self {
-        Self { facts, ..self }
     }
 }
 
@@ -62,13 +61,15 @@ mod tests {
 
     #[test]
     fn what_is_not_inspected_is_known() {
-        let whole = Framed::new(&bar(), [32, 32], &ViewConfig::whole([32, 48])).unwrap();
+        let framed =
+            |image: &Image, view: &ViewConfig| Framed::new(image, ImageFacts::of(image), [32, 32], view);
+        let whole = framed(&bar(), &ViewConfig::whole([32, 48])).unwrap();
         assert_eq!((whole.inspected, whole.product_found, whole.original_size), (1.0, None, [100, 100]));
         let config = ViewConfig { product: Some([0.25, 0.5]), ..ViewConfig::whole([16, 32]) };
-        let found = Framed::new(&bar(), [32, 32], &config).unwrap();
+        let found = framed(&bar(), &config).unwrap();
         assert_eq!((found.product_found, found.blank), (Some(true), None));
         assert!((found.inspected - 0.125).abs() < 0.03, "{}", found.inspected);
-        let empty = Framed::new(&Image::filled(100, 100, 1, 0.7), [32, 32], &config).unwrap();
+        let empty = framed(&Image::filled(100, 100, 1, 0.7), &config).unwrap();
         assert_eq!((empty.product_found, empty.blank), (Some(false), Some(BlankReason::Constant)));
     }
 }

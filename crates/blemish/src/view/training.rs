@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::image::{BlankReason, ImageFacts};
-use crate::number::counted;
+use crate::number::some_of;
 
 /// Relative difference of the shape (height over width) that is remarked on, beyond what the training images show.
 const SHAPE: f64 = 0.05;
@@ -163,12 +163,8 @@ impl Differences {
     /// The same in a sentence, where there are some; `what` is what one of the images is called.
     pub(crate) fn in_words(&self, what: &str) -> Option<String> {
         let first = self.first.as_ref()?;
-        let are = if self.unlike == 1 { "is" } else { "are" };
-        let all = counted(self.seen, what);
-        Some(format!(
-            "{} of {all} {are} unlike those that the model was fitted on, such as {first}",
-            self.unlike
-        ))
+        let those = some_of(self.unlike, self.seen, what);
+        Some(format!("{those} unlike those that the model was fitted on, such as {first}"))
     }
 }
 
