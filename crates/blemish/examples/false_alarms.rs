@@ -1,7 +1,7 @@
 //! Does the stated false-positive rate hold, and its interval? `cargo run --release -p blemish --example false_alarms [SEEDS]`
 //!
 //! Scores of good images are drawn from known distributions, so that the rate which a threshold achieves is known exactly:
-//! `docs/experiments/false-alarm-rate.md`. With a second argument, that many whole fits on small generated parts follow.
+//! `docs/experiments/false-alarm-rate.md`. With a second argument, that many whole fits on photos of small generated parts follow.
 
 use blemish::calibrate::{Thresholds, suspected};
 use blemish::config::Config;
@@ -110,11 +110,13 @@ fn main() {
     }
     if let Some(fits) = argument(2) {
         println!(
-            "\n| good images | stated | mean rejected of 40 new | agrees with the interval | notches found |"
+            "\n| products | photos of each | counted | stated | mean rejected of 40 new | agrees with the interval | notches found |"
         );
-        println!("|---|---|---|---|---|");
-        for n in [3, 5, 10, 20] {
-            whole_fits(n, fits);
+        println!("|---|---|---|---|---|---|---|");
+        for (products, frames) in
+            [(3, 1), (5, 1), (10, 1), (20, 1), (2, 10), (3, 5), (3, 8), (4, 8), (6, 4), (10, 6), (20, 2)]
+        {
+            whole_fits(products, frames, fits);
         }
     }
 }
@@ -147,16 +149,20 @@ fn score_level(process: Process, name: &str, n: usize, stated: f64, seeds: usize
     );
 }
 
-/// Fits on `n` parts, 40 new good ones and 20 with a notch, `fits` times.
-fn whole_fits(n: usize, fits: usize) {
-    let (mut rejected, mut found, mut agrees) = (0, 0, 0);
+/// Fits on `frames` noisy photos of each of so many products, 40 new good ones and 20 with a notch, `fits` times.
+fn whole_fits(products: u64, frames: u64, fits: usize) {
+    let (mut counted, mut rejected, mut found, mut agrees) = (0, 0, 0, 0);
     for seed in 0..fits as u64 {
-        let parts = |from: u64, count: u64, depth: f32| -> Vec<Image> {
-            (from..from + count).map(|part| generated(100_000 * seed + part, depth)).collect()
+        let photos = |from: u64, count: u64, frames: u64, depth: f32| -> Vec<Image> {
+            let own = |product: u64| {
+                let part = generated(100_000 * seed + product, depth);
+                (0..frames).map(move |frame| in_noise(&part, 100 * product + frame))
+            };
+            (from..from + count).flat_map(own).collect()
         };
         let mut config = Config::default();
         config.data.image_size = [SIDE, SIDE];
-        let detector = Detector::fit(&parts(0, n as u64, 0.0).into(), &config).expect("a fit");
+        let detector = Detector::fit(&photos(0, products, frames, 0.0).into(), &config).expect("a fit");
         let count = |images: Vec<Image>| {
             let is = |image: &&Image| {
                 let framed = detector.frame(image).expect("a frame");
@@ -164,7 +170,7 @@ fn whole_fits(n: usize, fits: usize) {
             };
             images.iter().filter(is).count()
         };
-        let (alarms, notches) = (count(parts(1000, 40, 0.0)), count(parts(2000, 20, 0.25)));
+        let (alarms, notches) = (count(photos(1000, 40, 1, 0.0)), count(photos(2000, 20, 1, 0.25)));
         let [low, high] = detector.threshold().expect("a threshold").interval.expect("an interval");
         // What 40 images show of a rate within the interval, at 95 %.
         let [least, most] = [low, high].map(|rate| 40.0 * rate);
@@ -172,16 +178,31 @@ fn whole_fits(n: usize, fits: usize) {
         let alarms_seen = alarms as f64;
         agrees += usize::from(alarms_seen >= least - slack(least) && alarms_seen <= most + slack(most));
         (rejected, found) = (rejected + alarms, found + notches);
+        counted += detector.good_scores().len();
     }
     let share = |count: usize, of: usize| 100.0 * count as f64 / (of * fits) as f64;
     println!(
-        "| {n} | 5 % | {:.1} % | {:.0} % | {:.0} % |",
+        "| {products} | {frames} | {:.1} | 5 % | {:.1} % | {:.0} % | {:.0} % |",
+        counted as f64 / fits as f64,
         share(rejected, 40),
         share(agrees, 1),
         share(found, 20)
     );
 }
 
+/// Another photo of what `image` shows: in other noise and light, in 8 bits.
+fn in_noise(image: &Image, seed: u64) -> Image {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let light = rng.random_range(0.98..1.02);
+    let mut photo = image.clone();
+    for v in &mut photo.pixels {
+        *v = ((*v * light + rng.random_range(-NOISE..NOISE)).clamp(0.0, 1.0) * 255.0).round() / 255.0;
+    }
+    photo
+}
+
+/// Largest noise of a photo, of 1.
+const NOISE: f32 = 0.014;
 const SIDE: usize = 64;
 
 /// A flange with six holes that lies nearly still; a `depth` above 0 cuts a dark notch.

@@ -47,7 +47,9 @@ impl Detector {
         good_scores: Vec<f32>,
         provenance: Provenance,
     ) -> Self {
-        let thresholds = Thresholds::new(good_scores).leaving_out(provenance.left_out);
+        let thresholds = Thresholds::new(good_scores)
+            .leaving_out(provenance.left_out)
+            .of_few_products(provenance.few_products);
         let decided = [Err(String::new()), Err(String::new())];
         let (ignored, history, path) = (None, Vec::new(), None);
         let mut detector =
@@ -377,10 +379,11 @@ impl Detector {
         Ok(())
     }
 
-    /// Scores of good images that thresholds are computed from hereafter, and how many were left out as suspected outliers.
-    pub(crate) fn set_good_scores(&mut self, scores: Vec<f32>, left_out: usize) {
-        self.thresholds = Thresholds::new(scores).leaving_out(left_out);
-        self.provenance.left_out = left_out;
+    /// Scores of good images that thresholds are computed from hereafter, how many were left out as suspected outliers, and of how few
+    /// products the images may be.
+    pub(crate) fn set_good_scores(&mut self, scores: Vec<f32>, left_out: usize, few_products: Option<usize>) {
+        self.thresholds = Thresholds::new(scores).leaving_out(left_out).of_few_products(few_products);
+        (self.provenance.left_out, self.provenance.few_products) = (left_out, few_products);
         self.decide();
     }
 

@@ -34,6 +34,9 @@ pub struct Provenance {
     /// How many scores the thresholds leave out as those of suspected outliers.
     #[serde(default)]
     pub left_out: usize,
+    /// How many products the good images may show, where these look so few that frames of them cannot be told from kinds of a product.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub few_products: Option<usize>,
     /// What the good images look like, and what followed from it, in words.
     pub profile: Vec<String>,
     /// The settings of the network's training, as TOML; empty where none was trained.

@@ -20,6 +20,14 @@ pub fn median(sorted: &[f64]) -> f64 {
     0.5 * (sorted[(n - 1) / 2] + sorted[n / 2])
 }
 
+/// Linear interpolation between order statistics (Hyndman and Fan 1996, type 7).
+pub(crate) fn quantile(sorted: &[f64], q: f64) -> f64 {
+    let place = q * (sorted.len() - 1) as f64;
+    let low = place.floor() as usize;
+    let high = (low + 1).min(sorted.len() - 1);
+    sorted[low] + (place - low as f64) * (sorted[high] - sorted[low])
+}
+
 /// The scale Qn: the lower quartile of all differences between two values, made unbiased for normal distributions
 /// (Rousseeuw and Croux, "Alternatives to the median absolute deviation", 1993, with the factors for small samples of Croux
 /// and Rousseeuw 1992). Half of the values may be anything; its efficiency at normal distributions is 0.82, where that of

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::rate::{clopper_pearson, interval_of_rank, largest_rate, prediction_limit};
-use super::robust::{doubtful, log};
+use super::robust::{doubtful, log, quantile};
 use crate::config::{ScoreConfig, ThresholdRule};
 use crate::number::counted;
 
@@ -42,6 +42,7 @@ pub struct Threshold {
 pub struct Thresholds {
     good: Vec<f32>,
     left_out: usize,
+    few_products: Option<usize>,
     fixed: Option<f32>,
 }
 
@@ -49,7 +50,7 @@ impl Thresholds {
     /// Of the scores of good images, in any order; of near-duplicates one score for all.
     pub fn new(mut good: Vec<f32>) -> Self {
         good.sort_unstable_by(f32::total_cmp);
-        Self { good, left_out: 0, fixed: None }
+        Self { good, left_out: 0, few_products: None, fixed: None }
     }
 
     /// The same, where so many scores were left out as suspected outliers. They move no threshold; but if they are those of good images
@@ -57,6 +58,13 @@ impl Thresholds {
     #[must_use]
     pub fn leaving_out(self, left_out: usize) -> Self {
         Self { left_out, ..self }
+    }
+
+    /// The same, where the images may show so few products only, each several times. Then they do not show how products differ: the upper
+    /// end of every interval is 1.
+    #[must_use]
+    pub fn of_few_products(self, few_products: Option<usize>) -> Self {
+        Self { few_products, ..self }
     }
 
     /// The scores, ascending.
@@ -83,14 +91,8 @@ impl Thresholds {
             let value = f64::from(value);
             let interval = (!self.good.is_empty()).then(|| self.rate_at(value).1);
             let how = "as it was given".to_owned();
-            return Ok(Threshold {
-                rule: config.threshold,
-                value,
-                how,
-                target_fpr: None,
-                interval,
-                warning: None,
-            });
+            let warning = self.few_products.map(shows_few);
+            return Ok(Threshold { rule: config.threshold, value, how, target_fpr: None, interval, warning });
         }
         if self.good.is_empty() {
             return Err("holds no scores of good images: it was never calibrated".to_owned());
@@ -121,7 +123,12 @@ impl Thresholds {
         let rejected = n - self.good.partition_point(|&score| f64::from(score) < value);
         let [low, _] = clopper_pearson(rejected, n);
         let [_, high] = clopper_pearson(rejected + self.left_out, n + self.left_out);
-        (rejected as f64 / n as f64, [low, high])
+        (rejected as f64 / n as f64, self.at_worst([low, high]))
+    }
+
+    /// The interval, whose upper end is 1 where the images may show a few products only.
+    fn at_worst(&self, [low, high]: [f64; 2]) -> [f64; 2] {
+        [low, if self.few_products.is_some() { 1.0 } else { high }]
     }
 
     /// The score that new good images exceed with probability `rate` at the most, on average over sets of good images; there
@@ -158,16 +165,17 @@ impl Thresholds {
             );
             (self.prediction_limit(rate).max(largest), interval, how, Some(too_few(n, rate, interval[1])))
         };
+        let warning = self.few_products.map(shows_few).or(warning);
         let (rule, value, target_fpr) = (ThresholdRule::Fpr, above(value), Some(rate));
         Threshold { rule, value, how, target_fpr, interval: Some(interval), warning }
     }
 
     /// The interval of the score of `rank`, whose upper end allows for the scores that were left out.
     fn with_left_out(&self, rank: usize, [low, high]: [f64; 2]) -> [f64; 2] {
-        match self.left_out {
+        self.at_worst(match self.left_out {
             0 => [low, high],
             left_out => [low, interval_of_rank(rank, self.good.len() + left_out, 0)[1]],
-        }
+        })
     }
 
     fn left_out_in_words(&self) -> String {
@@ -207,7 +215,7 @@ impl Thresholds {
 
     fn without_target(&self, rule: ThresholdRule, value: f64, how: String) -> Threshold {
         let interval = Some(self.rate_at(value).1);
-        Threshold { rule, value, how, target_fpr: None, interval, warning: None }
+        Threshold { rule, value, how, target_fpr: None, interval, warning: self.few_products.map(shows_few) }
     }
 
     fn sorted(&self) -> Vec<f64> {
@@ -225,6 +233,20 @@ fn too_few(n: usize, rate: f64, at_most: f64) -> String {
          scores vary, and up to {} of good images may be rejected; add good images, or calibrate with more of them",
         percent(rate),
         percent(at_most),
+    )
+}
+
+/// What it means that images may show so few products only, and what to do.
+fn shows_few(products: usize) -> String {
+    let (those, are) = if products == 1 {
+        ("one product".to_owned(), "a new one")
+    } else {
+        (format!("only {products} products"), "new ones")
+    };
+    format!(
+        "the good images look like several photos each of {those}: if they are, nothing shows how {are} differ, and all of them may be \
+         rejected; photograph 20 products or more, once each. If they are kinds of a product, such as moulds, calibrate with photos \
+         of other products"
     )
 }
 
@@ -261,14 +283,6 @@ fn above(value: f64) -> f64 {
 fn deviation(values: &[f64], mean: f64) -> f64 {
     let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
     (squares / (values.len() as f64 - 1.0).max(1.0)).sqrt()
-}
-
-/// Linear interpolation between order statistics (Hyndman and Fan 1996, type 7).
-fn quantile(sorted: &[f64], q: f64) -> f64 {
-    let place = q * (sorted.len() - 1) as f64;
-    let low = place.floor() as usize;
-    let high = (low + 1).min(sorted.len() - 1);
-    sorted[low] + (place - low as f64) * (sorted[high] - sorted[low])
 }
 
 #[cfg(test)]

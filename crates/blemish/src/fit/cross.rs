@@ -71,11 +71,11 @@ pub(crate) fn cross_fit(
     let folds = if by_holdout {
         vec![images.iter().copied().filter(|i| held_out.contains(i)).collect()]
     } else {
-        folds(images, &prepared.groups)
+        folds(images, &prepared.groups.of)
     };
 
     let probed: Vec<usize> = folds.concat();
-    let products = probed.iter().map(|&i| prepared.groups[i]).collect::<HashSet<_>>().len();
+    let products = probed.iter().map(|&i| prepared.groups.of[i]).collect::<HashSet<_>>().len();
     let by_place = config.one_size().is_some() && config.has_places() && products >= FEWEST_PRODUCTS;
     let sides: Vec<Option<Side>> = kinds.iter().map(|kind| kind.side(config).filter(|_| by_place)).collect();
     let mut probes = Probes::new(sides.clone())?;
@@ -223,7 +223,7 @@ impl Probes {
         match &self.moments[k] {
             Some((side, all)) => {
                 let mut others = all.clone();
-                let product = |probe: usize| prepared.groups[self.images[probe]];
+                let product = |probe: usize| prepared.groups.of[self.images[probe]];
                 for j in (0..self.images.len()).filter(|&j| product(j) == product(i)) {
                     others.add(&kept(&self.map_of(j, k)?, prepared), -1.0);
                 }

@@ -4,33 +4,35 @@
 //! will. So near-duplicates stay in one fold, and count once. Two parts of a kind that look alike are none: what differs
 //! between them has a shape, what differs between two frames of one part is the sensor's noise.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use nalgebra::{SMatrix, SVector};
 use rayon::prelude::*;
 
-use crate::calibrate::robust::{median, qn};
+use crate::calibrate::robust::{median, qn, quantile};
 use crate::error::Result;
 use crate::good::{Progress, Views};
 use crate::image::{Image, resize};
 
 /// Shorter side of what is compared, at most.
 const SIDE: usize = 64;
-/// Of how much two distinct images usually differ, near-duplicates differ by at most this share, and by noise only.
-const ENERGY: f64 = 0.5;
 /// Correlation of a difference's neighbouring pixels below which it is noise: white noise has 0 (less, once its mean over a
 /// neighbourhood is taken off), a change of shape or surface more. The least among different images of 6 generated products
-/// and surfaces whose energy is below [`ENERGY`] is 0.3 (screw, good training images; 2026-11-28).
+/// and surfaces that differ by half of what is usual is 0.3 (screw, good training images; 2026-11-28).
 const WHITE: f64 = 0.12;
-/// The same two limits for frames in another exposure: the difference may have some shape if it is next to nothing.
+/// Frames of one product differ by noise only. Much less than distinct images usually do: then their departures from the mean of all need
+/// not agree much. Or hardly less, where noise outweighs what distinguishes products: then they must agree far beyond chance.
+const FRAMES: [Frames; 2] = [
+    Frames { energy: 0.5, deviations: 3.0, agreement: 1.0 / 3.0 },
+    Frames { energy: 0.95, deviations: 5.0, agreement: 0.08 },
+];
+/// The most that two images need to agree.
+const AGREEMENT: f64 = 0.8;
+/// Share of the usual energy, and correlation, of frames in another exposure: the difference may have some shape if it is next to nothing.
 const SAME: [f64; 2] = [0.02, 0.2];
-/// How far the signs of two near-duplicates' departures from the mean agree (quadrant correlation): more than those of other pairs by
-/// [`DEVIATIONS`], and between these limits. A third is what normal values have that correlate by 0.5. Signs, since a few strong edges
-/// must not count for more than their pixels.
-const AGREEMENT: [f64; 2] = [1.0 / 3.0, 0.8];
-/// Robust standard deviations above the median.
-const DEVIATIONS: f64 = 3.0;
+/// The quantile of an image's differences from others that is usual for it: with two products, half of the others are its own burst.
+const USUAL: f64 = 0.75;
 /// Departures from the mean that count as none, in units of how much pixels vary.
 const LEVEL: f64 = 0.05;
 /// Variance up to which a pixel stands still: less than what rounding to 8 bits leaves of an image that is normalised.
@@ -43,7 +45,7 @@ const PROBES: usize = 9;
 const SHAPED: usize = 20;
 /// How many times as much they must then differ as the middle of all pairs.
 const BIMODAL: f64 = 4.0;
-/// Fewer groups than these are kinds of a product, such as two moulds, and nothing to be held together.
+/// Fewer groups than these may as well be kinds of a product, such as two moulds, and are not held together.
 const FEWEST_GROUPS: usize = 4;
 /// Images from which each is compared only with its neighbours in the order of names: bursts are numbered one after another.
 const MANY: usize = 2000;
@@ -52,23 +54,40 @@ const NEIGHBOURS: usize = 50;
 /// What a frame of the same part may differ by: shift down and right, contrast, turn, size.
 const CHANGES: usize = 5;
 
-/// The number of each view's group, from 0 by first appearance; views that are no near-duplicates have groups of their own.
+/// Good images in groups of near-duplicates.
+#[derive(Debug)]
+pub struct Groups {
+    /// The number of each view's group, from 0 by first appearance; views that are no near-duplicates have groups of their own.
+    pub of: Vec<usize>,
+    /// How many products the images show, where these look so few that frames of them cannot be told from kinds of a product. Then only
+    /// views with the very same pixels are in one group.
+    pub few_products: Option<usize>,
+}
+
+impl Groups {
+    /// How many images are near-duplicates of others.
+    pub fn repeated(&self) -> usize {
+        self.of.len() - count(&self.of)
+    }
+}
+
+/// Finds near-duplicates among `views`.
 ///
 /// Compared are details: registered views shrunk to about 64 pixels, without their means over 5 x 5 of these (light). From the
 /// difference of two, what a small shift, turn or change of size and contrast makes of their mean is taken away by least
 /// squares; each pixel counts in units of how much it varies. Two views are near-duplicates where what is left is noise
-/// ([`WHITE`]) and at most half ([`ENERGY`]) of what pairs of either usually differ by, and where both depart from the mean of
-/// all in the same way ([`AGREEMENT`]): plain products differ by nothing but noise and how they lie. Groups are what such pairs
+/// ([`WHITE`]), and less than what pairs of either usually differ by, and where both depart from the mean of
+/// all in the same way ([`FRAMES`]): plain products differ by nothing but noise and how they lie. Groups are what such pairs
 /// connect. Views with the very same pixels are in one group in any case: no camera gives a frame twice.
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io), [`Error::Interrupted`](crate::Error::Interrupted).
-pub fn groups(views: &Views, progress: &Progress<'_>) -> Result<Vec<usize>> {
+pub fn groups(views: &Views, progress: &Progress<'_>) -> Result<Groups> {
     let n = views.len();
     let alone: Vec<usize> = (0..n).collect();
     let equal = equal(views)?;
     if n < 3 {
-        return Ok(numbered(&connected(n, &equal)));
+        return Ok(Groups { of: numbered(&connected(n, &equal)), few_products: None });
     }
     let mut details = Vec::with_capacity(n);
     for some in alone.chunks(64) {
@@ -91,32 +110,74 @@ pub fn groups(views: &Views, progress: &Progress<'_>) -> Result<Vec<usize>> {
     };
     // Each image beside a few others: one that was resampled or blurred differs less from all.
     let beside = differences(&probes(&alone));
-    let (long_burst, all) = (beside_a_long_burst(&beside), middle(beside.iter()).1);
-    let each: Vec<f64> = beside.chunks(PROBES.min(n - 1)).map(|own| middle(own.iter()).1).collect();
+    let (long_burst, all) = (beside_a_long_burst(&beside), usual(&beside));
+    let each: Vec<f64> = beside.chunks(PROBES.min(n - 1)).map(usual).collect();
     // Energies of independent images add up.
-    let expected = |i: usize, j: usize| long_burst.unwrap_or(each[i] + each[j] - all);
+    let expected = |[i, j]: [usize; 2]| long_burst.unwrap_or(each[i] + each[j] - all);
     progress.check()?;
     let near = nearest(n, &pairs, &distances);
-    let mut same: Vec<[usize; 2]> = near
+    let near: Vec<([usize; 2], Difference)> = near.iter().copied().zip(differences(&near)).collect();
+    let is_noise = |which: &Frames, pair: [usize; 2], difference: Difference| {
+        difference.is_noise(which.energy, expected(pair))
+    };
+    let likely: Vec<[usize; 2]> = near
         .iter()
-        .zip(differences(&near))
-        .filter(|&(&[i, j], difference)| difference.is_noise(expected(i, j)))
-        .map(|(&pair, _)| pair)
+        .filter(|&&(pair, difference)| is_noise(&FRAMES[0], pair, difference))
+        .map(|(pair, _)| *pair)
         .collect();
     // Of a long burst one view stands for all: it would be the mean, and most pairs would be its own.
-    let roots = connected(n, &same);
+    let roots = connected(n, &likely);
     let distinct: Vec<usize> = (0..n).filter(|&i| long_burst.is_none() || roots[i] == i).collect();
     let signs = signs(&details, &distinct);
     let agreement = |&[i, j]: &[usize; 2]| agreement(&signs[i], &signs[j]);
-    let mut agreements: Vec<f64> = probes(&distinct).iter().map(agreement).collect();
+    // Frames of one product say nothing of how distinct products agree.
+    let frames: HashSet<[usize; 2]> = probes(&alone)
+        .into_iter()
+        .zip(&beside)
+        .filter(|&(pair, difference)| is_noise(&FRAMES[0], pair, *difference))
+        .map(|(pair, _)| pair)
+        .collect();
+    let mut agreements: Vec<f64> =
+        probes(&distinct).iter().filter(|pair| !frames.contains(*pair)).map(agreement).collect();
     agreements.sort_unstable_by(f64::total_cmp);
-    let limit = if agreements.is_empty() { 0.0 } else { median(&agreements) + DEVIATIONS * qn(&agreements) };
-    let limit = limit.clamp(AGREEMENT[0], AGREEMENT[1]);
-    same.retain(|pair| agreement(pair) > limit);
+    let least = FRAMES.each_ref().map(|which| which.least_agreement(&agreements));
+    let is_frame = |pair: [usize; 2], difference: Difference| {
+        let mut both = FRAMES.iter().zip(least);
+        both.any(|(which, least)| is_noise(which, pair, difference) && agreement(&pair) > least)
+    };
+    let mut same: Vec<[usize; 2]> = near
+        .iter()
+        .filter(|&&(pair, difference)| is_frame(pair, difference))
+        .map(|(pair, _)| *pair)
+        .collect();
     same.extend(&equal);
-    let groups = numbered(&connected(n, &same));
-    let count = groups.iter().max().map_or(0, |last| last + 1);
-    Ok(if count < FEWEST_GROUPS { numbered(&connected(n, &equal)) } else { groups })
+    let of = numbered(&connected(n, &same));
+    let copies = numbered(&connected(n, &equal));
+    let few = count(&of) < FEWEST_GROUPS.min(count(&copies));
+    Ok(if few {
+        Groups { few_products: Some(count(&of)), of: copies }
+    } else {
+        Groups { of, few_products: None }
+    })
+}
+
+/// What makes two images frames of one product, besides a difference that is noise.
+struct Frames {
+    /// The largest energy of the difference, as a share of the usual one.
+    energy: f64,
+    /// How far the signs of their departures from the mean must agree (quadrant correlation) beyond other pairs, in robust standard
+    /// deviations above the median. Signs, since a few strong edges must not count for more than their pixels.
+    deviations: f64,
+    /// The least that they must agree: a third is what normal values have that correlate by 0.5, 0.08 four standard errors of 2,500 pixels.
+    agreement: f64,
+}
+
+impl Frames {
+    /// The least agreement, where other pairs have these, ascending.
+    fn least_agreement(&self, others: &[f64]) -> f64 {
+        let beyond = if others.is_empty() { 0.0 } else { median(others) + self.deviations * qn(others) };
+        beyond.clamp(self.agreement, AGREEMENT)
+    }
 }
 
 /// Each view with the first one that has the very same pixels.
@@ -140,9 +201,9 @@ fn numbered(roots: &[usize]) -> Vec<usize> {
     roots.iter().map(|root| first.partition_point(|other| other < root)).collect()
 }
 
-/// How many images are near-duplicates of others.
-pub fn repeated(groups: &[usize]) -> usize {
-    groups.len() - groups.iter().max().map_or(0, |last| last + 1)
+/// How many groups these are.
+fn count(groups: &[usize]) -> usize {
+    groups.iter().max().map_or(0, |last| last + 1)
 }
 
 /// View `i`, where views have sizes of their own at one size: near-duplicates have about the same, and are stretched alike.
@@ -164,7 +225,9 @@ struct Detail {
 
 impl Detail {
     fn new(view: &Image) -> Self {
-        let small = view.averaged(view.height.min(view.width).div_ceil(SIDE).max(1));
+        // Registration samples between pixels, so that neighbours share noise: cells of two by two at least.
+        let side = view.height.min(view.width);
+        let small = view.averaged(side.div_ceil(SIDE).max(if side < SIDE { 1 } else { 2 }));
         let (height, width, grey) = (small.height, small.width, small.grey());
         let mut values = Vec::with_capacity(grey.len());
         for y in 0..height {
@@ -293,14 +356,20 @@ impl Difference {
         Self { energy, correlation: 0.5 * (across + down) / energy.max(1e-9) }
     }
 
-    /// Whether it is a frame's noise, where the energy of the difference between distinct images is expected to be `expected`.
-    fn is_noise(self, expected: f64) -> bool {
-        let expected = expected.max(0.0);
-        let within = |[energy, correlation]: [f64; 2]| {
-            self.energy <= energy * expected && self.correlation < correlation
+    /// Whether it is a frame's noise: of an energy that is at most this share of the `usual` one between distinct images.
+    fn is_noise(self, share: f64, usual: f64) -> bool {
+        let within = |[share, correlation]: [f64; 2]| {
+            self.energy <= share * usual.max(0.0) && self.correlation < correlation
         };
-        within([ENERGY, WHITE]) || within(SAME)
+        within([share, WHITE]) || within(SAME)
     }
+}
+
+/// The energy that is [`USUAL`] among these.
+fn usual(differences: &[Difference]) -> f64 {
+    let mut energies: Vec<f64> = differences.iter().map(|difference| difference.energy).collect();
+    energies.sort_unstable_by(f64::total_cmp);
+    quantile(&energies, USUAL)
 }
 
 /// How many differences there are, and their median energy.
@@ -398,7 +467,7 @@ mod tests {
         image
     }
 
-    fn grouped(images: &[Image]) -> Vec<usize> {
+    fn grouped(images: &[Image]) -> Groups {
         let mut views = Views::new([64, 64], 1, Normalize::Robust).unwrap();
         images.iter().enumerate().for_each(|(i, image)| views.push(format!("{i}"), image).unwrap());
         let stop = AtomicBool::new(false);
@@ -410,10 +479,10 @@ mod tests {
         let images: Vec<Image> = (0..20).map(|i| frame(i % 7, i, 0.012)).collect();
         let groups = grouped(&images);
         let expected: Vec<usize> = (0..20).map(|i| i % 7).collect();
-        assert_eq!((groups.clone(), repeated(&groups)), (expected, 13));
+        assert_eq!((groups.repeated(), groups.of), (13, expected));
         // One burst among others.
         let images: Vec<Image> = (0..30).map(|i| frame(if i > 20 { 99 } else { i }, i, 0.012)).collect();
-        assert_eq!(repeated(&grouped(&images)), 8);
+        assert_eq!(grouped(&images).repeated(), 8);
     }
 
     #[test]
@@ -429,20 +498,20 @@ mod tests {
             image
         };
         let images: Vec<Image> = (0..30).map(|i| shaped(if i < 24 { 99 } else { i }, i)).collect();
-        assert_eq!(repeated(&grouped(&images)), 23);
+        assert_eq!(grouped(&images).repeated(), 23);
     }
 
     #[test]
     fn products_that_look_alike_are_no_duplicates() {
         for n in [3, 4, 10, 40] {
             let images: Vec<Image> = (0..n).map(|i| frame(i, i, 0.005)).collect();
-            assert_eq!(repeated(&grouped(&images)), 0, "{n}");
+            assert_eq!(grouped(&images).repeated(), 0, "{n}");
         }
-        assert_eq!(grouped(&[frame(0, 0, 0.0)]), [0]);
+        assert_eq!(grouped(&[frame(0, 0, 0.0)]).of, [0]);
     }
 
     #[test]
-    fn kinds_of_a_product_are_no_bursts() {
+    fn kinds_of_a_product_are_held_apart_and_are_few_products() {
         // Two prints, of a tenth of the pixels, and a grain of its own on every product.
         let images: Vec<Image> = (0..30)
             .map(|i| {
@@ -452,7 +521,25 @@ mod tests {
                 image
             })
             .collect();
-        assert_eq!(repeated(&grouped(&images)), 0);
+        let groups = grouped(&images);
+        assert_eq!((groups.repeated(), groups.few_products), (0, None));
+        // As frames of two products are.
+        let images: Vec<Image> = (0..20).map(|i| frame(i / 10, i, 0.012)).collect();
+        let groups = grouped(&images);
+        assert_eq!((groups.repeated(), groups.few_products), (0, Some(2)));
+        let images: Vec<Image> = (0..20).map(|i| frame(i, i, 0.012)).collect();
+        assert_eq!(grouped(&images).few_products, None);
+    }
+
+    #[test]
+    fn frames_are_told_where_noise_outweighs_what_distinguishes_products() {
+        for noise in [0.02, 0.03] {
+            let images: Vec<Image> = (0..40).map(|i| frame(i % 10, i, noise)).collect();
+            let groups = grouped(&images);
+            assert_eq!(groups.of, (0..40).map(|i| i % 10).collect::<Vec<_>>(), "{noise}");
+            let images: Vec<Image> = (0..60).map(|i| frame(i, i, noise)).collect();
+            assert_eq!(grouped(&images).repeated(), 0, "{noise}");
+        }
     }
 
     #[test]
@@ -460,6 +547,6 @@ mod tests {
         let mut images: Vec<Image> = (0..12).map(|i| frame(i, i, 0.01)).collect();
         images.push(images[4].clone());
         let groups = grouped(&images);
-        assert_eq!((repeated(&groups), groups[12]), (1, groups[4]));
+        assert_eq!((groups.repeated(), groups.of[12]), (1, groups.of[4]));
     }
 }

@@ -137,7 +137,7 @@ impl Prepared {
         let is_left_out = |i: &usize| outliers.iter().any(|o| o.left_out && o.path == self.views.names()[*i]);
         let trusted: Vec<usize> = (0..self.views.len()).filter(|i| !is_left_out(i)).collect();
         let mut held: Vec<usize> = Vec::new();
-        let folds = folds(&trusted, &self.groups);
+        let folds = folds(&trusted, &self.groups.of);
         for fold in folds.iter().take(folds.len().saturating_sub(1)) {
             if 5 * held.len() < trusted.len() {
                 held.extend(fold);

@@ -248,26 +248,48 @@ fn blank_images_alone_are_an_error() {
     assert!(error.contains("all 4 images"), "{error}");
 }
 
+/// `frames` noisy photos of each of so many parts.
+fn photographed(parts: u64, frames: u64) -> Vec<Image> {
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    let mut photo = |seed: u64| {
+        let mut image = part(seed, 0.0);
+        image
+            .pixels
+            .iter_mut()
+            .for_each(|v| *v = (*v + rng.random_range(-0.0139..0.0139f32)).clamp(0.0, 1.0));
+        image
+    };
+    (0..parts).flat_map(|seed| (0..frames).map(move |_| seed)).map(|seed| photo(seed)).collect()
+}
+
 #[test]
 fn frames_of_one_part_count_once() {
-    let mut rng = ChaCha8Rng::seed_from_u64(9);
-    let mut images = Vec::new();
-    for seed in 0..10 {
-        for _ in 0..6 {
-            let mut image = part(seed, 0.0);
-            image
-                .pixels
-                .iter_mut()
-                .for_each(|v| *v = (*v + rng.random_range(-0.0139..0.0139f32)).clamp(0.0, 1.0));
-            images.push(image);
-        }
-    }
-    let (detector, warnings) = fit(images);
+    let (detector, warnings) = fit(photographed(10, 6));
     assert_eq!(detector.good_scores().len(), 10);
     assert!(warnings.iter().any(|w| w.contains("50 of 60 good images are near-duplicates")), "{warnings:?}");
     let rejected = defective(&detector, &parts(1000..1020));
     assert!(rejected <= 3, "{rejected}");
     assert!(defective(&detector, &notched()) >= 15);
+}
+
+#[test]
+fn frames_of_two_or_three_parts_state_no_rate_and_calibration_with_others_does() {
+    for (count, frames, those) in [(2, 10, "only 2 products"), (3, 8, "only 3 products")] {
+        let (detector, warnings) = fit(photographed(count, frames));
+        let threshold = detector.threshold().unwrap();
+        assert_eq!(threshold.interval.unwrap()[1], 1.0, "{those}");
+        assert!(threshold.warning.as_ref().unwrap().contains(those), "{threshold:?}");
+        assert!(warnings.contains(threshold.warning.as_ref().unwrap()), "{warnings:?}");
+        let mut detector = Detector::from_bytes(&saved(&detector)).unwrap();
+        assert_eq!(detector.threshold().unwrap(), threshold);
+        for other in detector.thresholds() {
+            assert_eq!(other.interval.unwrap()[1], 1.0, "{other:?}");
+        }
+        detector.calibrate(&parts(3000..3030).into(), None).unwrap();
+        let threshold = Detector::from_bytes(&saved(&detector)).unwrap().threshold().unwrap();
+        assert!(threshold.interval.unwrap()[1] < 0.2 && threshold.warning.is_none(), "{threshold:?}");
+        assert!(defective(&detector, &parts(1000..1020)) <= 3);
+    }
 }
 
 /// A code that differs on every part, in one corner.

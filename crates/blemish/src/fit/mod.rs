@@ -23,6 +23,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use self::cross::{CrossFit, cross_fit};
+use self::duplicates::Groups;
 pub use self::estimate::DefectSource;
 pub use self::extend::Extended;
 pub use self::recalibrate::{Calibrated, CurvePoint};
@@ -77,8 +78,8 @@ pub struct Prepared {
     pub brightness: Brightness,
     /// Their sizes, channels, depth and brightness.
     pub facts: Option<TrainingFacts>,
-    /// The number of each view's group of near-duplicates; see [`repeated`](Self::repeated).
-    pub groups: Vec<usize>,
+    /// Near-duplicates; see [`repeated`](Self::repeated).
+    pub groups: Groups,
     /// Height and width of each image, pixels.
     pub sizes: Vec<[usize; 2]>,
     /// The configuration before it was settled.
@@ -285,7 +286,7 @@ impl Prepared {
     /// The held-out images that are no near-duplicates of any that a trained network has seen; all of them where every one is.
     fn held_out(&self) -> Vec<usize> {
         let count = self.holdout();
-        let unseen = |i: &usize| !self.groups[count..].contains(&self.groups[*i]);
+        let unseen = |i: &usize| !self.groups.of[count..].contains(&self.groups.of[*i]);
         let own: Vec<usize> = (0..count).filter(unseen).collect();
         if own.is_empty() { (0..count).collect() } else { own }
     }
@@ -293,7 +294,7 @@ impl Prepared {
     /// How many images are near-duplicates of others: several photos of one product, or frames of a camera that stood still.
     /// They are fitted on, but never score each other, and count once.
     pub fn repeated(&self) -> usize {
-        duplicates::repeated(&self.groups)
+        self.groups.repeated()
     }
 
     /// Ignores what `mask` marks (1), in scores, thresholds and regions. It covers the view: the whole image, or the product
@@ -352,6 +353,7 @@ impl Prepared {
             facts: self.facts.clone(),
             always_found: self.always_found,
             images: self.views.len(),
+            few_products: self.groups.few_products,
             files: self.files.clone(),
             settings: Some(Box::new(self.asked.clone())),
             pretrained: fitted.parts.iter().find_map(|part| part.part.pretrained()).cloned(),
@@ -370,7 +372,7 @@ impl Prepared {
     fn one_score_each(&self, scores: &[Option<f32>], left_out: &[bool]) -> Vec<f32> {
         let mut own: Vec<Option<f32>> = vec![None; self.views.len()];
         for (i, score) in scores.iter().enumerate().filter(|(i, _)| !left_out[*i]) {
-            let group = &mut own[self.groups[i]];
+            let group = &mut own[self.groups.of[i]];
             *group = score.map(|score| group.map_or(score, |other: f32| other.max(score))).or(*group);
         }
         own.into_iter().flatten().collect()

@@ -110,7 +110,8 @@ impl Detector {
                 let reason = format!("scores {score}, far beyond all other good images: is it good?");
                 problems.push(Problem::new(&views.names()[i], reason));
             } else {
-                own[groups[i]] = Some(own[groups[i]].map_or(score, |other| other.max(score)));
+                let group = &mut own[groups.of[i]];
+                *group = Some(group.map_or(score, |other| other.max(score)));
             }
         }
         let own: Vec<f32> = own.into_iter().flatten().collect();
@@ -122,8 +123,9 @@ impl Detector {
             })?;
         }
         let curve = curve(&own, &found);
-        let (good, repeated, defective) = (own.len(), duplicates::repeated(&groups), found.len());
-        self.set_good_scores(own, outlier.iter().filter(|&&outlier| outlier).count());
+        let (good, repeated, defective) = (own.len(), groups.repeated(), found.len());
+        let left_out = outlier.iter().filter(|&&outlier| outlier).count();
+        self.set_good_scores(own, left_out, groups.few_products);
         let (threshold, unlike) = (self.threshold()?, differences.count());
         warnings.extend(differences.in_words("image"));
         Ok(Calibrated { threshold, good, repeated, defective, fitted_on, unlike, warnings, problems, curve })

@@ -42,7 +42,7 @@ fn repeated(scene: &Scene, parts: u64, frames: u64) -> (usize, bool) {
         |i: usize| prepared.views.names()[i].rsplit(' ').next().unwrap().parse::<u64>().unwrap() / frames;
     let mut part: Vec<Option<u64>> = vec![None; prepared.views.len()];
     let mut pure = true;
-    for (i, &group) in prepared.groups.iter().enumerate() {
+    for (i, &group) in prepared.groups.of.iter().enumerate() {
         pure &= *part[group].get_or_insert(part_of(i)) == part_of(i);
     }
     (prepared.repeated(), pure)
