@@ -73,7 +73,7 @@ pub struct TrainArgs {
     /// Length of a pixel of the images, millimetres: the estimate of what will be found is then given in millimetres
     #[arg(long, value_name = "MM", value_parser = positive)]
     mm_per_pixel: Option<f64>,
-    /// Do not estimate what will be found (it takes up to a quarter of the fit's time, 20 s at the most)
+    /// Do not estimate what will be found (it takes about a quarter of the fit's time, 20 s at the most)
     #[arg(long)]
     no_estimate: bool,
     /// Go on where a run was interrupted, with its own settings
@@ -180,6 +180,9 @@ fn summarise(trained: &Trained, args: &TrainArgs, output: &Output) -> Result<()>
         text += &threshold_lines(&threshold);
         if let Some(estimate) = summary.estimate {
             text += &found(estimate, "            ");
+        } else if !args.no_estimate && args.network.finetune.is_none() {
+            text +=
+                "finds:      not estimated: too few good images are no false alarms, or it took too long\n";
         }
         text += &format!("model:      {}\n", summary.model);
         let named = summary.suspected_outliers.len().min(NAMED_OUTLIERS);

@@ -11,6 +11,8 @@ const QUARTILE: f64 = 0.674_489_750_196_082;
 const COMPARED: usize = 400;
 /// Fewest values among which an outlier can be told from a wide distribution.
 const FEWEST: usize = 5;
+/// Standard deviations between a value and all smaller ones that set it apart (more for few values).
+const GAP: f64 = 2.0;
 /// Fewest values that others can stand apart from.
 const FEWEST_APART: usize = 12;
 
@@ -88,13 +90,21 @@ fn limit(values: &[f32], deviations: f64) -> f32 {
     }
     let mut logs: Vec<f64> = values.iter().map(|&v| log(v)).collect();
     logs.sort_unstable_by(f64::total_cmp);
-    let middle = median(&logs);
-    let scale = qn(&logs).max((logs[n - 1 - n / 4] - middle) / QUARTILE);
-    (middle + deviations * (1.0 + 8.0 / n as f64) * scale).exp() as f32
+    (median(&logs) + deviations * few(n) * scale(&logs)).exp() as f32
 }
 
-/// The scores that are outliers among all, or lie further above all others than those lie apart; of these the largest, at most the
-/// share `most` of all scores.
+/// By how much more limits are wider where there are few values.
+fn few(values: usize) -> f64 {
+    1.0 + 8.0 / values as f64
+}
+
+/// The standard deviation of most of these values, ascending.
+fn scale(sorted: &[f64]) -> f64 {
+    let n = sorted.len();
+    qn(sorted).max((sorted[n - 1 - n / 4] - median(sorted)) / QUARTILE)
+}
+
+/// The scores that are outliers among all, or lie apart from all others; of these the largest, at most the share `most` of all scores.
 pub fn suspected(scores: &[f32], most: f64) -> Vec<bool> {
     let beyond = outliers(scores).into_iter().filter(|&is_beyond| is_beyond).count();
     let count = (most * scores.len() as f64).round() as usize;
@@ -107,13 +117,16 @@ pub fn suspected(scores: &[f32], most: f64) -> Vec<bool> {
     suspected
 }
 
-/// How many of these logarithms, at most so many and the largest ones, lie further above all others than those lie apart: after Dixon's
-/// ratio ("Processing data for outliers", 1953). Where the others are few, and so their scale is hardly known, [`LIMIT`] allows
-/// much, and yet nobody would take such a value for one of them. 0 where fewer than [`FEWEST_APART`] others are left.
+/// How many of these logarithms, at most so many and the largest ones, lie apart from all others: further above the largest of these than
+/// they lie apart (after Dixon's ratio, "Processing data for outliers", 1953), or than [`GAP`] of their standard deviations. Where the
+/// others are few, and so their scale is hardly known, [`LIMIT`] allows much, and yet nobody would take such a value for one
+/// of them. 0 where fewer than [`FEWEST_APART`] others are left.
 fn apart(descending: &[f64], most: usize) -> usize {
     let stands_apart = |&count: &usize| match &descending[count..] {
         [largest, .., least] if descending.len() - count >= FEWEST_APART => {
-            descending[count - 1] - largest > largest - least
+            let others: Vec<f64> = descending[count..].iter().rev().copied().collect();
+            let gap = GAP * few(others.len()) * scale(&others);
+            descending[count - 1] - largest > gap.min(largest - least)
         }
         _ => false,
     };
@@ -135,6 +148,21 @@ mod tests {
 
     fn normals(rng: &mut ChaCha8Rng, n: usize) -> Vec<f64> {
         (0..n).map(|_| Normal::standard().inverse_cdf(rng.random_range(1e-12..1.0))).collect()
+    }
+
+    #[test]
+    fn a_value_apart_from_others_of_a_long_tail_is_suspected() {
+        // Good scores of 24 parts and of one with a white square (attack of 2026-11-29): Dixon's ratio alone is just below 1.
+        let mut scores = vec![
+            1.468f32, 1.363, 1.166, 1.158, 1.129, 1.010, 0.9735, 0.9419, 0.9286, 0.9241, 0.836, 0.8285,
+            0.7907, 0.7325, 0.7077, 0.6786, 0.6771, 0.6455, 0.62, 0.6, 0.57, 0.54, 0.5, 0.42,
+        ];
+        assert!(!suspected(&scores, 0.1).contains(&true));
+        scores.push(4.827);
+        let found = suspected(&scores, 0.1);
+        assert!(found[24] && found.iter().filter(|found| **found).count() == 1);
+        scores[24] = 2.0;
+        assert!(!suspected(&scores, 0.1).contains(&true));
     }
 
     #[test]

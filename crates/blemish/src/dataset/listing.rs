@@ -172,6 +172,8 @@ struct Walk {
     files: HashSet<PathBuf>,
     outputs: Vec<Problem>,
     hidden: usize,
+    /// The first of these.
+    first_hidden: Option<PathBuf>,
 }
 
 impl Walk {
@@ -201,7 +203,10 @@ impl Walk {
         }
         let Contents { images, folders, skipped, outputs, hidden } = look(folder)?;
         self.outputs.extend(outputs.iter().filter_map(|path| output(path)));
-        self.hidden += hidden.iter().map(|path| count(path, is_image)).sum::<usize>();
+        for path in hidden {
+            self.hidden += count(&path, is_image);
+            self.first_hidden.get_or_insert(path);
+        }
         let mut entries: Vec<(PathBuf, bool)> = images.into_iter().map(|path| (path, false)).collect();
         entries.extend(folders.into_iter().map(|path| (path, true)));
         entries.sort();
@@ -231,7 +236,10 @@ impl Walk {
         let mut problems = std::mem::take(&mut self.outputs);
         if let hidden @ 1.. = std::mem::take(&mut self.hidden) {
             let what = are(hidden, "hidden file", "hidden files");
-            let reason = format!("{what} left out (names that begin with a dot, or in __MACOSX)");
+            let first = self.first_hidden.take().unwrap_or_default();
+            let first = first.strip_prefix(root).unwrap_or(&first).display();
+            let reason =
+                format!("{what} left out (names that begin with a dot, or in __MACOSX), such as {first}");
             problems.push(Problem { files: hidden, ..Problem::new(root, reason) });
         }
         problems

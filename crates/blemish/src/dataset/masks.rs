@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::listing::images_below;
-use super::names::{Role, role};
+use super::names::{Role, masked_folder, role};
 use super::{Problem, folder_name};
 
 /// What a mask's name ends or begins with, apart from its image's.
@@ -39,8 +39,9 @@ impl Masks {
     pub fn below(folders: &[PathBuf]) -> Self {
         let mut masks = Self::default();
         for folder in folders {
+            let of = masked_folder(folder).map(PathBuf::from).unwrap_or_default();
             for path in images_below(folder, &mut Vec::new()) {
-                masks.insert(path.strip_prefix(folder).unwrap_or(&path).to_path_buf(), path.clone());
+                masks.insert(of.join(path.strip_prefix(folder).unwrap_or(&path)), path.clone());
             }
         }
         masks
@@ -100,7 +101,7 @@ pub(super) fn stem(path: &Path) -> String {
 }
 
 /// The image that a mask's name, in lower case, says it belongs to.
-fn image_of(stem: &str) -> Option<&str> {
+pub(super) fn image_of(stem: &str) -> Option<&str> {
     let unnumbered = stem.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(BETWEEN);
     let before = |word: &&str| {
         let image = unnumbered.strip_suffix(word)?;

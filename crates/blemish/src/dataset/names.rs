@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::folder_name;
 use super::listing::subfolders;
+use super::masks::image_of;
 
 const GOOD: [&str; 14] = [
     "good",
@@ -85,7 +86,17 @@ pub(super) fn role(folder: &Path) -> Role {
         (&MASKS, Role::Masks),
         (&LABELS, Role::Labels),
     ];
-    roles.into_iter().find(|(names, _)| names.contains(&name.as_str())).map_or(Role::Other, |(_, role)| role)
+    let found = roles.into_iter().find(|(names, _)| names.contains(&name.as_str())).map(|(_, role)| role);
+    found.unwrap_or(if masked_folder(folder).is_some() { Role::Masks } else { Role::Other })
+}
+
+/// What the folder beside this one is called whose images have their masks in this one: `spot` beside `spot_masks`.
+pub(super) fn masked_folder(folder: &Path) -> Option<String> {
+    let name = folder_name(folder).to_lowercase();
+    // A missing label is a kind of defect.
+    let beside = image_of(&name).filter(|_| !LABELS.iter().any(|word| name.ends_with(word)))?;
+    let is_it = |other: PathBuf| folder_name(&other).eq_ignore_ascii_case(beside);
+    subfolders(folder.parent()?).into_iter().any(is_it).then(|| beside.to_owned())
 }
 
 /// The folders directly inside `folder` that have this role, sorted.

@@ -315,6 +315,8 @@ fn masks_have_many_names_and_places() {
         &["labels/7_LABEL.PNG"],
         &["test/ground_truth/cut/7_ground_truth.png"],
         &["test/cut/masks/7.png"],
+        &["test/cut_mask/7.png"],
+        &["test/Cut-GT/7_mask.png"],
         &["test/cut/7_mask.png"],
         &["ground_truth/cut/7_mask_0.png", "ground_truth/cut/7_mask1.png", "ground_truth/cut/7_mask_12.png"],
         &["ground_truth/cut/7/000.png", "ground_truth/cut/7/001.png"],
@@ -325,6 +327,23 @@ fn masks_have_many_names_and_places() {
         assert_eq!(kinds(&set.test), ["cut", "cut", "good"], "{masks:?}");
         assert_eq!(set.test[0].masks.len(), masks.len(), "{masks:?}");
         assert!(set.test[1].masks.is_empty() && set.problems.len() == 1, "{:?}", set.problems);
+    }
+    // A folder of masks for each kind, beside it; a missing label is a kind of its own.
+    let folder = temporary(&[
+        "good/0.png",
+        "bad/7.png",
+        "dent/7.png",
+        "missing/1.png",
+        "missing_label/2.png",
+        "bad_masks/7.png",
+        "dent_mask/7.png",
+    ]);
+    let set = open(folder.path(), None).unwrap();
+    let defective: Vec<&Sample> = set.test.iter().filter(|sample| sample.kind != "good").collect();
+    assert_eq!(defective.len(), 4, "{defective:?}");
+    for (kind, masks) in [("bad", "bad_masks"), ("dent", "dent_mask")] {
+        let own = defective.iter().find(|sample| sample.kind == kind).unwrap();
+        assert!(own.masks.len() == 1 && own.masks[0].parent().unwrap().ends_with(masks), "{own:?}");
     }
     // The same name twice says nothing where masks lie in one folder.
     let folder = temporary(&["good/0.png", "cut/7.png", "dent/7.png", "masks/7_mask.png"]);

@@ -17,6 +17,10 @@ use crate::image::{Image, resize};
 
 /// Shorter side of what is compared, at most.
 const SIDE: usize = 64;
+/// Pixels of the image along a side of what is compared, at least.
+const PIXELS: f64 = 2.0;
+/// But so many of these along the shorter side.
+const FEWEST_CELLS: usize = 12;
 /// Correlation of a difference's neighbouring pixels below which it is noise: white noise has 0 (less, once its mean over a
 /// neighbourhood is taken off), a change of shape or surface more. The least among different images of 6 generated products
 /// and surfaces that differ by half of what is usual is 0.3 (screw, good training images; 2026-11-28).
@@ -71,9 +75,10 @@ impl Groups {
     }
 }
 
-/// Finds near-duplicates among `views`.
+/// Finds near-duplicates among `views`, one pixel of which is so many of the image long.
 ///
-/// Compared are details: registered views shrunk to about 64 pixels, without their means over 5 x 5 of these (light). From the
+/// Compared are details: registered views shrunk to about 64 pixels, or less where these would be smaller than two by two of the image:
+/// what is sampled between pixels shares their noise. Their means over 5 x 5 of these are taken off (light). From the
 /// difference of two, what a small shift, turn or change of size and contrast makes of their mean is taken away by least
 /// squares; each pixel counts in units of how much it varies. Two views are near-duplicates where what is left is noise
 /// ([`WHITE`]), and less than what pairs of either usually differ by, and where both depart from the mean of
@@ -82,7 +87,7 @@ impl Groups {
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io), [`Error::Interrupted`](crate::Error::Interrupted).
-pub fn groups(views: &Views, progress: &Progress<'_>) -> Result<Groups> {
+pub fn groups(views: &Views, pixels_of_image: f64, progress: &Progress<'_>) -> Result<Groups> {
     let n = views.len();
     let alone: Vec<usize> = (0..n).collect();
     let equal = equal(views)?;
@@ -93,7 +98,7 @@ pub fn groups(views: &Views, progress: &Progress<'_>) -> Result<Groups> {
     for some in alone.chunks(64) {
         progress.check()?;
         let read: Vec<Result<Detail>> =
-            some.par_iter().map(|&i| Ok(Detail::new(&shown(views, i)?))).collect();
+            some.par_iter().map(|&i| Ok(Detail::new(&shown(views, i)?, pixels_of_image))).collect();
         for own in read {
             details.push(own?);
         }
@@ -224,10 +229,10 @@ struct Detail {
 }
 
 impl Detail {
-    fn new(view: &Image) -> Self {
-        // Registration samples between pixels, so that neighbours share noise: cells of two by two at least.
+    fn new(view: &Image, pixels_of_image: f64) -> Self {
         let side = view.height.min(view.width);
-        let small = view.averaged(side.div_ceil(SIDE).max(if side < SIDE { 1 } else { 2 }));
+        let cell = (PIXELS / pixels_of_image).ceil() as usize;
+        let small = view.averaged(cell.min(side / FEWEST_CELLS).max(side.div_ceil(SIDE)).max(1));
         let (height, width, grey) = (small.height, small.width, small.grey());
         let mut values = Vec::with_capacity(grey.len());
         for y in 0..height {
@@ -471,7 +476,7 @@ mod tests {
         let mut views = Views::new([64, 64], 1, Normalize::Robust).unwrap();
         images.iter().enumerate().for_each(|(i, image)| views.push(format!("{i}"), image).unwrap());
         let stop = AtomicBool::new(false);
-        groups(&views, &Progress::new(&|_| {}, &stop)).unwrap()
+        groups(&views, 1.0, &Progress::new(&|_| {}, &stop)).unwrap()
     }
 
     #[test]

@@ -25,8 +25,8 @@ const IMAGES: usize = 40;
 const ROUNDS: [usize; 2] = [20, 5];
 /// Share of the fit's time that the estimate may take.
 const SHARE: f64 = 0.25;
-/// Seconds that it may always take, and at most.
-const SECONDS: [f64; 2] = [1.0, 20.0];
+/// Seconds that it may take at most, however long the fit took; so long it goes on until it says something.
+const SECONDS: f64 = 20.0;
 
 /// Draws defects on photos of good products.
 pub trait DefectSource: Sync {
@@ -40,8 +40,8 @@ pub trait DefectSource: Sync {
 
 impl Prepared {
     /// Estimates what `detector`, which was fitted on these images, will find: parts are fitted once more on four fifths of them, and
-    /// score the others with defects of `source`. It takes about a quarter of the fit's time, at most 20 s (at least 1 s is
-    /// allowed). `None` where there are too few images, or too little time.
+    /// score the others with defects of `source`. It takes about a quarter of the fit's time, as long as it needs to say something, at most 20 s.
+    /// `None` where there are too few images, or too little time.
     ///
     /// # Errors
     /// [`Error::Interrupted`](crate::Error::Interrupted), and those of the parts.
@@ -54,7 +54,7 @@ impl Prepared {
     ) -> Result<Option<DetectionEstimate>> {
         let started = Instant::now();
         let progress = Progress::new(options.listener, options.stop);
-        let allowed = (SHARE * detector.provenance().seconds).clamp(SECONDS[0], SECONDS[1]);
+        let allowed = (SHARE * detector.provenance().seconds).min(SECONDS);
         let Some((parts, held)) = self.unseen(detector, &progress)? else { return Ok(None) };
         let parts = parts.as_deref().unwrap_or(detector.parts());
         let threshold = detector.threshold()?.value;
@@ -82,13 +82,17 @@ impl Prepared {
         }
         let [height, width] = self.config.view_size();
         let largest = LARGEST * height.min(width) as f32;
-        let (kinds, scale) = (source.kinds(), self.pixels_of_image());
+        let (kinds, scale) = (source.kinds(), self.config.view().usual_pixels_of_image(&self.sizes));
         let cells: Vec<(usize, f32)> = (0..kinds.len())
             .flat_map(|kind| SIZES.iter().filter(|size| **size <= largest).map(move |&size| (kind, size)))
             .collect();
         let mut counts = vec![[0usize; 2]; cells.len()];
         let mut rounds = 0;
-        while rounds < ROUNDS[0] && (started.elapsed().as_secs_f64() < allowed) {
+        while rounds < ROUNDS[0] {
+            let allowed = if rounds < ROUNDS[1] { SECONDS } else { allowed };
+            if started.elapsed().as_secs_f64() >= allowed {
+                break;
+            }
             progress.step("estimating what will be found", rounds, ROUNDS[0])?;
             let try_one = |(at, &(kind, size)): (usize, &(usize, f32))| -> Result<Option<bool>> {
                 let draw = rounds * cells.len() + at;
@@ -162,22 +166,5 @@ impl Prepared {
         let parts = detector.parts().iter().map(fit).collect::<Result<Vec<_>>>()?;
         let step = held.len().div_ceil(IMAGES).max(1);
         Ok(Some((Some(parts), held.into_iter().step_by(step).collect())))
-    }
-
-    /// How many pixels of an image one of its view is long, in the middle of all images.
-    fn pixels_of_image(&self) -> f64 {
-        let view = self.config.view();
-        let scale = |[height, width]: [usize; 2]| {
-            let [rows, columns] = view.size_of([height, width]);
-            let [height, width] = [height as f64, width as f64];
-            let covered = match view.product {
-                Some([across, along]) => across * along * height.max(width).powi(2),
-                None => height * width,
-            };
-            (covered / (rows * columns) as f64).sqrt()
-        };
-        let mut scales: Vec<f64> = self.sizes.iter().map(|&size| scale(size)).collect();
-        scales.sort_unstable_by(f64::total_cmp);
-        scales.get(scales.len() / 2).copied().unwrap_or(1.0)
     }
 }

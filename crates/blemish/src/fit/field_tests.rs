@@ -239,6 +239,63 @@ fn one_odd_photo_among_20_does_not_decide_the_threshold_that_is_calibrated() {
     }
 }
 
+/// A bar at any angle on bright ground, with a groove along it.
+fn bar(seed: u64) -> Image {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let turn = rng.random_range(0.0..std::f32::consts::TAU);
+    let (cy, cx) = (48.0 + rng.random_range(-2.0..2.0f32), 48.0 + rng.random_range(-2.0..2.0f32));
+    let mut image = Image::filled(SIDE, SIDE, 1, 0.0);
+    for (i, v) in image.pixels.iter_mut().enumerate() {
+        let (y, x) = ((i / SIDE) as f32 - cy, (i % SIDE) as f32 - cx);
+        let (along, across) = (x * turn.cos() + y * turn.sin(), y * turn.cos() - x * turn.sin());
+        let half = if along > 18.0 { 11.0 } else { 7.0 };
+        let level = match (along.abs() < 30.0, across.abs()) {
+            (true, across) if across < 2.0 => 0.55,
+            (true, across) if across < half => 0.35,
+            _ => 0.85,
+        };
+        *v = level + (0..4).map(|_| rng.random_range(-0.01..0.01f32)).sum::<f32>();
+    }
+    image
+}
+
+#[test]
+fn frames_that_show_nothing_do_not_say_how_products_lie() {
+    let parts_of = |images: Vec<Image>| -> Vec<String> {
+        let (detector, _) = fit(images);
+        detector.parts().iter().map(|part| part.kind.name.to_owned()).collect()
+    };
+    let bars: Vec<Image> = (0..16).map(bar).collect();
+    let own = parts_of(bars.clone());
+    assert_eq!(own, ["memory"], "bars can be rectified");
+    for level in [0.0, 1.0, 0.5] {
+        let blank = (0..3).map(|_| Image::filled(SIDE, SIDE, 1, level));
+        assert_eq!(parts_of(bars.iter().cloned().chain(blank).collect()), own, "{level}");
+    }
+    // Ground without a product.
+    let mut ground = Image::filled(SIDE, SIDE, 1, 0.85);
+    ground.pixels.iter_mut().enumerate().for_each(|(i, v)| *v += 0.001 * (i / SIDE) as f32);
+    assert_eq!(parts_of(bars.into_iter().chain([ground]).collect()), own);
+}
+
+#[test]
+fn photos_of_rectified_products_count_once_a_product() {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let mut photos = Vec::new();
+    for seed in 0..6 {
+        for _ in 0..5 {
+            let mut photo = bar(seed);
+            photo.pixels.iter_mut().for_each(|v| *v += rng.random_range(-0.01..0.01f32));
+            photos.push(photo);
+        }
+    }
+    let (detector, warnings) = fit(photos);
+    // Few pixels show a bar: some photos may stand alone.
+    assert!((6..=10).contains(&detector.good_scores().len()), "{warnings:?}");
+    let rejected = defective(&detector, &(100..120).map(bar).collect::<Vec<_>>());
+    assert!(rejected <= 6, "{rejected}");
+}
+
 #[test]
 fn blank_images_alone_are_an_error() {
     let stop = AtomicBool::new(false);

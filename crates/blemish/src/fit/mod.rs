@@ -36,7 +36,7 @@ pub use crate::good::FitEvent;
 use crate::good::Progress;
 #[doc(hidden)]
 pub use crate::good::Views;
-use crate::image::{DecodeOptions, Image, ImageFacts, PixelMask, image_statistics, median};
+use crate::image::{DecodeOptions, Image, ImageFacts, PixelMask, image_statistics, is_blank, median};
 use crate::parts::features::require_weights;
 use crate::parts::network::Start;
 use crate::parts::used;
@@ -147,9 +147,7 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         };
         for (&i, result) in some.iter().zip(some.par_iter().map(read).collect::<Vec<_>>()) {
             let nothing = match &result {
-                Ok((framed, _)) => {
-                    framed.blank.or_else(|| faint(framed.facts.contrast, f32::INFINITY, contrast))
-                }
+                Ok((framed, _)) => framed.blank.or_else(|| faint(framed.facts.contrast, contrast)),
                 Err(_) => None,
             };
             match (result, nothing) {
@@ -206,7 +204,7 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         config: Box::new(config.clone()),
     });
     let facts = TrainingFacts::of(&facts).map(|facts| facts.of_any_shape(config.one_size().is_none()));
-    let groups = duplicates::groups(&views, &progress)?;
+    let groups = duplicates::groups(&views, view.usual_pixels_of_image(&sizes), &progress)?;
     // In the order in which they were given.
     used.sort_unstable();
     let files = used.par_iter().map(|&i| good_file(images, i)).collect::<Result<Vec<_>>>()?;
@@ -250,19 +248,29 @@ fn look_over(images: &Images, options: &DecodeOptions) -> Result<(Survey, f32)> 
     let step = images.len().div_ceil(Survey::IMAGES).max(1);
     let looked: Vec<usize> = (0..images.len()).step_by(step).collect();
     let (mut seen, mut sizes, mut contrasts, mut first_error) = (Vec::new(), Vec::new(), Vec::new(), None);
-    let look = |&i: &usize| -> Result<(Image, ImageFacts)> {
+    let look = |&i: &usize| -> Result<(Image, ImageFacts, bool)> {
         let (image, facts) = images.read_with_facts(i, options)?;
-        Ok((shrunk(image)?, facts))
+        let blank = is_blank(&image).is_some();
+        Ok((shrunk(image)?, facts, blank))
     };
+    let mut read = Vec::new();
     for result in looked.par_iter().map(look).collect::<Vec<_>>() {
         match result {
-            Ok((image, facts)) => {
-                seen.push(image);
-                sizes.push(facts.size);
-                contrasts.push(facts.contrast);
-            }
+            Ok(own) => read.push(own),
             Err(error) => _ = first_error.get_or_insert(error),
         }
+    }
+    // Frames that show nothing do not say how products lie, unless there is nothing else.
+    let mut own: Vec<f32> = read.iter().filter(|own| !own.2).map(|own| own.1.contrast).collect();
+    let usual = if own.is_empty() { 0.0 } else { median(&mut own) };
+    let shows = |own: &(_, ImageFacts, bool)| !own.2 && faint(own.1.contrast, usual).is_none();
+    if read.iter().any(shows) {
+        read.retain(shows);
+    }
+    for (image, facts, _) in read {
+        seen.push(image);
+        sizes.push(facts.size);
+        contrasts.push(facts.contrast);
     }
     match first_error {
         Some(error) if seen.is_empty() => Err(error),

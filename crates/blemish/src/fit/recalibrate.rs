@@ -91,9 +91,10 @@ impl Detector {
         let contamination = config.fit.contamination;
         let mut views = Views::new(config.view_size(), self.channels(), config.data.normalize)?
             .stretched_from(config.data.least_spread());
-        let mut scores = Vec::new();
-        self.score_all(good, true, &mut problems, &mut differences, |name, view, score| {
+        let (mut scores, mut sizes) = (Vec::new(), Vec::new());
+        self.score_all(good, true, &mut problems, &mut differences, |name, view, size, score| {
             views.push(name, &view.image)?;
+            sizes.push(size);
             scores.push(score);
             Ok(())
         })?;
@@ -102,7 +103,8 @@ impl Detector {
             return Err(Error::data("good images", format!("none can be used to calibrate: {reason}")));
         }
         let stop = AtomicBool::new(false);
-        let groups = duplicates::groups(&views, &Progress::new(&|_| {}, &stop))?;
+        let pixels = self.config().view().usual_pixels_of_image(&sizes);
+        let groups = duplicates::groups(&views, pixels, &Progress::new(&|_| {}, &stop))?;
         let outlier = suspected(&scores, contamination);
         let mut own: Vec<Option<f32>> = vec![None; scores.len()];
         for (i, &score) in scores.iter().enumerate() {
@@ -117,7 +119,7 @@ impl Detector {
         let own: Vec<f32> = own.into_iter().flatten().collect();
         let mut found = Vec::new();
         if let Some(defects) = defects {
-            self.score_all(defects, false, &mut problems, &mut differences, |_, _, score| {
+            self.score_all(defects, false, &mut problems, &mut differences, |_, _, _, score| {
                 found.push(score);
                 Ok(())
             })?;
@@ -131,14 +133,14 @@ impl Detector {
         Ok(Calibrated { threshold, good, repeated, defective, fitted_on, unlike, warnings, problems, curve })
     }
 
-    /// Hands on the name, registered view and score of every image that can be used; blank ones cannot where `with_structure`.
+    /// Hands on the name, registered view, height and width, and score of every image that can be used; blank ones cannot where `with_structure`.
     fn score_all(
         &self,
         images: &Images,
         with_structure: bool,
         problems: &mut Vec<Problem>,
         differences: &mut Differences,
-        mut then: impl FnMut(String, View, f32) -> Result<()>,
+        mut then: impl FnMut(String, View, [usize; 2], f32) -> Result<()>,
     ) -> Result<()> {
         let decoding = self.config().data.decoding();
         let all: Vec<usize> = (0..images.len()).collect();
@@ -158,7 +160,7 @@ impl Detector {
                 match result {
                     Ok(Ok((view, score, facts))) => {
                         differences.add(&images.name(i), &facts, self.provenance().facts.as_ref());
-                        then(images.name(i), view, score)?;
+                        then(images.name(i), view, facts.size, score)?;
                     }
                     Ok(Err(reason)) => problems.push(Problem::new(images.name(i), reason)),
                     Err(error @ (Error::Config { .. } | Error::Model { .. })) => return Err(error),

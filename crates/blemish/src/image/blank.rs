@@ -51,7 +51,7 @@ impl BlankReason {
             Self::Saturated => "blank: (nearly) all pixels are white; over-exposed",
             Self::Noise => "blank: nothing but sensor noise",
             Self::Faint => {
-                "blank: less than a fifth of the contrast of good images; no light, over-exposed, or a covered lens"
+                "blank: far less contrast than good images have; no light, over-exposed, or a covered lens"
             }
         }
     }

@@ -59,6 +59,24 @@ impl ViewConfig {
             None => self.size,
         }
     }
+
+    /// How many pixels of an image of `original` height and width one of its view is long.
+    pub(crate) fn pixels_of_image(&self, [height, width]: [usize; 2]) -> f64 {
+        let [rows, columns] = self.size_of([height, width]);
+        let [height, width] = [height as f64, width as f64];
+        let covered = match self.product {
+            Some([across, along]) => across * along * height.max(width).powi(2),
+            None => height * width,
+        };
+        (covered / (rows * columns) as f64).sqrt()
+    }
+
+    /// The same in the middle of images of these sizes; 1 without any.
+    pub(crate) fn usual_pixels_of_image(&self, sizes: &[[usize; 2]]) -> f64 {
+        let mut scales: Vec<f64> = sizes.iter().map(|&size| self.pixels_of_image(size)).collect();
+        scales.sort_unstable_by(f64::total_cmp);
+        scales.get(scales.len() / 2).copied().unwrap_or(1.0)
+    }
 }
 
 /// The part of an image that is inspected, and where it lies in it.

@@ -23,8 +23,8 @@ const LIGHT: usize = 3;
 const RECTIFIED: f64 = 0.8;
 /// By how much turning must raise the correlation.
 const GAIN: f64 = 0.2;
-/// Share of the images in which a product must be found for all of them to be rectified.
-const FOUND: f64 = 0.95;
+/// Share of the images in which a product must be found for all of them to be rectified: some may show no product.
+const FOUND: f64 = 0.9;
 /// What a view shows around the largest product, in units of the image's longer side.
 const MARGIN: f64 = 0.015;
 /// Longer over shorter side, relative to the frame's, from which images keep their own shape.
@@ -48,7 +48,7 @@ pub struct Survey {
     pub pose_correlation: f64,
     /// The same of what is left of them once smooth light is taken out.
     pub detail_correlation: f64,
-    /// As `pose_correlation` after every product was rectified, where one was found.
+    /// As `pose_correlation` after products were rectified, of the images in which one was found.
     pub rectified_correlation: Option<f64>,
     /// Height and width of a box that holds every product found, in units of the image's longer side.
     pub product_box: Option<[f64; 2]>,
@@ -86,9 +86,10 @@ impl Survey {
         let rectified = product_box.map(|product| {
             let config = ViewConfig { product: Some(product), ..ViewConfig::whole([SIDE; 2]) };
             let rectified = |image: &Image| {
-                View::new(image, &config).map_or_else(|_| thumbnail(image), |v| thumbnail(&v.image))
+                find_product(image)?;
+                View::new(image, &config).ok().map(|view| thumbnail(&view.image))
             };
-            images.par_iter().map(rectified).collect::<Vec<_>>()
+            images.par_iter().filter_map(rectified).collect::<Vec<_>>()
         });
         let light = smooth_light();
         Self {

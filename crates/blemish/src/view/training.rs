@@ -13,7 +13,10 @@ const SCALE: f64 = 1.5;
 const BRIGHTNESS: f32 = 0.1;
 /// An image with less than these shares of the least and of the median contrast of good images shows nothing: the light is off or the frame
 /// over-exposed. The least contrast is 0.5 to 0.86 of the median on three real sets.
-const FAINT: [f32; 2] = [0.5, 0.2];
+const FAINT: [f32; 2] = [0.5, 0.3];
+/// Of the median contrast, an image with less than this share is not learnt: good images may differ, and the next image is compared with the
+/// least of them.
+const NOT_LEARNT: f32 = 0.2;
 
 /// What the training images are like: sizes, channels, depth, brightness, contrast.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,7 +73,8 @@ impl TrainingFacts {
     /// Why an image shows nothing beside the training images.
     pub fn blank(&self, image: &ImageFacts) -> Option<BlankReason> {
         let [least, median] = self.contrast?;
-        faint(image.contrast, least, median)
+        let limit = (FAINT[0] * least).min(FAINT[1] * median);
+        (image.contrast < limit).then_some(BlankReason::Faint)
     }
 
     /// The same, where the shape of an image says nothing.
@@ -80,9 +84,9 @@ impl TrainingFacts {
     }
 }
 
-/// Why an image of this contrast shows nothing beside good ones with this least and median contrast.
-pub(crate) fn faint(contrast: f32, least: f32, median: f32) -> Option<BlankReason> {
-    (contrast < (FAINT[0] * least).min(FAINT[1] * median)).then_some(BlankReason::Faint)
+/// Why an image of this contrast shows nothing beside those to be learnt, which have this median contrast.
+pub(crate) fn faint(contrast: f32, median: f32) -> Option<BlankReason> {
+    (contrast < NOT_LEARNT * median).then_some(BlankReason::Faint)
 }
 
 fn shape(facts: &ImageFacts) -> f64 {
@@ -209,10 +213,11 @@ mod tests {
         let of = |contrast: f32| ImageFacts { contrast, ..facts([20, 30], 1, 8, 0.4) };
         let training = TrainingFacts::of(&[of(0.4), of(0.6)]).unwrap();
         assert_eq!(training.contrast, Some([0.4, 0.6]));
-        assert_eq!(training.blank(&of(0.11)), Some(BlankReason::Faint));
-        assert_eq!(training.blank(&of(0.13)), None);
+        assert_eq!(training.blank(&of(0.17)), Some(BlankReason::Faint));
+        assert_eq!(training.blank(&of(0.19)), None);
         let varied = TrainingFacts::of(&[of(0.1), of(0.6), of(0.6)]).unwrap();
         assert_eq!([0.04, 0.06].map(|contrast| varied.blank(&of(contrast)).is_some()), [true, false]);
+        assert_eq!([0.11, 0.13].map(|contrast| faint(contrast, 0.6).is_some()), [true, false]);
         let earlier = TrainingFacts { contrast: None, ..training };
         assert_eq!(earlier.blank(&of(0.0)), None);
     }
