@@ -316,7 +316,7 @@ fn photographed(parts: u64, frames: u64) -> Vec<Image> {
             .for_each(|v| *v = (*v + rng.random_range(-0.0139..0.0139f32)).clamp(0.0, 1.0));
         image
     };
-    (0..parts).flat_map(|seed| (0..frames).map(move |_| seed)).map(|seed| photo(seed)).collect()
+    (0..parts).flat_map(|seed| (0..frames).map(move |_| seed)).map(&mut photo).collect()
 }
 
 #[test]
