@@ -4,24 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::listing::images_below;
-use super::names::{Role, masked_folder, role};
+use super::names::{Role, image_of, masked_folder, role};
 use super::{Problem, folder_name};
-
-/// What a mask's name ends or begins with, apart from its image's.
-const WORDS: [&str; 10] = [
-    "ground_truth",
-    "groundtruth",
-    "ground-truth",
-    "mask",
-    "masks",
-    "gt",
-    "label",
-    "labels",
-    "seg",
-    "segmentation",
-];
-/// What stands between the words of a name.
-const BETWEEN: [char; 4] = ['_', '-', '.', ' '];
 
 /// Masks, found by the image's path relative to the folder of images, regardless of case and extension.
 #[derive(Debug, Default)]
@@ -98,23 +82,6 @@ fn key(relative: &Path) -> String {
 /// A file's stem in lower case.
 pub(super) fn stem(path: &Path) -> String {
     key(Path::new(path.file_name().unwrap_or_default()))
-}
-
-/// The image that a mask's name, in lower case, says it belongs to.
-pub(super) fn image_of(stem: &str) -> Option<&str> {
-    let unnumbered = stem.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(BETWEEN);
-    let before = |word: &&str| {
-        let image = unnumbered.strip_suffix(word)?;
-        let name = image.trim_end_matches(BETWEEN);
-        (name.len() < image.len()).then_some(name)
-    };
-    let after = |word: &&str| {
-        let image = stem.strip_prefix(word)?;
-        let name = image.trim_start_matches(BETWEEN);
-        (name.len() < image.len()).then_some(name)
-    };
-    let found = WORDS.iter().find_map(before).or_else(|| WORDS.iter().find_map(after));
-    found.filter(|name| !name.is_empty())
 }
 
 /// The images below a folder, and the masks among them: files in a folder of masks, and files beside an image that are called like
@@ -207,31 +174,5 @@ impl Defective {
             (path, kind, masks)
         };
         self.images.into_iter().map(with).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_masks() {
-        for name in [
-            "7_mask",
-            "7_gt",
-            "7_label",
-            "7-mask",
-            "7.mask",
-            "7_ground_truth",
-            "7_mask_0",
-            "7_mask1",
-            "mask_7",
-        ] {
-            assert_eq!(image_of(name), Some("7"), "{name}");
-        }
-        assert_eq!(image_of("part_12_gt_03"), Some("part_12"));
-        for name in ["7", "weight", "_mask", "mask", "blacklabel", "12_3", "mask7"] {
-            assert_eq!(image_of(name), None, "{name}");
-        }
     }
 }

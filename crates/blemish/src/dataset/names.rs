@@ -1,10 +1,9 @@
-//! What folders are called, regardless of case and of what stands between words.
+//! What folders and masks are called, regardless of case and of what stands between words.
 
 use std::path::{Path, PathBuf};
 
 use super::folder_name;
 use super::listing::subfolders;
-use super::masks::image_of;
 
 const GOOD: [&str; 14] = [
     "good",
@@ -52,6 +51,22 @@ const VALIDATION: [&str; 3] = ["val", "valid", "validation"];
 const MASKS: [&str; 5] = ["groundtruth", "gt", "mask", "masks", "segmentation"];
 /// Also names of a defect, such as one of a bottle's label.
 const LABELS: [&str; 4] = ["label", "labels", "annotation", "annotations"];
+
+/// What a mask's name ends or begins with, apart from its image's.
+const WORDS: [&str; 10] = [
+    "ground_truth",
+    "groundtruth",
+    "ground-truth",
+    "mask",
+    "masks",
+    "gt",
+    "label",
+    "labels",
+    "seg",
+    "segmentation",
+];
+/// What stands between the words of a name.
+const BETWEEN: [char; 4] = ['_', '-', '.', ' '];
 
 /// What a folder's name says of what it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,4 +124,47 @@ pub(super) fn descend(root: &Path, names: &[&str]) -> Option<PathBuf> {
     names.iter().try_fold(root.to_path_buf(), |folder, name| {
         subfolders(&folder).into_iter().find(|child| folder_name(child).eq_ignore_ascii_case(name))
     })
+}
+
+/// The image that a mask's name, in lower case, says it belongs to.
+pub(super) fn image_of(stem: &str) -> Option<&str> {
+    let unnumbered = stem.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(BETWEEN);
+    let before = |word: &&str| {
+        let image = unnumbered.strip_suffix(word)?;
+        let name = image.trim_end_matches(BETWEEN);
+        (name.len() < image.len()).then_some(name)
+    };
+    let after = |word: &&str| {
+        let image = stem.strip_prefix(word)?;
+        let name = image.trim_start_matches(BETWEEN);
+        (name.len() < image.len()).then_some(name)
+    };
+    let found = WORDS.iter().find_map(before).or_else(|| WORDS.iter().find_map(after));
+    found.filter(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_masks() {
+        for name in [
+            "7_mask",
+            "7_gt",
+            "7_label",
+            "7-mask",
+            "7.mask",
+            "7_ground_truth",
+            "7_mask_0",
+            "7_mask1",
+            "mask_7",
+        ] {
+            assert_eq!(image_of(name), Some("7"), "{name}");
+        }
+        assert_eq!(image_of("part_12_gt_03"), Some("part_12"));
+        for name in ["7", "weight", "_mask", "mask", "blacklabel", "12_3", "mask7"] {
+            assert_eq!(image_of(name), None, "{name}");
+        }
+    }
 }
