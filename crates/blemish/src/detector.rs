@@ -1,6 +1,7 @@
 //! The detector: images in, verdicts out.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -17,13 +18,13 @@ use crate::provenance::Provenance;
 #[doc(hidden)]
 pub use crate::scoring::view_score;
 use crate::scoring::{anomaly_map, propagates};
-use crate::view::{Framed, Template, View, unlike};
+use crate::view::{Framed, Normaliser, Template, View, unlike};
 
 /// What was fitted on good images, and what decides.
 #[derive(Debug)]
 pub struct Detector {
     config: Config,
-    template: Option<Template>,
+    template: Option<Arc<Template>>,
     parts: Vec<FittedPart>,
     thresholds: Thresholds,
     /// What `thresholds` say under `config`: the threshold that decides, and the one from which a person does.
@@ -42,7 +43,7 @@ impl Detector {
     #[doc(hidden)]
     pub fn new(
         config: Config,
-        template: Option<Template>,
+        template: Option<Arc<Template>>,
         parts: Vec<FittedPart>,
         good_scores: Vec<f32>,
         provenance: Provenance,
@@ -144,6 +145,15 @@ impl Detector {
         Err(Error::config("image", reason))
     }
 
+    /// What makes of a registered view what the parts see.
+    pub(crate) fn normaliser(&self) -> Normaliser {
+        let normaliser = self.config.data.normaliser();
+        match &self.template {
+            Some(template) => normaliser.registered(Arc::clone(template)),
+            None => normaliser,
+        }
+    }
+
     /// Registers a view to the good images' mean, where views are.
     #[doc(hidden)]
     pub fn register(&self, view: View) -> View {
@@ -156,9 +166,8 @@ impl Detector {
     /// Anomaly maps, `[H, W]` each, of registered views.
     #[doc(hidden)]
     pub fn anomaly_maps(&self, views: &[Image]) -> Vec<Vec<f32>> {
-        let map = |view: &Image| {
-            anomaly_map(&self.parts, &self.config.data.normalised(view), self.ignored.as_deref())
-        };
+        let map =
+            |view: &Image| anomaly_map(&self.parts, &self.normaliser().apply(view), self.ignored.as_deref());
         views.par_iter().map(map).collect()
     }
 
@@ -168,10 +177,11 @@ impl Detector {
     #[doc(hidden)]
     pub fn expected(&self, image: &Framed, size: [usize; 2]) -> Option<Expected> {
         let view = self.register(image.view.clone());
-        let normalised = self.config.data.normalised(&view.image);
+        let normaliser = self.normaliser();
+        let normalised = normaliser.apply(&view.image);
         let Expected { title, image } = self.parts.iter().find_map(|part| part.expected(&normalised))?;
         let mut expected = image;
-        self.config.data.affine(&view.image).inverse().apply(&mut expected);
+        normaliser.affine(&view.image).inverse().apply(&mut expected);
         Some(Expected { title, image: view.in_frame(&expected, size, 0.5) })
     }
 
@@ -438,7 +448,7 @@ impl Detector {
     /// The mean of the registered good images.
     #[doc(hidden)]
     pub fn template(&self) -> Option<&Template> {
-        self.template.as_ref()
+        self.template.as_deref()
     }
 
     /// Names of the parts that contribute to the score.

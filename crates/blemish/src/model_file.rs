@@ -2,6 +2,7 @@
 //! provenance. Program, library and bindings all load it through [`ModelFile::load`], so scores cannot differ.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -93,7 +94,7 @@ impl ModelFile {
         let size = config.view_size();
         let template = match tensors.remove(TEMPLATE).map(|array| array.values) {
             Some(pixels) if pixels.len() == size[0] * size[1] => {
-                Some(Template::new(size[0], size[1], pixels))
+                Some(Arc::new(Template::new(size[0], size[1], pixels)))
             }
             Some(_) => return Err("its mean image has another size than the view".to_owned()),
             None => None,

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Normalize, ViewConfig, require};
 use crate::error::Result;
-use crate::image::{Affine, DecodeOptions, Image};
+use crate::image::DecodeOptions;
+use crate::view::Normaliser;
 
 /// How images are read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,18 +82,13 @@ impl DataConfig {
 
     /// The least spread of grey levels that normalisation stretches: the step between two values of the images' depth, 1 / 255
     /// where they are of 8 bits, 1 / 65535 of what the file can hold where they are of more.
-    pub(crate) fn least_spread(&self) -> f32 {
+    fn least_spread(&self) -> f32 {
         self.range.map_or(Normalize::FLOOR, |[low, high]| (1.0 / 65535.0 / (high - low)) as f32)
     }
 
-    /// A view as the detector's parts see it.
-    pub fn normalised(&self, view: &Image) -> Image {
-        self.normalize.apply_from(view, self.least_spread())
-    }
-
-    /// What [`normalised`](Self::normalised) does to a view.
-    pub(crate) fn affine(&self, view: &Image) -> Affine {
-        self.normalize.affine_from(view, self.least_spread())
+    /// What makes of a view what the detector's parts see.
+    pub fn normaliser(&self) -> Normaliser {
+        Normaliser::new(self.normalize, self.least_spread())
     }
 
     pub(super) fn validate(&self, patch_size: usize) -> Result<()> {

@@ -59,7 +59,7 @@ impl Prepared {
         let parts = parts.as_deref().unwrap_or(detector.parts());
         let threshold = detector.threshold()?.value;
         let score = |view: &Image, i: usize| -> Result<f64> {
-            let map = anomaly_map(parts, &self.config.data.normalised(view), self.ignored.as_deref());
+            let map = anomaly_map(parts, &self.views.normaliser().apply(view), self.ignored.as_deref());
             Ok(f64::from(finite_score(&map, &self.config, self.sizes[i])?))
         };
         let ready = |&i: &usize| -> Result<Option<(usize, Image, Vec<f32>)>> {

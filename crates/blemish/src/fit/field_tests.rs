@@ -462,3 +462,54 @@ fn own_photos_set_the_threshold_anew() {
     let none = Images::from(vec![Image::filled(SIDE, SIDE, 1, 0.0)]);
     assert!(detector.calibrate(&none, None).is_err());
 }
+
+/// A circuit board: rectangles of several colours on green, moved by up to a pixel.
+fn board(seed: u64) -> Image {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let by: [f32; 2] = [rng.random_range(-1.0..1.0), rng.random_range(-1.0..1.0)];
+    let mut layout = ChaCha8Rng::seed_from_u64(5);
+    let boxes: Vec<([f32; 4], [f32; 3])> = (0..14)
+        .map(|_| {
+            let mut within = |low: f32, high: f32| layout.random_range(low..high);
+            let place = [within(6.0, 72.0), within(6.0, 72.0), within(5.0, 18.0), within(5.0, 18.0)];
+            (place, [within(0.05, 0.9), within(0.05, 0.9), within(0.05, 0.9)])
+        })
+        .collect();
+    let mut image = Image::filled(SIDE, SIDE, 3, 0.0);
+    for (i, pixel) in image.pixels.chunks_exact_mut(3).enumerate() {
+        let (y, x) = ((i / SIDE) as f32 - by[0], (i % SIDE) as f32 - by[1]);
+        let inside = |[top, left, height, width]: [f32; 4]| {
+            // Edges a pixel wide.
+            let edge = |at: f32, length: f32| (at + 0.5).min(length - at + 0.5).clamp(0.0, 1.0);
+            edge(y - top, height) * edge(x - left, width)
+        };
+        pixel.copy_from_slice(&[0.1, 0.4, 0.2]);
+        for (place, colour) in &boxes {
+            let share = inside(*place);
+            pixel.iter_mut().zip(colour).for_each(|(v, c)| *v += share * (c - *v));
+        }
+        pixel.iter_mut().for_each(|v| *v = (*v + rng.random_range(-0.02..0.02f32)).clamp(0.0, 1.0));
+    }
+    image
+}
+
+#[test]
+fn a_white_square_of_a_fifth_of_a_board_is_outlined_and_not_the_board() {
+    const SQUARE: usize = 45;
+    let (detector, _) = fit((0..24).map(board).collect());
+    let mut shares = Vec::new();
+    for (seed, [top, left]) in
+        (100..).zip([[2, 2], [2, 49], [49, 2], [49, 49], [25, 25], [10, 40], [40, 10], [25, 49]])
+    {
+        let mut image = board(seed);
+        for y in top..top + SQUARE {
+            image.pixels[(y * SIDE + left) * 3..][..SQUARE * 3].fill(1.0);
+        }
+        let prediction = detector.predict_framed(&detector.frame(&image).unwrap()).unwrap();
+        assert_eq!(prediction.verdict, Verdict::Defective, "{top} {left}");
+        let outlined: usize = prediction.regions.iter().map(|region| region.area).sum();
+        shares.push(outlined as f32 / prediction.map.len() as f32);
+    }
+    // The square is 0.22 of the image.
+    assert!(shares.iter().all(|share| (0.15..0.35).contains(share)), "{shares:?}");
+}

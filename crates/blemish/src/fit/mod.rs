@@ -17,6 +17,7 @@ mod recalibrate;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -71,7 +72,7 @@ pub struct Prepared {
     /// Every usable image's view.
     pub views: Views,
     /// What every view was registered to, where views are.
-    pub template: Option<Template>,
+    pub template: Option<Arc<Template>>,
     /// Files that could not be used.
     pub problems: Vec<Problem>,
     /// How bright the good images are.
@@ -132,8 +133,7 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
     // By what each image is, not by its place in the list: one more or less leaves the others in their order, and folds.
     order.sort_by_cached_key(|&i| (images.key(i, config.seed), i));
     let (view, frame, decoding) = (config.view(), config.data.image_size, config.data.decoding());
-    let mut views = Views::new(config.view_size(), channels, config.data.normalize)?
-        .stretched_from(config.data.least_spread());
+    let mut views = Views::new(config.view_size(), channels, config.data.normaliser())?;
     let (mut problems, mut first_error, mut light, mut sizes) = (Vec::new(), None, Vec::new(), Vec::new());
     let (mut used, mut facts, mut blank) = (Vec::new(), Vec::new(), 0);
     let (mut is_cut, mut always_found) = (false, true);

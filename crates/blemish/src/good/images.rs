@@ -1,12 +1,14 @@
 //! The views of good images, and subsets of them, read one at a time.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use super::progress::Progress;
 use crate::error::Result;
-use crate::image::{Image, Normalize, Pieces};
+use crate::image::{Image, Pieces};
 use crate::spill::Spill;
-use crate::view::{Pose, Template};
+use crate::view::{Normaliser, Pose, Template};
 
 /// Cuts the view of this number anew, in a pose.
 pub(super) type Recut<'a> = dyn Fn(usize, Pose) -> Result<Image> + Sync + 'a;
@@ -18,8 +20,7 @@ pub struct Views {
     /// Of each view.
     sizes: Vec<[usize; 2]>,
     channels: usize,
-    normalize: Normalize,
-    least_spread: f32,
+    normaliser: Normaliser,
     pixels: Spill,
     names: Vec<String>,
 }
@@ -29,16 +30,10 @@ impl Views {
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) where no temporary file can be made.
-    pub fn new(size: [usize; 2], channels: usize, normalize: Normalize) -> Result<Self> {
+    pub fn new(size: [usize; 2], channels: usize, normaliser: impl Into<Normaliser>) -> Result<Self> {
         let (pixels, sizes) = (Spill::new()?, Vec::new());
-        let least_spread = Normalize::FLOOR;
-        Ok(Self { size, sizes, channels, normalize, least_spread, pixels, names: Vec::new() })
-    }
-
-    /// The same, for images whose depth allows a smaller spread than that of 8 bits.
-    #[must_use]
-    pub(crate) fn stretched_from(self, least_spread: f32) -> Self {
-        Self { least_spread, ..self }
+        let normaliser = normaliser.into();
+        Ok(Self { size, sizes, channels, normaliser, pixels, names: Vec::new() })
     }
 
     /// Adds the view of the image called `name`.
@@ -77,6 +72,11 @@ impl Views {
         self.sizes.windows(2).all(|pair| pair[0] == pair[1])
     }
 
+    /// What makes of a view what parts see.
+    pub(crate) fn normaliser(&self) -> &Normaliser {
+        &self.normaliser
+    }
+
     /// View `i` as it was cut, values nominally in [0, 1].
     ///
     /// # Errors
@@ -91,7 +91,7 @@ impl Views {
     /// # Errors
     /// [`Error::Io`](crate::Error::Io).
     pub fn normalised(&self, i: usize) -> Result<Image> {
-        Ok(self.normalize.apply_from(&self.get(i)?, self.least_spread))
+        Ok(self.normaliser.apply(&self.get(i)?))
     }
 
     /// Registers every view to the mean of all, which images to come will be registered to as well. `recut` cuts a view anew
@@ -103,7 +103,7 @@ impl Views {
         &mut self,
         progress: &Progress<'_>,
         recut: Option<&Recut<'_>>,
-    ) -> Result<Option<Template>> {
+    ) -> Result<Option<Arc<Template>>> {
         progress.step("registering good images", 0, self.len())?;
         let read = |i: usize| progress.check().and_then(|()| self.get(i));
         let Some((template, poses)) = Template::fit(self.len(), &read)? else { return Ok(None) };
@@ -114,6 +114,8 @@ impl Views {
         };
         poses.into_par_iter().enumerate().try_for_each(moved)?;
         progress.step("registering good images", self.len(), self.len())?;
+        let template = Arc::new(template);
+        self.normaliser = self.normaliser.clone().registered(Arc::clone(&template));
         Ok(Some(template))
     }
 }

@@ -34,6 +34,11 @@ impl Affine {
         image.pixels.iter_mut().for_each(|v| *v = *v * self.gain + self.offset);
     }
 
+    /// This one, then `next`.
+    pub(crate) fn then(&self, next: Self) -> Self {
+        Self { gain: self.gain * next.gain, offset: self.offset * next.gain + next.offset }
+    }
+
     /// What undoes it.
     pub(crate) fn inverse(&self) -> Self {
         Self { gain: 1.0 / self.gain, offset: -self.offset / self.gain }
@@ -51,15 +56,15 @@ impl Normalize {
     /// What this normalisation does to `image`. A synthetic defect's target gets the map of the *defective* image,
     /// since that is all there is at test time.
     pub fn affine(self, image: &Image) -> Affine {
-        self.affine_from(image, Self::FLOOR)
+        self.affine_of(image.grey(), Self::FLOOR)
     }
 
-    /// As [`affine`](Self::affine), with the least spread that is stretched: the step between two values of the image's depth.
-    pub(crate) fn affine_from(self, image: &Image, floor: f32) -> Affine {
-        if self == Self::None {
+    /// What it does to pixels of these grey levels, where `floor` is the least spread that is stretched: the step between two values
+    /// of the image's depth.
+    pub(crate) fn affine_of(self, mut grey: Vec<f32>, floor: f32) -> Affine {
+        if self == Self::None || grey.is_empty() {
             return Affine { gain: 1.0, offset: 0.0 };
         }
-        let mut grey = image.grey();
         let median = median(&mut grey);
         let root = grey.iter().map(|v| (v - median).abs().sqrt()).sum::<f32>() / grey.len() as f32;
         let gain = Self::TARGET / (root * root).max(floor);
@@ -68,13 +73,8 @@ impl Normalize {
 
     /// The normalised image; values may leave [0, 1].
     pub fn apply(self, image: &Image) -> Image {
-        self.apply_from(image, Self::FLOOR)
-    }
-
-    /// As [`apply`](Self::apply), with the least spread that is stretched.
-    pub(crate) fn apply_from(self, image: &Image, floor: f32) -> Image {
         let mut out = image.clone();
-        self.affine_from(image, floor).apply(&mut out);
+        self.affine(image).apply(&mut out);
         out
     }
 }
@@ -169,7 +169,8 @@ mod tests {
         // Ten bits in a file of sixteen, read without a range.
         let mut deep = image.clone();
         Affine { gain: 1.0 / 64.0, offset: 0.4 }.apply(&mut deep);
-        let out = Normalize::Robust.apply_from(&deep, 1.0 / 65535.0);
+        let mut out = deep.clone();
+        Normalize::Robust.affine_of(deep.grey(), 1.0 / 65535.0).apply(&mut out);
         assert!(out.pixels.iter().zip(&expected.pixels).all(|(a, b)| (a - b).abs() < 1e-3));
         // The last bit of a flat image stays small.
         let mut flat = Image::filled(9, 9, 1, 100.0 / 255.0);

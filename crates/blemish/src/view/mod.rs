@@ -2,6 +2,7 @@
 
 mod foreground;
 mod framed;
+mod normaliser;
 mod placement;
 mod product;
 mod registration;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::foreground::foreground;
 pub use self::framed::Framed;
+pub use self::normaliser::Normaliser;
 use self::placement::Placement;
 pub use self::product::{Product, find_product};
 pub use self::registration::{Pose, Template};

@@ -1,9 +1,10 @@
 //! Registration of an image to the good images' mean by a similarity: shift, rotation and scale.
 //!
 //! Gauss-Newton on brightness differences, coarse to fine, with weights that ignore what does not fit (Lucas and
-//! Kanade 1981; Baker and Matthews 2004). Brightness and contrast of the image do not matter.
+//! Kanade 1981; Baker and Matthews 2004). Brightness and contrast of the image do not matter: they are found together
+//! with the pose, by the same weights, so that a large defect decides neither.
 
-use nalgebra::{Matrix4, Vector4};
+use nalgebra::{SMatrix, SVector};
 use rayon::prelude::*;
 
 use crate::error::Result;
@@ -21,6 +22,17 @@ const RIDGE: f64 = 0.01;
 const LARGEST: [f32; 4] = [0.12, 0.12, 0.2, 0.12];
 /// Shift down and right, rotation, logarithm of the scale.
 const PARAMETERS: usize = 4;
+/// The same, offset and logarithm of the contrast.
+const UNKNOWNS: usize = PARAMETERS + 2;
+/// Differences count half at so many of their medians and of the template's standard deviations: noise-free images have no median.
+const ALIKE: [f32; 2] = [3.0, 0.05];
+/// A place follows the template where it differs by no more than so many medians of all differences (6 standard deviations of noise) and of
+/// the template's standard deviations.
+const FOLLOWS: [f32; 2] = [9.0, 0.25];
+/// But none does in an image whose median difference is more of the template's standard deviations than this.
+const UNLIKE: f32 = 2.0;
+/// The largest step of the logarithm of the contrast.
+const CONTRAST_STEP: f64 = 0.3;
 
 /// Gives an image by its number.
 type Read<'a> = dyn Fn(usize) -> Result<Image> + Sync + 'a;
@@ -54,7 +66,23 @@ struct Level {
     shape: [usize; 2],
     /// Zero mean.
     pixels: Vec<f32>,
+    /// Their standard deviation.
+    deviation: f32,
     slopes: Vec<[f32; PARAMETERS]>,
+}
+
+/// How an image's grey levels follow the template's: `contrast * template + offset`.
+#[derive(Clone, Copy, Debug)]
+struct Light {
+    contrast: f32,
+    offset: f32,
+}
+
+/// A pose in a light.
+#[derive(Clone, Copy, Debug)]
+struct Fit {
+    pose: Pose,
+    light: Light,
 }
 
 impl Pose {
@@ -161,21 +189,42 @@ impl Template {
         &self.pixels
     }
 
+    /// For every pixel of a registered image, `[height, width]`, whether it follows the template, in whatever light; `None` where
+    /// most of the image does not.
+    pub(super) fn follows(&self, image: &Image) -> Option<Vec<bool>> {
+        let coarse = self.levels.first()?;
+        let small = grey(image).averaged(coarse.factor);
+        let start = coarse.light(&small)?;
+        let in_place = |light: Light| Fit { pose: Pose::default(), light };
+        let light = (0..STEPS).fold(start, |light, _| coarse.compare(&small, in_place(light)).0.light);
+        let apart: Vec<f32> = coarse.differences(&small.pixels, light).iter().map(|d| d.abs()).collect();
+        let middle = median(&mut apart.clone());
+        if middle > UNLIKE * coarse.deviation {
+            return None;
+        }
+        let most = FOLLOWS[0] * middle + FOLLOWS[1] * coarse.deviation;
+        let [rows, columns] = coarse.shape;
+        let cell = |i: usize, count: usize| (i / coarse.factor).min(count - 1);
+        let at = |i: usize| cell(i / image.width, rows) * columns + cell(i % image.width, columns);
+        Some((0..image.height * image.width).map(|i| apart[at(i)] <= most).collect())
+    }
+
     /// How `image`, of the template's size, lies. An image that cannot be registered to it lies as it is.
     pub fn pose(&self, image: &Image) -> Pose {
-        let grey = Image { height: image.height, width: image.width, channels: 1, pixels: image.grey() };
-        let mut pose = Pose::default();
-        let mut nearer = false;
-        for level in &self.levels {
-            let small = grey.averaged(level.factor);
-            for _ in 0..STEPS {
-                let (step, _) = level.compare(&small, &pose);
-                pose = level.moved(&pose, step);
-            }
-            nearer = level.compare(&small, &pose).1 < level.compare(&small, &Pose::default()).1;
-        }
-        let accepted = nearer && pose.is_plausible(self.height.min(self.width) as f32);
-        if accepted { pose } else { Pose::default() }
+        let grey = grey(image);
+        let shown: Vec<Image> = self.levels.iter().map(|level| grey.averaged(level.factor)).collect();
+        let (Some(coarse), Some(fine)) = (self.levels.first(), self.levels.last()) else {
+            return Pose::default();
+        };
+        let Some(light) = coarse.light(&shown[0]) else { return Pose::default() };
+        let start = Fit { pose: Pose::default(), light };
+        let found =
+            self.levels.iter().zip(&shown).fold(start, |fit, (level, small)| {
+                (0..STEPS).fold(fit, |fit, _| level.compare(small, fit).0)
+            });
+        let apart = |fit: Fit| fine.compare(&shown[shown.len() - 1], fit).1;
+        let is_plausible = found.pose.is_plausible(self.height.min(self.width) as f32);
+        if is_plausible && apart(found) < apart(start) { found.pose } else { Pose::default() }
     }
 }
 
@@ -185,6 +234,7 @@ impl Level {
         let (height, width) = (small.height, small.width);
         let mean = small.pixels.iter().sum::<f32>() / small.pixels.len().max(1) as f32;
         let pixels: Vec<f32> = small.pixels.iter().map(|v| v - mean).collect();
+        let deviation = (pixels.iter().map(|v| v * v).sum::<f32>() / pixels.len().max(1) as f32).sqrt();
         let radius = 0.5 * height.min(width) as f32;
         let slope = |i: usize| {
             let (row, column) = (i / width, i % width);
@@ -198,40 +248,74 @@ impl Level {
             [dy, dx, (dy * x - dx * y) / radius, (dy * y + dx * x) / radius]
         };
         let slopes = (0..height * width).map(slope).collect();
-        Self { factor, shape: [height, width], pixels, slopes }
+        Self { factor, shape: [height, width], pixels, deviation, slopes }
     }
 
-    /// The step that brings `small` nearer, in pixels of this level at the rim, and how different they are now.
-    fn compare(&self, small: &Image, pose: &Pose) -> ([f32; PARAMETERS], f32) {
-        let scaled = Pose { shift: pose.shift.map(|s| s / self.factor as f32), ..*pose };
-        let mut now = warp(small, &scaled).pixels;
-        let count = now.len() as f32;
-        let mean = now.iter().sum::<f32>() / count;
-        now.iter_mut().for_each(|v| *v -= mean);
-        // Contrast: the image's is brought to the template's.
-        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-        let gain = dot(&now, &self.pixels) / dot(&now, &now).max(1e-12);
-        let differences: Vec<f32> = now.iter().zip(&self.pixels).map(|(v, t)| gain * v - t).collect();
+    /// The light of an image that lies about as the template does, by the least sum of absolute differences; `None` where it
+    /// does not follow the template's grey levels. What covers less than about half of the product does not count.
+    fn light(&self, small: &Image) -> Option<Light> {
+        let middle_of = |values: &[f32]| median(&mut values.to_vec());
+        let (grey, own) = (middle_of(&small.pixels), middle_of(&self.pixels));
+        // The weighted median of the slopes of lines through the medians.
+        let mut slopes: Vec<(f32, f32)> = small
+            .pixels
+            .iter()
+            .zip(&self.pixels)
+            .map(|(v, t)| (v - grey, t - own))
+            .filter(|(_, t)| *t != 0.0)
+            .map(|(v, t)| (v / t, t.abs()))
+            .collect();
+        slopes.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        let half = 0.5 * slopes.iter().map(|(_, weight)| f64::from(*weight)).sum::<f64>();
+        let mut sum = 0.0;
+        let contrast = slopes
+            .iter()
+            .find(|(_, weight)| {
+                sum += f64::from(*weight);
+                sum >= half
+            })?
+            .0;
+        let differences: Vec<f32> =
+            small.pixels.iter().zip(&self.pixels).map(|(v, t)| v - contrast * t).collect();
+        (contrast > 0.0).then(|| Light { contrast, offset: middle_of(&differences) })
+    }
+
+    /// How far grey levels seen in this light are from the template's.
+    fn differences(&self, pixels: &[f32], light: Light) -> Vec<f32> {
+        pixels.iter().zip(&self.pixels).map(|(v, t)| (v - light.offset) / light.contrast - t).collect()
+    }
+
+    /// The fit that brings `small` nearer to the template, and how far it is away by the fit that is given.
+    fn compare(&self, small: &Image, fit: Fit) -> (Fit, f64) {
+        let Fit { pose, light } = fit;
+        let scaled = Pose { shift: pose.shift.map(|s| s / self.factor as f32), ..pose };
+        let now = warp(small, &scaled).pixels;
+        let differences = self.differences(&now, light);
         let mut sizes: Vec<f32> = differences.iter().map(|d| d.abs()).collect();
-        let scale = 3.0 * median(&mut sizes) + 1e-6;
-        let mut normal = [[0.0f64; PARAMETERS]; PARAMETERS];
-        let mut right = [0.0f64; PARAMETERS];
+        let scale = ALIKE[0] * median(&mut sizes) + ALIKE[1] * self.deviation + 1e-6;
+        let mut normal = SMatrix::<f64, UNKNOWNS, UNKNOWNS>::zeros();
+        let mut right = SVector::<f64, UNKNOWNS>::zeros();
         let mut total = 0.0;
-        for (d, slope) in differences.iter().zip(&self.slopes) {
+        for ((&d, slope), &t) in differences.iter().zip(&self.slopes).zip(&self.pixels) {
             // Cauchy's weight.
             let weight = 1.0 / (1.0 + (d / scale) * (d / scale));
-            total += weight * d * d;
-            for (k, row) in normal.iter_mut().enumerate() {
-                let scaled = weight * slope[k];
-                right[k] += f64::from(scaled * d);
-                row.iter_mut().zip(slope).for_each(|(cell, s)| *cell += f64::from(scaled * s));
-            }
+            total += f64::from(weight * d * d);
+            let change: SVector<f64, UNKNOWNS> =
+                [slope[0], slope[1], slope[2], slope[3], 1.0, t].map(f64::from).into();
+            right += change * f64::from(weight * d);
+            normal += change * change.transpose() * f64::from(weight);
         }
-        let strongest = (0..PARAMETERS).map(|k| normal[k][k]).fold(0.0, f64::max);
-        (0..PARAMETERS).for_each(|k| normal[k][k] += RIDGE * strongest + 1e-6);
+        let strongest = (0..PARAMETERS).map(|k| normal[(k, k)]).fold(0.0, f64::max);
+        (0..PARAMETERS).for_each(|k| normal[(k, k)] += RIDGE * strongest);
         // The ridge makes it positive definite.
-        let step = Matrix4::from(normal).cholesky().map(|cholesky| cholesky.solve(&Vector4::from(right)));
-        (step.map_or([0.0; PARAMETERS], |step| step.map(|v| v as f32).into()), total / count)
+        (0..UNKNOWNS).for_each(|k| normal[(k, k)] += 1e-6);
+        let step = normal.cholesky().map_or(SVector::zeros(), |cholesky| cholesky.solve(&right));
+        let pose = self.moved(&pose, [0, 1, 2, 3].map(|k| step[k] as f32));
+        let light = Light {
+            offset: light.offset + light.contrast * step[4] as f32,
+            contrast: light.contrast * step[5].clamp(-CONTRAST_STEP, CONTRAST_STEP).exp() as f32,
+        };
+        (Fit { pose, light }, total / now.len() as f64)
     }
 
     /// `pose` after a step.
@@ -245,6 +329,11 @@ impl Level {
             size: pose.size - step[3] / radius,
         }
     }
+}
+
+/// An image's grey levels.
+fn grey(image: &Image) -> Image {
+    Image { height: image.height, width: image.width, channels: 1, pixels: image.grey() }
 }
 
 /// A pixel's place `[y, x]` from the middle of an image.
