@@ -57,3 +57,53 @@ impl Normaliser {
         own.then(same.inverse()).then(of(template.pixels().to_vec()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Waves in this light.
+    fn waves(gain: f32, offset: f32) -> Image {
+        let value =
+            |i: usize| gain * (((i / 64) as f32 * 0.21).sin() + ((i % 64) as f32 * 0.13).cos()) + offset;
+        Image { height: 64, width: 64, channels: 1, pixels: (0..64 * 64).map(value).collect() }
+    }
+
+    #[test]
+    fn what_covers_a_third_of_a_registered_view_does_not_count() {
+        let good = waves(0.1, 0.4);
+        let template = Arc::new(Template::new(64, 64, good.pixels.clone()));
+        let [alone, registered] =
+            [Normaliser::from(Normalize::Robust), Normaliser::from(Normalize::Robust).registered(template)];
+        let expected = alone.apply(&good);
+        // The same in any light, as without a template.
+        for (gain, offset) in [(0.1, 0.4), (0.05, 0.7), (0.2, 0.3)] {
+            let image = waves(gain, offset);
+            let apart = |normaliser: &Normaliser| {
+                let pixels = normaliser.apply(&image).pixels;
+                pixels.iter().zip(&expected.pixels).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+            };
+            assert!(apart(&registered) < 1e-3 && apart(&alone) < 1e-3, "{gain} {offset}");
+            // A bright square over 30 % of the image.
+            let mut defective = image.clone();
+            (0..35 * 35).for_each(|i| defective.pixels[(i / 35 + 20) * 64 + i % 35 + 9] = 3.0);
+            let error = |normaliser: &Normaliser| {
+                let Affine { gain: got, offset: at } = normaliser.affine(&defective);
+                let Affine { gain, offset } = alone.affine(&image);
+                (got / gain - 1.0).abs().max((at - offset).abs() / gain)
+            };
+            assert!(error(&registered) < 0.02, "{}", error(&registered));
+            assert!(error(&alone) > 0.3, "{}", error(&alone));
+        }
+    }
+
+    #[test]
+    fn an_image_that_does_not_follow_is_normalised_by_itself() {
+        let template = Arc::new(Template::new(64, 64, waves(0.1, 0.4).pixels));
+        let alone = Normaliser::from(Normalize::Robust);
+        let registered = alone.clone().registered(template);
+        for image in [waves(-0.1, 0.5), Image::filled(64, 64, 1, 0.3)] {
+            assert_eq!(registered.affine(&image), alone.affine(&image));
+        }
+    }
+}
