@@ -7,7 +7,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;
 use std::path::Path;
 
-use blemish::calibrate::{Calibration, PlaceCorrection};
 use blemish::config::Preset;
 use blemish::engine::{Array, Weights};
 use blemish::fit::{FitOptions, prepare};
@@ -79,13 +78,7 @@ impl Imported {
         let network = Network::new(self.weights.clone(), &self.config)
             .map_err(|reason| Error::model(&self.file, reason))?;
         let kind = used(&self.config).next().ok_or_else(|| Error::config("network.use", "is never"))?;
-        let part = FittedPart {
-            kind,
-            part: Box::new(network),
-            calibration: Calibration::None,
-            places: PlaceCorrection::None,
-            pieces: None,
-        };
+        let part = FittedPart::new(kind, Box::new(network));
         let origin = Provenance {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ..self.origin(Provenance::default())

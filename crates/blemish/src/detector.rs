@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use crate::calibrate::{Threshold, Thresholds};
 use crate::config::{Config, ThresholdRule};
 use crate::error::{Error, Result};
@@ -17,7 +15,7 @@ use crate::prediction::{Prediction, Reason, Verdict};
 use crate::provenance::Provenance;
 #[doc(hidden)]
 pub use crate::scoring::view_score;
-use crate::scoring::{anomaly_map, propagates};
+use crate::scoring::{Seen, propagates, see};
 use crate::view::{Framed, Normaliser, Template, View, unlike};
 
 /// What was fitted on good images, and what decides.
@@ -163,12 +161,18 @@ impl Detector {
         }
     }
 
-    /// Anomaly maps, `[H, W]` each, of registered views.
+    /// What the parts say of a registered view of an image of `original` height and width.
+    ///
+    /// # Errors
+    /// [`Error::Model`]: a value that is not finite, which no threshold would reject.
     #[doc(hidden)]
-    pub fn anomaly_maps(&self, views: &[Image]) -> Vec<Vec<f32>> {
-        let map =
-            |view: &Image| anomaly_map(&self.parts, &self.normaliser().apply(view), self.ignored.as_deref());
-        views.par_iter().map(map).collect()
+    pub fn see(&self, view: &Image, original: [usize; 2]) -> Result<Seen> {
+        let image = self.normaliser().apply(view);
+        let seen = see(&self.parts, &image, &self.config, original, self.ignored.as_deref());
+        if seen.score.is_finite() {
+            return Ok(seen);
+        }
+        Err(self.unusable("gives an anomaly map that is not finite: its weights cannot be right"))
     }
 
     /// What a good product looks like in the image's place, at `size` (height, width) of the whole image: a network's
@@ -185,26 +189,8 @@ impl Detector {
         Some(Expected { title, image: view.in_frame(&expected, size, 0.5) })
     }
 
-    /// Refuses a map with a value that is not finite, which no threshold would reject.
-    ///
-    /// # Errors
-    /// [`Error::Model`].
-    #[doc(hidden)]
-    pub fn check(&self, map: &[f32]) -> Result<()> {
-        if map.iter().all(|value| value.is_finite()) {
-            return Ok(());
-        }
-        Err(self.unusable("gives an anomaly map that is not finite: its weights cannot be right"))
-    }
-
     fn unusable(&self, reason: &str) -> Error {
         Error::model(self.path.as_deref().unwrap_or(Path::new("the model")), reason)
-    }
-
-    /// The score of a view's map, of an image of `original` height and width.
-    #[doc(hidden)]
-    pub fn score(&self, map: &[f32], original: [usize; 2]) -> f32 {
-        view_score(map, &self.config, original)
     }
 
     /// Scores and locates; regions are given in the pixels of the original image.
@@ -221,9 +207,7 @@ impl Detector {
         }
         let threshold = self.threshold()?.value as f32;
         let view = self.register(image.view.clone());
-        let map = self.anomaly_maps(std::slice::from_ref(&view.image)).remove(0);
-        self.check(&map)?;
-        let raw = self.score(&map, image.original_size);
+        let Seen { map, score: raw } = self.see(&view.image, image.original_size)?;
         let map_size @ [h, w] = [image.image.height, image.image.width];
         let map = view.to_frame(map, map_size)?;
         let (score, verdict, reason) = self.decision(raw, image)?;

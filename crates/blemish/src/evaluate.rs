@@ -238,11 +238,9 @@ impl Seen {
     /// Scores what an image shows, or shows in other light, as it was registered.
     fn new(detector: &Detector, image: &LoadedImage, registered: &View, view: &Image) -> Result<Self> {
         let framed = &image.framed;
-        let map = detector.anomaly_maps(std::slice::from_ref(view)).remove(0);
-        detector.check(&map)?;
-        let raw = detector.score(&map, framed.original_size);
-        let (score, verdict, reason) = detector.decision(raw, framed)?;
-        let map = registered.to_frame(map, [framed.image.height, framed.image.width])?;
+        let seen = detector.see(view, framed.original_size)?;
+        let (score, verdict, reason) = detector.decision(seen.score, framed)?;
+        let map = registered.to_frame(seen.map, [framed.image.height, framed.image.width])?;
         Ok(Self { map, score, decided: Decided { verdict, reason, inspected: detector.inspected(framed) } })
     }
 }

@@ -1,4 +1,4 @@
-//! From the maps of parts to one map, and from that to a score.
+//! From the maps of parts to one map and a score.
 
 use crate::config::{Config, Reduce, ScoreConfig};
 use crate::hysteresis::propagate;
@@ -9,20 +9,63 @@ use rayon::prelude::*;
 /// Share of a map's largest values that a surface's score is the mean of.
 const TOP_SHARE: f64 = 0.003;
 
-/// The joint map of a normalised view: at each pixel the largest of what the parts give, propagated; 0 where `ignored` is not.
-pub fn anomaly_map(parts: &[FittedPart], image: &Image, ignored: Option<&[f32]>) -> Vec<f32> {
-    let maps: Vec<Vec<f32>> = parts.par_iter().map(|part| part.map(image)).collect();
-    combine(parts, maps.into_iter(), image.width, ignored)
+/// What parts say of an image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    /// The joint map of its view, `[H, W]`.
+    pub map: Vec<f32>,
+    /// Its score; NaN where a map has a value that is not finite.
+    pub score: f32,
 }
 
-/// Joins the calibrated maps of `parts`. What is not 0 in `ignored` becomes 0 before anything can spread from there.
-pub fn combine(
+/// What `parts` say of a normalised view of an image of `original` height and width. What is not 0 in `ignored` is 0 in maps.
+pub fn see(
     parts: &[FittedPart],
-    maps: impl Iterator<Item = Vec<f32>>,
-    width: usize,
+    image: &Image,
+    config: &Config,
+    original: [usize; 2],
     ignored: Option<&[f32]>,
-) -> Vec<f32> {
+) -> Seen {
+    let maps = parts.par_iter().map(|part| part.map(image)).collect();
+    let (shown, apart) = halves(parts, maps, config, original, ignored);
+    match (apart, parts.iter().find_map(|part| part.share)) {
+        (Some(apart), Some(share)) => Seen {
+            score: share.score(shown.score, apart.score),
+            map: share.map(shown.score, shown.map, &apart.map),
+        },
+        _ => shown,
+    }
+}
+
+/// Joins the calibrated maps of `parts`: those that are shown, and those that are scored apart, where there are both.
+pub fn halves(
+    parts: &[FittedPart],
+    maps: Vec<Vec<f32>>,
+    config: &Config,
+    original: [usize; 2],
+    ignored: Option<&[f32]>,
+) -> (Seen, Option<Seen>) {
+    let all = parts.iter().zip(maps);
+    let (apart, shown): (Vec<_>, Vec<_>) = all.partition(|(part, _)| part.kind.scored_apart);
+    let seen = |group: Vec<(&FittedPart, Vec<f32>)>| {
+        let map = combine(group, config.view().size_of(original)[1], ignored);
+        let is_finite = map.iter().all(|v| v.is_finite());
+        Seen { score: if is_finite { view_score(&map, config, original) } else { f32::NAN }, map }
+    };
+    match (shown.is_empty(), apart.is_empty()) {
+        (true, _) => (seen(apart), None),
+        (_, true) => (seen(shown), None),
+        _ => (seen(shown), Some(seen(apart))),
+    }
+}
+
+/// At each pixel the largest of calibrated maps of rows of `width`, propagated. What is not 0 in `ignored` becomes 0 before anything
+/// can spread from there.
+fn combine(maps: Vec<(&FittedPart, Vec<f32>)>, width: usize, ignored: Option<&[f32]>) -> Vec<f32> {
+    let is_calibrated = maps.iter().any(|(part, _)| part.is_calibrated());
     let mut joint = maps
+        .into_iter()
+        .map(|(_, map)| map)
         .reduce(|mut joint, other| {
             for (v, other) in joint.iter_mut().zip(other) {
                 // A value that is not a number stays visible.
@@ -34,7 +77,7 @@ pub fn combine(
         })
         .unwrap_or_default();
     ignore(&mut joint, ignored);
-    if propagates(parts) {
+    if is_calibrated {
         propagate(&mut joint, width);
     }
     joint

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use blemish::calibrate::{Calibration, PlaceCorrection};
 use blemish::config::Use;
 use blemish::engine::Weights;
 use blemish::image::PixelMask;
@@ -44,13 +43,7 @@ pub fn network_alone(config: &Config, weights: Weights) -> Detector {
     (config.lines, config.texture) = (Use::Never, Use::Never);
     let network = Box::new(Network::new(weights, &config).unwrap());
     let kind = used(&config).next().unwrap();
-    let part = FittedPart {
-        kind,
-        part: network,
-        calibration: Calibration::None,
-        places: PlaceCorrection::None,
-        pieces: None,
-    };
+    let part = FittedPart::new(kind, network);
     Detector::new(config, None, vec![part], vec![0.9; 20], Provenance::default())
 }
 

@@ -63,8 +63,10 @@ fn the_import_survives_the_model_file() {
         import_pytorch(&path("diyt.pth"), ImportOptions::default()).unwrap().uncalibrated().unwrap();
     detector.save(&at).unwrap();
     let loaded = Detector::load(&at).unwrap();
-    let views = [stripes(0.0), stripes(1.0)];
-    assert_eq!(loaded.anomaly_maps(&views), detector.anomaly_maps(&views));
+    for view in [stripes(0.0), stripes(1.0)] {
+        let [again, before] = [&loaded, &detector].map(|detector| detector.see(&view, [64, 64]).unwrap());
+        assert_eq!(again, before);
+    }
     assert!(loaded.provenance().split.contains("diyt.pth"));
     let refusal = loaded.predict(ImageView::rgb8(&[0; 64 * 64 * 3], 64, 64)).unwrap_err();
     assert!(matches!(refusal, Error::Model { .. }), "no threshold: {refusal}");

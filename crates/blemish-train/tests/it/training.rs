@@ -69,7 +69,8 @@ fn trained(config: &RunConfig, options: &TrainOptions<'_>) -> blemish::Result<(D
 /// Scores of all images, and the weights' bytes by way of the file.
 fn state(detector: &Detector) -> (Vec<f32>, Vec<Vec<f32>>) {
     let views: Vec<Image> = (0..18).map(|i| images().read(i, &Default::default()).unwrap()).collect();
-    (detector.good_scores().to_vec(), detector.anomaly_maps(&views))
+    let see = |view: &Image| detector.see(view, [view.height, view.width]).unwrap().map;
+    (detector.good_scores().to_vec(), views.iter().map(see).collect())
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod places;
 pub(crate) mod rate;
 pub(crate) mod robust;
+mod share;
 #[cfg(test)]
 mod simulation_tests;
 mod tail;
@@ -13,6 +14,8 @@ pub(crate) use self::places::Moments;
 pub use self::places::{PlaceCorrection, Side, Standard};
 #[doc(hidden)]
 pub use self::robust::suspected;
+#[doc(hidden)]
+pub use self::share::ScoreShare;
 pub(crate) use self::tail::NORMAL_SHARE;
 #[doc(hidden)]
 pub use self::tail::TailCalibration;

@@ -80,7 +80,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "features.use",
         "always, never",
-        "`always` adds the memory of a pre-trained network's features.",
+        "`always` adds the memory of a pre-trained network's features: from about 50 good images on more is found on most products, and the fit takes two to five times as long.",
     ),
     Setting::new(
         "features.weights",

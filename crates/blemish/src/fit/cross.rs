@@ -7,14 +7,13 @@ use rayon::prelude::*;
 use super::places::{PlaceScale, place_scale};
 use super::{LIGHT, Prepared};
 use crate::calibrate::robust;
-use crate::calibrate::{Calibration, Moments, PlaceCorrection, Side, TailCalibration};
-use crate::config::Config;
+use crate::calibrate::{Calibration, Moments, PlaceCorrection, ScoreShare, Side, TailCalibration};
 use crate::engine::Weights;
 use crate::error::{Error, Result};
 use crate::good::{GoodImages, Progress};
 use crate::image::Image;
 use crate::parts::{CalibrationRule, FitInput, FittedPart, PartKind, PlaceRule, used};
-use crate::scoring::{combine, ignore, view_score};
+use crate::scoring::{halves, ignore};
 use crate::spill::Spill;
 
 /// Folds of the good images, each of which is scored by what was fitted on the others; fewer than twice as many are left out
@@ -119,7 +118,19 @@ pub(crate) fn cross_fit(
             part.calibration = probes.calibration(k, part, prepared)?;
         }
     }
-    let scores = probes.scores(&parts, prepared)?;
+    let halves = probes.halves(&parts, prepared)?;
+    let both: (Vec<f32>, Vec<f32>) =
+        halves.iter().filter_map(|(shown, apart)| Some((*shown, (*apart)?))).unzip();
+    if !both.0.is_empty() {
+        let share = Some(ScoreShare::new(&both.0, &both.1));
+        parts.iter_mut().filter(|part| part.kind.scored_apart).for_each(|part| part.share = share);
+    }
+    let share = parts.iter().find_map(|part| part.share);
+    let score = |&(shown, apart): &(f32, Option<f32>)| match (share, apart) {
+        (Some(share), Some(apart)) => share.score(shown, apart),
+        _ => shown,
+    };
+    let scores = probes.largest(halves.iter().map(score), prepared.views.len());
     progress.step("fitting", folds.len() + 1, folds.len() + 1)?;
     Ok(CrossFit { parts, scores, places })
 }
@@ -261,27 +272,29 @@ impl Probes {
         Ok(Calibration::Tail(TailCalibration::new(samples.concat(), largest)))
     }
 
-    /// The score of each image, the largest one where it was seen several times.
-    fn scores(&self, parts: &[FittedPart], prepared: &Prepared) -> Result<Vec<Option<f32>>> {
-        let config = &prepared.config;
-        let score = |at: usize| -> Result<f32> {
-            let [_, width] = prepared.views.size_of(self.images[at]);
+    /// The score of each probe by the shown map and, where parts are scored apart, by theirs.
+    fn halves(&self, parts: &[FittedPart], prepared: &Prepared) -> Result<Vec<(f32, Option<f32>)>> {
+        let score = |at: usize| -> Result<(f32, Option<f32>)> {
             let calibrated = parts.iter().enumerate().map(|(k, part)| {
                 let mut map = self.corrected(at, k, part, prepared)?;
                 part.calibration.apply(&mut map);
                 Ok(map)
             });
-            let maps = calibrated.collect::<Result<Vec<_>>>()?.into_iter();
-            let map = combine(parts, maps, width, prepared.ignored.as_deref());
-            finite_score(&map, config, prepared.sizes[self.images[at]])
+            let maps = calibrated.collect::<Result<Vec<_>>>()?;
+            let (original, ignored) = (prepared.sizes[self.images[at]], prepared.ignored.as_deref());
+            let (shown, apart) = halves(parts, maps, &prepared.config, original, ignored);
+            Ok((finite(shown.score)?, apart.map(|apart| finite(apart.score)).transpose()?))
         };
-        let results: Vec<Result<f32>> = (0..self.images.len()).into_par_iter().map(score).collect();
-        let mut scores: Vec<Option<f32>> = vec![None; prepared.views.len()];
-        for (&i, score) in self.images.iter().zip(results) {
-            let score = score?;
-            scores[i] = Some(scores[i].map_or(score, |other| other.max(score)));
+        (0..self.images.len()).into_par_iter().map(score).collect()
+    }
+
+    /// The score of each image, the largest one where it was seen several times.
+    fn largest(&self, scores: impl Iterator<Item = f32>, images: usize) -> Vec<Option<f32>> {
+        let mut largest: Vec<Option<f32>> = vec![None; images];
+        for (&i, score) in self.images.iter().zip(scores) {
+            largest[i] = Some(largest[i].map_or(score, |other| other.max(score)));
         }
-        Ok(scores)
+        largest
     }
 }
 
@@ -301,15 +314,15 @@ fn unit(peaks: &[f32]) -> Calibration {
     Calibration::Unit((mean as f32).max(1e-6))
 }
 
-/// The score of the map of an image that had `original` pixels, height and width.
+/// A good image's score.
 ///
 /// # Errors
-/// [`Error::Training`] for a value that is not finite.
-pub(crate) fn finite_score(map: &[f32], config: &Config, original: [usize; 2]) -> Result<f32> {
-    if !map.iter().all(|v| v.is_finite()) {
-        return Err(Error::Training("a good image's anomaly map is not finite".to_owned()));
+/// [`Error::Training`] where its map has a value that is not finite.
+pub(crate) fn finite(score: f32) -> Result<f32> {
+    if score.is_finite() {
+        return Ok(score);
     }
-    Ok(view_score(map, config, original))
+    Err(Error::Training("a good image's anomaly map is not finite".to_owned()))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use super::cross::{finite_score, folds};
+use super::cross::{finite, folds};
 use super::{FitOptions, Prepared};
 use crate::detector::Detector;
 use crate::error::Result;
@@ -12,7 +12,7 @@ use crate::found::{DetectionEstimate, FoundRow};
 use crate::good::{GoodImages, Progress};
 use crate::image::Image;
 use crate::parts::{FitInput, FittedPart};
-use crate::scoring::anomaly_map;
+use crate::scoring::see;
 use crate::view::foreground;
 
 /// Sizes that are tried, pixels of the view, up to [`LARGEST`].
@@ -59,8 +59,9 @@ impl Prepared {
         let parts = parts.as_deref().unwrap_or(detector.parts());
         let threshold = detector.threshold()?.value;
         let score = |view: &Image, i: usize| -> Result<f64> {
-            let map = anomaly_map(parts, &self.views.normaliser().apply(view), self.ignored.as_deref());
-            Ok(f64::from(finite_score(&map, &self.config, self.sizes[i])?))
+            let image = self.views.normaliser().apply(view);
+            let seen = see(parts, &image, &self.config, self.sizes[i], self.ignored.as_deref());
+            Ok(f64::from(finite(seen.score)?))
         };
         let ready = |&i: &usize| -> Result<Option<(usize, Image, Vec<f32>)>> {
             let view = self.views.get(i)?;
@@ -161,7 +162,8 @@ impl Prepared {
         };
         let fit = |own: &FittedPart| -> Result<FittedPart> {
             let part = own.refit(&input)?;
-            Ok(FittedPart { calibration: own.calibration.clone(), places: own.places.clone(), ..part })
+            let (calibration, places) = (own.calibration.clone(), own.places.clone());
+            Ok(FittedPart { calibration, places, share: own.share, ..part })
         };
         let parts = detector.parts().iter().map(fit).collect::<Result<Vec<_>>>()?;
         let step = held.len().div_ceil(IMAGES).max(1);

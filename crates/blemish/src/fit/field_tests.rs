@@ -513,3 +513,28 @@ fn a_white_square_of_a_fifth_of_a_board_is_outlined_and_not_the_board() {
     // The square is 0.22 of the image.
     assert!(shares.iter().all(|share| (0.15..0.35).contains(share)), "{shares:?}");
 }
+
+#[test]
+fn features_beside_a_memory_of_patches_share_the_score() {
+    let mut config = config();
+    config.features.usage = crate::config::Use::Always;
+    let fitted = Detector::fit(&parts(0..24).into(), &config).unwrap();
+    let detector = Detector::from_bytes(&saved(&fitted)).unwrap();
+    let share = detector.parts().iter().find_map(|part| part.share).unwrap();
+    for image in [part(1000, 0.0), part(1001, 0.3)] {
+        let view = detector.register(detector.frame(&image).unwrap().view).image;
+        let size = [SIDE; 2];
+        let seen = detector.see(&view, size).unwrap();
+        assert_eq!(seen, fitted.see(&view, size).unwrap());
+        let normalised = detector.normaliser().apply(&view);
+        let maps = detector.parts().iter().map(|part| part.map(&normalised)).collect();
+        let (shown, apart) = crate::scoring::halves(detector.parts(), maps, detector.config(), size, None);
+        let apart = apart.unwrap();
+        assert_eq!(seen.score, share.score(shown.score, apart.score));
+        assert_eq!(seen.map, share.map(shown.score, shown.map, &apart.map));
+    }
+    assert!(defective(&detector, &notched()) >= 15);
+    config.memory.usage = crate::config::Use::Never;
+    let alone = Detector::fit(&parts(0..24).into(), &config).unwrap();
+    assert!(alone.parts().iter().all(|part| part.share.is_none()));
+}

@@ -43,6 +43,7 @@ use crate::parts::network::Start;
 use crate::parts::used;
 use crate::provenance::Provenance;
 pub use crate::provenance::{GoodFile, SuspectedOutlier};
+use crate::scoring::see;
 use crate::view::{Framed, Pose, Survey, Template, TrainingFacts, View, faint, shrunk};
 
 /// The pre-trained weights that come with the library. Only fitting refers to them: a program that loads and predicts does not
@@ -427,8 +428,8 @@ impl Prepared {
         let mut fitted = cross_fit(self, trusted, trained, progress)?;
         for &i in outliers {
             let image = self.views.normalised(i)?;
-            let map = crate::scoring::anomaly_map(&fitted.parts, &image, self.ignored.as_deref());
-            fitted.scores[i] = Some(cross::finite_score(&map, &self.config, self.sizes[i])?);
+            let seen = see(&fitted.parts, &image, &self.config, self.sizes[i], self.ignored.as_deref());
+            fitted.scores[i] = Some(cross::finite(seen.score)?);
         }
         Ok(fitted)
     }

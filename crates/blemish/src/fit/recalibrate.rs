@@ -151,9 +151,8 @@ impl Detector {
                     return Ok(Err(reason.describe().to_owned()));
                 }
                 let view = self.register(framed.view.clone());
-                let map = self.anomaly_maps(std::slice::from_ref(&view.image)).remove(0);
-                self.check(&map)?;
-                Ok(Ok((view, self.score(&map, framed.original_size), facts)))
+                let score = self.see(&view.image, framed.original_size)?.score;
+                Ok(Ok((view, score, facts)))
             };
             for (&i, result) in some.iter().zip(some.par_iter().map(score).collect::<Vec<_>>()) {
                 match result {

@@ -28,7 +28,7 @@ use self::line_filter::LineFilter;
 use self::memory::Memory;
 use self::network::Network;
 use self::texture::TextureModel;
-use crate::calibrate::{Calibration, PlaceCorrection, Side};
+use crate::calibrate::{Calibration, PlaceCorrection, ScoreShare, Side};
 use crate::config::{Config, NetworkMap, Use};
 use crate::engine::{Array, Weights};
 use crate::error::Result;
@@ -163,6 +163,9 @@ pub struct PartKind {
     pub places: fn(&Config) -> PlaceRule,
     /// Whether a settled configuration uses it.
     pub is_used: fn(&Config) -> bool,
+    /// Whether its map is scored apart from that of the others, where there are others: it tells defective images better than
+    /// where on them the defect lies.
+    pub scored_apart: bool,
     takes_any_size: fn() -> bool,
     fit: Fit,
     load: Load,
@@ -181,6 +184,7 @@ impl PartKind {
             calibration,
             places: |_| PlaceRule::AsTheyAre,
             is_used,
+            scored_apart: false,
             takes_any_size: P::takes_any_size,
             fit: |input| Ok(Box::new(P::fit(input)?)),
             load: |tensors, config| Ok(Box::new(P::load(tensors, config)?)),
@@ -190,6 +194,12 @@ impl PartKind {
     /// The same, whose maps are corrected by place.
     const fn corrected(mut self, places: fn(&Config) -> PlaceRule) -> Self {
         self.places = places;
+        self
+    }
+
+    /// The same, scored apart from the others.
+    const fn scored_apart(mut self) -> Self {
+        self.scored_apart = true;
         self
     }
 
@@ -215,7 +225,8 @@ pub static PARTS: [PartKind; 6] = [
     }),
     PartKind::of::<Features>("features", "memory of the network's features", CalibrationRule::Tail, |c| {
         c.features.usage == Use::Always && !c.features.compare
-    }),
+    })
+    .scored_apart(),
     PartKind::of::<Network>("network", "network", CalibrationRule::Unit, |c| c.network.usage == Use::Always)
         .corrected(|config| match config.network.map {
             NetworkMap::Defect => PlaceRule::Standardised(Side::Above),
@@ -248,11 +259,19 @@ pub struct FittedPart {
     pub calibration: Calibration,
     /// What is done to its map before, place by place.
     pub places: PlaceCorrection,
+    /// How its score and that of the others become one, where it is scored apart.
+    pub share: Option<ScoreShare>,
     /// How images are brought before it, where they have sizes of their own.
     pub pieces: Option<Pieces>,
 }
 
 impl FittedPart {
+    /// A part that takes views as they are, as it is before it is calibrated.
+    pub fn new(kind: &'static PartKind, part: Box<dyn DetectorPart>) -> Self {
+        let (calibration, places) = (Calibration::None, PlaceCorrection::None);
+        Self { kind, part, calibration, places, share: None, pieces: None }
+    }
+
     /// Fits a part; its calibration is still to come.
     ///
     /// # Errors
@@ -277,7 +296,7 @@ impl FittedPart {
         let pieces = kind.pieces(input.config);
         let cut = pieces.map(|pieces| input.images.in_pieces(pieces));
         let part = make(&FitInput { images: cut.as_ref().unwrap_or(input.images), ..*input })?;
-        Ok(Self { kind, part, calibration: Calibration::None, places: PlaceCorrection::None, pieces })
+        Ok(Self { pieces, ..Self::new(kind, part) })
     }
 
     /// The uncalibrated map of a normalised view, `[H, W]`; what is compared with good images where it is standardised.
@@ -330,6 +349,9 @@ impl FittedPart {
             let name = format!("{}.{}", self.kind.name, self.calibration.name());
             tensors.insert(name, Array { shape: vec![values.len()], values });
         }
+        if let Some(share) = &self.share {
+            put(tensors, &format!("{}.share", self.kind.name), &[2], &share.values());
+        }
     }
 
     /// Takes its tensors.
@@ -343,13 +365,20 @@ impl FittedPart {
         let pixels = config.view_size().iter().product::<usize>();
         let places = PlaceCorrection::take(pixels, kind.side(config), &mut own)
             .ok_or_else(|| format!("what its {} has at each place does not fit the view", kind.title))?;
+        let share = own("share");
+        let share = match share {
+            Some(values) => Some(ScoreShare::from_values(&values).ok_or_else(|| {
+                format!("the share that its {} has in scores is not one between 0 and 1", kind.title)
+            })?),
+            None => None,
+        };
         let part = (kind.load)(tensors, config)
             .map_err(|reason| format!("what it holds of the {} does not fit: {reason}", kind.title))?;
         let pieces = kind.pieces(config);
         if pieces.is_some() && places != PlaceCorrection::None {
             return Err(format!("the {} is corrected at each place, but has views of any size", kind.title));
         }
-        Ok(Self { kind, part, calibration, places, pieces })
+        Ok(Self { kind, part, calibration, places, share, pieces })
     }
 }
 

@@ -24,7 +24,7 @@ const MODULES: [(&str, &[&str]); 32] = [
     ("view", &["error", "image", "metrics", "number"]),
     ("dataset", &["error", "hash", "image", "view"]),
     ("config", &["error", "image", "read", "view"]),
-    ("calibrate", &["config", "number"]),
+    ("calibrate", &["config", "hysteresis", "number"]),
     ("engine", &["config"]),
     ("prediction", &["metrics"]),
     ("provenance", &["config", "dataset", "found", "view"]),
