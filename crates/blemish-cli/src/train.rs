@@ -180,9 +180,8 @@ fn summarise(trained: &Trained, args: &TrainArgs, output: &Output) -> Result<()>
         text += &threshold_lines(&threshold);
         if let Some(estimate) = summary.estimate {
             text += &found(estimate, "            ");
-        } else if !args.no_estimate && args.network.finetune.is_none() {
-            text +=
-                "finds:      not estimated: too few good images are no false alarms, or it took too long\n";
+        } else if !args.no_estimate {
+            text += "finds:      not estimated: that takes more good images, or more time than 20 s\n";
         }
         text += &format!("model:      {}\n", summary.model);
         let named = summary.suspected_outliers.len().min(NAMED_OUTLIERS);

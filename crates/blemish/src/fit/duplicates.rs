@@ -114,7 +114,8 @@ pub fn groups(views: &Views, pixels_of_image: f64, progress: &Progress<'_>) -> R
         which.par_iter().map(|&[i, j]| Difference::new(&details[i], &details[j], &weights)).collect()
     };
     // Each image beside a few others: one that was resampled or blurred differs less from all.
-    let beside = differences(&probes(&alone));
+    let probed = probes(&alone);
+    let beside = differences(&probed);
     let (long_burst, all) = (beside_a_long_burst(&beside), usual(&beside));
     let each: Vec<f64> = beside.chunks(PROBES.min(n - 1)).map(usual).collect();
     // Energies of independent images add up.
@@ -125,18 +126,17 @@ pub fn groups(views: &Views, pixels_of_image: f64, progress: &Progress<'_>) -> R
     let is_noise = |which: &Frames, pair: [usize; 2], difference: Difference| {
         difference.is_noise(which.energy, expected(pair))
     };
-    let likely: Vec<[usize; 2]> = near
-        .iter()
-        .filter(|&&(pair, difference)| is_noise(&FRAMES[0], pair, difference))
-        .map(|(pair, _)| *pair)
-        .collect();
+    let near_that = |is_one: &dyn Fn([usize; 2], Difference) -> bool| -> Vec<[usize; 2]> {
+        near.iter().filter(|&&(pair, difference)| is_one(pair, difference)).map(|(pair, _)| *pair).collect()
+    };
+    let likely = near_that(&|pair, difference| is_noise(&FRAMES[0], pair, difference));
     // Of a long burst one view stands for all: it would be the mean, and most pairs would be its own.
     let roots = connected(n, &likely);
     let distinct: Vec<usize> = (0..n).filter(|&i| long_burst.is_none() || roots[i] == i).collect();
     let signs = signs(&details, &distinct);
     let agreement = |&[i, j]: &[usize; 2]| agreement(&signs[i], &signs[j]);
     // Frames of one product say nothing of how distinct products agree.
-    let frames: HashSet<[usize; 2]> = probes(&alone)
+    let frames: HashSet<[usize; 2]> = probed
         .into_iter()
         .zip(&beside)
         .filter(|&(pair, difference)| is_noise(&FRAMES[0], pair, *difference))
@@ -150,11 +150,7 @@ pub fn groups(views: &Views, pixels_of_image: f64, progress: &Progress<'_>) -> R
         let mut both = FRAMES.iter().zip(least);
         both.any(|(which, least)| is_noise(which, pair, difference) && agreement(&pair) > least)
     };
-    let mut same: Vec<[usize; 2]> = near
-        .iter()
-        .filter(|&&(pair, difference)| is_frame(pair, difference))
-        .map(|(pair, _)| *pair)
-        .collect();
+    let mut same = near_that(&is_frame);
     same.extend(&equal);
     let of = numbered(&connected(n, &same));
     let copies = numbered(&connected(n, &equal));

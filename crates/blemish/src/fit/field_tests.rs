@@ -8,6 +8,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
+use crate::config::Use;
 use crate::image::Image;
 use crate::prediction::{Reason, Verdict};
 
@@ -49,8 +50,20 @@ fn config() -> Config {
     config
 }
 
+/// The same, with the network's features beside the memory of patches.
+fn with_features() -> Config {
+    let mut config = config();
+    config.features.usage = Use::Always;
+    config
+}
+
 /// A fit, and what its listener was warned of.
 fn fit(images: Vec<Image>) -> (Detector, Vec<String>) {
+    fit_as(images, &config())
+}
+
+/// The same with this configuration.
+fn fit_as(images: Vec<Image>, config: &Config) -> (Detector, Vec<String>) {
     let warnings = Mutex::new(Vec::new());
     let listener = |event: FitEvent| {
         if let FitEvent::Warning { text } = event {
@@ -59,7 +72,7 @@ fn fit(images: Vec<Image>) -> (Detector, Vec<String>) {
     };
     let stop = AtomicBool::new(false);
     let options = FitOptions { on_error: OnError::Stop, listener: &listener, stop: &stop };
-    let detector = prepare(&images.into(), &config(), &options).unwrap().fit(None, &options).unwrap();
+    let detector = prepare(&images.into(), config, &options).unwrap().fit(None, &options).unwrap();
     (detector, warnings.into_inner().unwrap())
 }
 
@@ -516,8 +529,7 @@ fn a_white_square_of_a_fifth_of_a_board_is_outlined_and_not_the_board() {
 
 #[test]
 fn features_beside_a_memory_of_patches_share_the_score() {
-    let mut config = config();
-    config.features.usage = crate::config::Use::Always;
+    let mut config = with_features();
     let fitted = Detector::fit(&parts(0..24).into(), &config).unwrap();
     let detector = Detector::from_bytes(&saved(&fitted)).unwrap();
     let share = detector.parts().iter().find_map(|part| part.share).unwrap();
@@ -534,7 +546,25 @@ fn features_beside_a_memory_of_patches_share_the_score() {
         assert_eq!(seen.map, share.map(shown.score, shown.map, &apart.map));
     }
     assert!(defective(&detector, &notched()) >= 15);
-    config.memory.usage = crate::config::Use::Never;
+    config.memory.usage = Use::Never;
     let alone = Detector::fit(&parts(0..24).into(), &config).unwrap();
     assert!(alone.parts().iter().all(|part| part.share.is_none()));
+}
+
+#[test]
+fn with_features_few_images_bursts_and_codes_cost_no_good_products() {
+    let few = parts(0..5);
+    let copies = (0..24).map(|i| part(i % 3, 0.0)).collect();
+    for (images, name) in [(few, "few"), (copies, "copies")] {
+        let (detector, _) = fit_as(images, &with_features());
+        let rejected = defective(&detector, &parts(1000..1020));
+        assert!(rejected <= 3 && defective(&detector, &notched()) >= 10, "{name}: {rejected}");
+    }
+    let marked = |seeds: std::ops::Range<u64>, depth: f32| -> Vec<Image> {
+        seeds.map(|seed| coded(part(seed, depth), seed)).collect()
+    };
+    let (detector, _) = fit_as(marked(0..24, 0.0), &with_features());
+    let (alarms, found) =
+        (defective(&detector, &marked(1000..1020, 0.0)), defective(&detector, &marked(2000..2020, 0.25)));
+    assert!(alarms <= 3 && found >= 15, "{alarms} {found}");
 }

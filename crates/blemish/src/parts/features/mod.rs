@@ -56,32 +56,31 @@ struct Group {
 impl DetectorPart for Features {
     fn fit(input: &FitInput<'_>) -> Result<Self> {
         let network = FeatureNetwork::of(input)?;
-        let size = input.images.size();
-        let levels = network.on_views(size, input.config).map_err(Error::Training)?;
-        let descriptors = descriptors(input, &levels)?;
-        let of = |image: &Image| {
-            let pairs = descriptors.iter().zip(levels.maps(image));
-            pairs.map(|(descriptor, maps)| descriptor.vectors(&maps)).collect()
-        };
-        let seen = Seen::new(descriptors.len(), input.images, of, input.progress)?;
-        let groups = groups(&seen, input, descriptors.into_iter().map(Arc::new))?;
-        Ok(Self { size, network, levels: Arc::new(levels), groups, seen: Some(Arc::new(seen)) })
+        let levels = network.on_views(input.images.size(), input.config).map_err(Error::Training)?;
+        Self::with(network, Arc::new(levels), input, &[])
     }
 
-    /// The levels' scale and the principal components stay those of all images: they choose directions, and remember no image.
+    /// Units stay those of all images, so that distances by either are comparable; so do, where they come from many images, the levels' scale
+    /// and the principal components, which then remember none of them.
     fn refit(&self, input: &FitInput<'_>) -> Option<Result<Box<dyn DetectorPart>>> {
-        let seen = self.seen.as_ref().filter(|seen| seen.holds(input.images))?;
-        let groups = groups(seen, input, self.groups.iter().map(|group| Arc::clone(&group.descriptor)));
-        let part = |groups| -> Box<dyn DetectorPart> {
-            Box::new(Self {
-                size: self.size,
-                network: self.network.clone(),
-                levels: Arc::clone(&self.levels),
-                groups,
-                seen: Some(Arc::clone(seen)),
-            })
+        let units: Vec<f32> = self.groups.iter().map(|group| group.memory.unit).collect();
+        let (network, levels) = (self.network.clone(), Arc::clone(&self.levels));
+        let seen = self.seen.as_ref().filter(|seen| seen.len() >= SAMPLED_ON && seen.holds(input.images));
+        let part = match seen {
+            None => Self::with(network, levels, input, &units),
+            Some(seen) => {
+                let descriptors = self.groups.iter().map(|group| Arc::clone(&group.descriptor));
+                let (size, kept) = (self.size, Some(Arc::clone(seen)));
+                groups(seen, input, descriptors, &units).map(|groups| Self {
+                    size,
+                    network,
+                    levels,
+                    groups,
+                    seen: kept,
+                })
+            }
         };
-        Some(groups.map(part))
+        Some(part.map(|part| -> Box<dyn DetectorPart> { Box::new(part) }))
     }
 
     fn map(&self, image: &Image) -> Vec<f32> {
@@ -118,6 +117,25 @@ impl DetectorPart for Features {
     }
 }
 
+impl Features {
+    /// Fitted with the network on views of one size, in units that are known or else found.
+    fn with(
+        network: FeatureNetwork,
+        levels: Arc<Levels>,
+        input: &FitInput<'_>,
+        units: &[f32],
+    ) -> Result<Self> {
+        let descriptors = descriptors(input, &levels)?;
+        let of = |image: &Image| {
+            let pairs = descriptors.iter().zip(levels.maps(image));
+            pairs.map(|(descriptor, maps)| descriptor.vectors(&maps)).collect()
+        };
+        let seen = Seen::new(descriptors.len(), input.images, of, input.progress)?;
+        let groups = groups(&seen, input, descriptors.into_iter().map(Arc::new), units)?;
+        Ok(Self { size: input.images.size(), network, levels, groups, seen: Some(Arc::new(seen)) })
+    }
+}
+
 /// What describes a place in each group, from some of the images.
 fn descriptors(input: &FitInput<'_>, levels: &Levels) -> Result<Vec<Descriptor>> {
     let (grid, few) = (grid_of(input.images.size()), input.images.at_most(SAMPLED_ON));
@@ -136,15 +154,16 @@ fn descriptors(input: &FitInput<'_>, levels: &Levels) -> Result<Vec<Descriptor>>
     pairs.map(|(channels, sample)| Descriptor::fit(grid, channels, sample)).collect()
 }
 
-/// Groups that remember what these images show.
+/// Groups that remember what these images show, in `units`, or in those that the images give where there are none.
 fn groups(
     seen: &Seen,
     input: &FitInput<'_>,
     descriptors: impl Iterator<Item = Arc<Descriptor>>,
+    units: &[f32],
 ) -> Result<Vec<Group>> {
     let group = |(i, descriptor): (usize, Arc<Descriptor>)| {
         let layout = layout_of(&descriptor, input.images.size(), input.config);
-        let memory = seen.remembered(i, input.images, layout, input.progress)?;
+        let memory = seen.remembered(i, input.images, layout, units.get(i).copied(), input.progress)?;
         Ok(Group { descriptor, memory })
     };
     descriptors.enumerate().map(group).collect()
@@ -279,8 +298,14 @@ mod tests {
                 let of = |image: &Image| vec![vec![image.pixels[0], 0.0]];
                 let seen = Seen::new(1, input.images, of, input.progress)?;
                 Ok::<_, Error>(
-                    seen.remembered(0, input.images, Layout { length: 1, places: None }, input.progress)?
-                        .unit,
+                    seen.remembered(
+                        0,
+                        input.images,
+                        Layout { length: 1, places: None },
+                        None,
+                        input.progress,
+                    )?
+                    .unit,
                 )
             })
             .unwrap()

@@ -65,12 +65,17 @@ impl Seen {
         Ok(Self { numbers: (0..images.len()).map(|i| (images.key(i), i)).collect(), groups: spills })
     }
 
+    /// How many images there are.
+    pub fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
     /// Whether it has the vectors of all these images.
     pub fn holds(&self, images: &GoodImages<'_>) -> bool {
         (0..images.len()).all(|i| self.numbers.contains_key(&images.key(i)))
     }
 
-    /// What is kept of a group's vectors of `images`, which it [holds](Self::holds).
+    /// What is kept of a group's vectors of `images`, which it [holds](Self::holds), in `unit` where that is known.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io), [`Error::Interrupted`](crate::Error::Interrupted).
@@ -79,6 +84,7 @@ impl Seen {
         group: usize,
         images: &GoodImages<'_>,
         layout: Layout,
+        unit: Option<f32>,
         progress: &Progress<'_>,
     ) -> Result<Remembered> {
         let vectors = &self.groups[group];
@@ -102,7 +108,10 @@ impl Seen {
                 ByPlace::chosen(&choice, |i, rows| vectors.part(of[i], rows.start * row..rows.end * row))?;
             (bank.by_place, owners.by_place) = (Some(by_place), of_places);
         }
-        let unit = unit(&bank, &owners, of.len(), &get, progress)?;
+        let unit = match unit {
+            Some(unit) => unit,
+            None => most(&bank, &owners, of.len(), &get, progress)?,
+        };
         Ok(Remembered { bank, unit })
     }
 }
@@ -132,7 +141,7 @@ fn anywhere(
 
 /// The mean, over some of so many images, of the furthest that one of its places is from what the others show; 1 where that says
 /// nothing.
-fn unit(
+fn most(
     bank: &Bank,
     owners: &Owners,
     images: usize,
