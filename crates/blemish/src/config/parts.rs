@@ -141,7 +141,7 @@ impl NetworkConfig {
 #[serde(deny_unknown_fields)]
 pub struct FeaturesConfig {
     /// Whether there is one. Beside other parts its score and theirs are averaged. `never` by default: it finds more on most products, but
-    /// what the other parts promise of few images, codes and ignored places does not hold with it (`docs/experiments/joining.md`).
+    /// sees what a mask ignores from beside it, and takes its time (`docs/experiments/joining.md`).
     #[serde(rename = "use")]
     pub usage: Use,
     /// A file of pre-trained weights, as `blemish pretrain` writes it, or of an EfficientNet-Lite or a ViT as safetensors
