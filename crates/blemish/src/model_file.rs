@@ -34,7 +34,7 @@ const GOOD_SCORES: &str = "calibration.good_scores";
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelFile {
     header: Header,
-    tensors: Weights,
+    pub(crate) tensors: Weights,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,6 +114,14 @@ impl ModelFile {
         let parts = used(&config).map(load).collect::<Result<Vec<_>, String>>()?;
         if parts.is_empty() {
             return Err("no part of it is used: there is nothing to score with".to_owned());
+        }
+        let beside = parts.iter().any(|part| !part.kind.scored_apart);
+        if let Some(part) = parts.iter().find(|part| beside && part.kind.scored_apart && part.share.is_none())
+        {
+            let name = part.kind.name;
+            return Err(format!(
+                "{name}.share is missing; a model of an earlier version has to be fitted anew"
+            ));
         }
         if let Some(name) = tensors.keys().next() {
             return Err(format!("tensor {name} belongs to nothing that its configuration names"));
