@@ -34,7 +34,7 @@ const GOOD_SCORES: &str = "calibration.good_scores";
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelFile {
     header: Header,
-    pub(crate) tensors: Weights,
+    tensors: Weights,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -257,6 +257,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::config::Use;
 
     #[test]
     fn retired_settings_are_taken_out_or_refused() {
@@ -266,5 +267,25 @@ mod tests {
         assert_eq!(header, json!({"config": {"data": {"fit": "auto"}, "score": {}}}));
         let mut header = json!({"config": {"memory": {"components": 16}}});
         assert!(without_retired(&mut header).unwrap_err().contains("memory.components = 16"));
+    }
+
+    #[test]
+    fn scores_of_two_maps_without_their_share_are_refused() {
+        let image = |seed: usize| {
+            let value = |i: usize| 0.4 + 0.2 * ((i % 64 + i / 64 + seed % 3) as f32 * 0.2).sin();
+            let noise = |i: usize| (((i * 31 + seed * 77) % 101) as f32 - 50.0) * 4e-4;
+            let pixels = (0..64 * 64).map(|i| value(i) + noise(i)).collect();
+            crate::Image { height: 64, width: 64, channels: 1, pixels }
+        };
+        let mut config = Config::default();
+        config.data.image_size = [64, 64];
+        (config.features.usage, config.memory.usage) = (Use::Always, Use::Always);
+        let images: Vec<_> = (0..6).map(image).collect();
+        let detector = Detector::fit(&images.into(), &config).unwrap();
+        let mut file = ModelFile::of(&detector);
+        assert!(file.clone().into_detector().is_ok());
+        file.tensors.remove("features.share").unwrap();
+        let refusal = file.into_detector().unwrap_err();
+        assert!(refusal.contains("features.share is missing; a model of an earlier version"), "{refusal}");
     }
 }

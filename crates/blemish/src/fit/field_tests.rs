@@ -10,7 +10,6 @@ use rand_chacha::ChaCha8Rng;
 use super::*;
 use crate::config::Use;
 use crate::image::Image;
-use crate::model_file::ModelFile;
 use crate::prediction::{Reason, Verdict};
 
 const SIDE: usize = 96;
@@ -547,11 +546,6 @@ fn features_beside_a_memory_of_patches_share_the_score() {
         assert_eq!(seen.map, share.map(shown.score, shown.map, &apart.map));
     }
     assert!(defective(&detector, &notched()) >= 15);
-    // Its scores would be others without the share.
-    let mut file = ModelFile::of(&fitted);
-    file.tensors.remove("features.share").unwrap();
-    let refusal = file.into_detector().unwrap_err();
-    assert!(refusal.contains("features.share is missing"), "{refusal}");
     config.memory.usage = Use::Never;
     let alone = Detector::fit(&parts(0..24).into(), &config).unwrap();
     assert!(alone.parts().iter().all(|part| part.share.is_none()));
