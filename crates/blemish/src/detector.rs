@@ -23,6 +23,7 @@ use crate::view::{Framed, Normaliser, Template, View, unlike};
 pub struct Detector {
     config: Config,
     template: Option<Arc<Template>>,
+    normaliser: Normaliser,
     parts: Vec<FittedPart>,
     thresholds: Thresholds,
     /// What `thresholds` say under `config`: the threshold that decides, and the one from which a person does.
@@ -51,8 +52,22 @@ impl Detector {
             .of_few_products(provenance.few_products);
         let decided = [Err(String::new()), Err(String::new())];
         let (ignored, history, path) = (None, Vec::new(), None);
-        let mut detector =
-            Self { config, template, parts, thresholds, decided, ignored, provenance, history, path };
+        let normaliser = match &template {
+            Some(template) => config.data.normaliser().registered(Arc::clone(template)),
+            None => config.data.normaliser(),
+        };
+        let mut detector = Self {
+            config,
+            template,
+            normaliser,
+            parts,
+            thresholds,
+            decided,
+            ignored,
+            provenance,
+            history,
+            path,
+        };
         detector.decide();
         detector
     }
@@ -144,12 +159,8 @@ impl Detector {
     }
 
     /// What makes of a registered view what the parts see.
-    pub(crate) fn normaliser(&self) -> Normaliser {
-        let normaliser = self.config.data.normaliser();
-        match &self.template {
-            Some(template) => normaliser.registered(Arc::clone(template)),
-            None => normaliser,
-        }
+    pub(crate) fn normaliser(&self) -> &Normaliser {
+        &self.normaliser
     }
 
     /// Registers a view to the good images' mean, where views are.
@@ -167,7 +178,7 @@ impl Detector {
     /// [`Error::Model`]: a value that is not finite, which no threshold would reject.
     #[doc(hidden)]
     pub fn see(&self, view: &Image, original: [usize; 2]) -> Result<Seen> {
-        let image = self.normaliser().apply(view);
+        let image = self.normaliser.apply(view);
         let seen = see(&self.parts, &image, &self.config, original, self.ignored.as_deref());
         if seen.score.is_finite() {
             return Ok(seen);
@@ -181,11 +192,10 @@ impl Detector {
     #[doc(hidden)]
     pub fn expected(&self, image: &Framed, size: [usize; 2]) -> Option<Expected> {
         let view = self.register(image.view.clone());
-        let normaliser = self.normaliser();
-        let normalised = normaliser.apply(&view.image);
+        let normalised = self.normaliser.apply(&view.image);
         let Expected { title, image } = self.parts.iter().find_map(|part| part.expected(&normalised))?;
         let mut expected = image;
-        normaliser.affine(&view.image).inverse().apply(&mut expected);
+        self.normaliser.affine(&view.image).inverse().apply(&mut expected);
         Some(Expected { title, image: view.in_frame(&expected, size, 0.5) })
     }
 

@@ -121,11 +121,8 @@ pub(crate) fn cross_fit(
     let halves = probes.halves(&parts, prepared)?;
     let both: (Vec<f32>, Vec<f32>) =
         halves.iter().filter_map(|(shown, apart)| Some((*shown, (*apart)?))).unzip();
-    if !both.0.is_empty() {
-        let share = Some(ScoreShare::new(&both.0, &both.1));
-        parts.iter_mut().filter(|part| part.kind.scored_apart).for_each(|part| part.share = share);
-    }
-    let share = parts.iter().find_map(|part| part.share);
+    let share = (!both.0.is_empty()).then(|| ScoreShare::new(&both.0, &both.1));
+    parts.iter_mut().filter(|part| part.kind.scored_apart).for_each(|part| part.share = share);
     let score = |&(shown, apart): &(f32, Option<f32>)| match (share, apart) {
         (Some(share), Some(apart)) => share.score(shown, apart),
         _ => shown,

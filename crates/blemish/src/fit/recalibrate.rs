@@ -89,7 +89,7 @@ impl Detector {
         let good = &good.some(&new);
         let config = self.config();
         let contamination = config.fit.contamination;
-        let mut views = Views::new(config.view_size(), self.channels(), self.normaliser())?;
+        let mut views = Views::new(config.view_size(), self.channels(), self.normaliser().clone())?;
         let (mut scores, mut sizes) = (Vec::new(), Vec::new());
         self.score_all(good, true, &mut problems, &mut differences, |name, view, size, score| {
             views.push(name, &view.image)?;

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::progress::Progress;
 use crate::error::Result;
-use crate::image::{Image, Pieces};
+use crate::image::{Affine, Image, Pieces};
 use crate::spill::Spill;
 use crate::view::{Normaliser, Pose, Template};
 
@@ -21,6 +21,8 @@ pub struct Views {
     sizes: Vec<[usize; 2]>,
     channels: usize,
     normaliser: Normaliser,
+    /// What that does to each view, where views are registered: they are read many times.
+    affines: Vec<Affine>,
     pixels: Spill,
     names: Vec<String>,
 }
@@ -33,7 +35,7 @@ impl Views {
     pub fn new(size: [usize; 2], channels: usize, normaliser: impl Into<Normaliser>) -> Result<Self> {
         let (pixels, sizes) = (Spill::new()?, Vec::new());
         let normaliser = normaliser.into();
-        Ok(Self { size, sizes, channels, normaliser, pixels, names: Vec::new() })
+        Ok(Self { size, sizes, channels, normaliser, affines: Vec::new(), pixels, names: Vec::new() })
     }
 
     /// Adds the view of the image called `name`.
@@ -91,7 +93,10 @@ impl Views {
     /// # Errors
     /// [`Error::Io`](crate::Error::Io).
     pub fn normalised(&self, i: usize) -> Result<Image> {
-        Ok(self.normaliser.apply(&self.get(i)?))
+        let mut view = self.get(i)?;
+        let affine = self.affines.get(i).copied().unwrap_or_else(|| self.normaliser.affine(&view));
+        affine.apply(&mut view);
+        Ok(view)
     }
 
     /// Registers every view to the mean of all, which images to come will be registered to as well. `recut` cuts a view anew
@@ -116,6 +121,8 @@ impl Views {
         progress.step("registering good images", self.len(), self.len())?;
         let template = Arc::new(template);
         self.normaliser = self.normaliser.clone().registered(Arc::clone(&template));
+        let affine = |i: usize| Ok(self.normaliser.affine(&self.get(i)?));
+        self.affines = (0..self.len()).into_par_iter().map(affine).collect::<Result<_>>()?;
         Ok(Some(template))
     }
 }

@@ -10,8 +10,8 @@ use crate::image::{Affine, Image, Normalize};
 pub struct Normaliser {
     rule: Normalize,
     least_spread: f32,
-    /// Where views are registered.
-    template: Option<Arc<Template>>,
+    /// Where views are registered: to what, and what the rule does to that as a whole.
+    template: Option<(Arc<Template>, Affine)>,
 }
 
 impl From<Normalize> for Normaliser {
@@ -30,7 +30,8 @@ impl Normaliser {
     /// The same, for views that are registered to `template`: what does not follow it, such as a large defect, does not count.
     #[must_use]
     pub fn registered(self, template: Arc<Template>) -> Self {
-        Self { template: Some(template), ..self }
+        let whole = self.rule.affine_of(template.pixels().to_vec(), self.least_spread);
+        Self { template: Some((template, whole)), ..self }
     }
 
     /// The normalised view; values may leave [0, 1].
@@ -46,7 +47,9 @@ impl Normaliser {
     /// pixels of the template have when it is normalised as a whole. Where all do, that is the rule as for any image.
     pub fn affine(&self, view: &Image) -> Affine {
         let of = |grey: Vec<f32>| self.rule.affine_of(grey, self.least_spread);
-        let Some((template, follows)) = self.template.as_ref().and_then(|t| Some((t, t.follows(view)?)))
+        let registered = self.template.as_ref();
+        let Some((template, whole, follows)) =
+            registered.and_then(|(t, whole)| Some((t, *whole, t.follows(view)?)))
         else {
             return of(view.grey());
         };
@@ -54,7 +57,7 @@ impl Normaliser {
             grey.iter().zip(&follows).filter(|(_, follows)| **follows).map(|(v, _)| *v).collect()
         };
         let [own, same] = [&view.grey(), template.pixels()].map(|grey| of(kept(grey)));
-        own.then(same.inverse()).then(of(template.pixels().to_vec()))
+        own.then(same.inverse()).then(whole)
     }
 }
 
