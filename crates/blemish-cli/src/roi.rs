@@ -94,7 +94,7 @@ fn mean_of_data(args: &RoiArgs) -> Result<ByteImage> {
     let options = FitOptions { on_error: args.errors.on_error.into(), listener: &|_| {}, stop: stop.flag() };
     let prepared = prepare(&Images::from(&set), &config, &options)?;
     prepared.config.size_of_masks()?;
-    if let Some(template) = &prepared.template {
+    if let Some(template) = prepared.views.normaliser().template() {
         return Ok(grey(template.size(), template.pixels()));
     }
     Ok(mean_of_views(&prepared)?)

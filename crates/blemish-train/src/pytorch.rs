@@ -83,7 +83,7 @@ impl Imported {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ..self.origin(Provenance::default())
         };
-        Ok(Detector::new(self.config.clone(), None, vec![part], Vec::new(), origin))
+        Ok(Detector::new(self.config.clone(), self.config.data.normaliser(), vec![part], Vec::new(), origin))
     }
 
     fn origin(&self, mut origin: Provenance) -> Provenance {

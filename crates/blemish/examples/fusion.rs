@@ -3,11 +3,13 @@
 //!
 //! `cargo run --release -p blemish --example fusion -- SETS SIDE`, with SETS as for the example `parts`: image AUROC and AUPRO of the
 //! default parts, of the memory of features alone, and of rules for both, over products (registered) and surfaces. Weights are the
-//! reciprocals of the variances of the logarithms of good images' scores, or of the scores.
+//! reciprocals of the variances of good images' scores; the larger of two scores is taken once both have one median and one spread on good
+//! images.
 #![expect(clippy::unwrap_used, reason = "an example")]
 
 mod generated;
 
+use blemish::calibrate::CommonScale;
 use blemish::config::Overlay;
 use blemish::image::PixelMask;
 use blemish::metrics::{aupro, auroc};
@@ -17,21 +19,18 @@ use generated::{Set, sets};
 /// By the features alone.
 const ALONE: &str = "features.use=always,memory.use=never,lines=never,texture=never";
 /// What decides, and what the map is.
-const RULES: [&str; 8] = [
+const RULES: [&str; 6] = [
     "default",
     "features",
     "larger score; larger map",
     "mean of scores, weighted; default map",
-    "mean of scores, weighted; default map, the larger one where the default's score is normal",
-    "mean of logarithms, weighted; default map",
-    "mean of scores; default map",
-    "mean of scores in units of their spread; default map",
+    "larger score on a common scale; default map",
+    "larger score on a common scale; default map, the larger one where the default's score is usual",
 ];
 
 /// What a detector says of good images that it was not fitted on, and of the test images.
 struct Views {
     good: Vec<f32>,
-    threshold: f32,
     scores: Vec<f32>,
     maps: Vec<Vec<f32>>,
 }
@@ -44,8 +43,7 @@ fn views(set: &Set, settings: &str, side: usize) -> Views {
         Detector::fit(&Images::from(set.good.clone()), &Config::default().with(&config).unwrap()).unwrap();
     let predict = |(image, _): &(_, _)| detector.predict_framed(&detector.frame(image).unwrap()).unwrap();
     let (scores, maps) = set.tests.iter().map(predict).map(|p| (p.score, p.map)).unzip();
-    let threshold = detector.threshold().unwrap().value as f32;
-    Views { good: detector.good_scores().to_vec(), threshold, scores, maps }
+    Views { good: detector.good_scores().to_vec(), scores, maps }
 }
 
 /// The reciprocal of the variance.
@@ -66,23 +64,18 @@ fn joined(default: &Views, features: &Views) -> Vec<(Vec<f32>, Vec<Vec<f32>>)> {
     };
     let all = 0..default.scores.len();
     let mean = |[a, b]: [f32; 2]| move |x: f32, y: f32| (a * x + b * y) / (a + b);
-    let log = |v: f32| v.max(1e-4).ln();
     let weights = both.map(|own| weight(own.good.iter().copied()));
-    let of_logs = both.map(|own| weight(own.good.iter().map(|v| log(*v))));
     let weighted = scores(&mean(weights));
-    let seen_only_by_features: Vec<Vec<f32>> = all
-        .clone()
-        .map(|i| if default.scores[i] < default.threshold { larger(i) } else { default.maps[i].clone() })
-        .collect();
+    let scale = CommonScale::new(&default.good, &features.good);
+    let common = scores(&|a, b| scale.score(a, b));
+    let mapped = |i: usize| scale.map(default.scores[i], default.maps[i].clone(), &features.maps[i]);
     vec![
         (default.scores.clone(), default.maps.clone()),
         (features.scores.clone(), features.maps.clone()),
-        (scores(&f32::max), all.map(larger).collect()),
-        (weighted.clone(), default.maps.clone()),
-        (weighted, seen_only_by_features),
-        (scores(&|a, b| mean(of_logs)(log(a), log(b))), default.maps.clone()),
-        (scores(&|a, b| a + b), default.maps.clone()),
-        (scores(&|a, b| a * weights[0].sqrt() + b * weights[1].sqrt()), default.maps.clone()),
+        (scores(&f32::max), all.clone().map(larger).collect()),
+        (weighted, default.maps.clone()),
+        (common.clone(), default.maps.clone()),
+        (common, all.map(mapped).collect()),
     ]
 }
 

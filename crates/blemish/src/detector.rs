@@ -1,7 +1,6 @@
 //! The detector: images in, verdicts out.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::calibrate::{Threshold, Thresholds};
 use crate::config::{Config, ThresholdRule};
@@ -22,14 +21,12 @@ use crate::view::{Framed, Normaliser, Template, View, unlike};
 #[derive(Debug)]
 pub struct Detector {
     config: Config,
-    template: Option<Arc<Template>>,
+    /// What makes of a view what the parts see; it knows what views are registered to, and what is ignored.
     normaliser: Normaliser,
     parts: Vec<FittedPart>,
     thresholds: Thresholds,
     /// What `thresholds` say under `config`: the threshold that decides, and the one from which a person does.
     decided: [Result<Threshold, String>; 2],
-    /// 1 where nothing is to be found, `[H, W]` of the view.
-    ignored: Option<Vec<f32>>,
     provenance: Provenance,
     history: Vec<EpochRecord>,
     /// The model file, where there is one: what errors name.
@@ -37,12 +34,12 @@ pub struct Detector {
 }
 
 impl Detector {
-    /// Puts a detector together: settled configuration, mean image that views are registered to, fitted parts, scores of good
+    /// Puts a detector together: settled configuration, what makes of a view what the parts see, fitted parts, scores of good
     /// images, origin.
     #[doc(hidden)]
     pub fn new(
         config: Config,
-        template: Option<Arc<Template>>,
+        normaliser: Normaliser,
         parts: Vec<FittedPart>,
         good_scores: Vec<f32>,
         provenance: Provenance,
@@ -51,23 +48,8 @@ impl Detector {
             .leaving_out(provenance.left_out)
             .of_few_products(provenance.few_products);
         let decided = [Err(String::new()), Err(String::new())];
-        let (ignored, history, path) = (None, Vec::new(), None);
-        let normaliser = match &template {
-            Some(template) => config.data.normaliser().registered(Arc::clone(template)),
-            None => config.data.normaliser(),
-        };
-        let mut detector = Self {
-            config,
-            template,
-            normaliser,
-            parts,
-            thresholds,
-            decided,
-            ignored,
-            provenance,
-            history,
-            path,
-        };
+        let (history, path) = (Vec::new(), None);
+        let mut detector = Self { config, normaliser, parts, thresholds, decided, provenance, history, path };
         detector.decide();
         detector
     }
@@ -166,7 +148,7 @@ impl Detector {
     /// Registers a view to the good images' mean, where views are.
     #[doc(hidden)]
     pub fn register(&self, view: View) -> View {
-        match &self.template {
+        match self.normaliser.template() {
             Some(template) => view.registered(template),
             None => view,
         }
@@ -179,7 +161,7 @@ impl Detector {
     #[doc(hidden)]
     pub fn see(&self, view: &Image, original: [usize; 2]) -> Result<Seen> {
         let image = self.normaliser.apply(view);
-        let seen = see(&self.parts, &image, &self.config, original, self.ignored.as_deref());
+        let seen = see(&self.parts, &image, &self.config, original, self.ignored());
         if seen.score.is_finite() {
             return Ok(seen);
         }
@@ -295,8 +277,7 @@ impl Detector {
     /// The share of an image that is inspected: within the view, and not ignored.
     pub fn inspected(&self, image: &Framed) -> f32 {
         let kept = self
-            .ignored
-            .as_ref()
+            .ignored()
             .map_or(1.0, |mask| mask.iter().filter(|v| **v == 0.0).count() as f32 / mask.len().max(1) as f32);
         image.inspected * kept
     }
@@ -397,20 +378,14 @@ impl Detector {
     /// # Errors
     /// A mask that leaves nothing.
     pub fn ignore(&mut self, mask: &PixelMask) -> Result<()> {
-        self.ignored = Some(mask.of_view(self.config.size_of_masks()?)?);
+        let size = self.config.size_of_masks()?;
+        self.normaliser = self.normaliser.clone().ignoring(mask.of_view(size)?, size[1]);
         Ok(())
-    }
-
-    /// The same detector, ignoring what is not 0, `[H, W]` of the view.
-    #[must_use]
-    pub(crate) fn with_ignored(mut self, ignored: Option<Vec<f32>>) -> Self {
-        self.ignored = ignored;
-        self
     }
 
     /// 1 where nothing is to be found, `[H, W]` of the view.
     pub fn ignored(&self) -> Option<&[f32]> {
-        self.ignored.as_deref()
+        self.normaliser.ignored()
     }
 
     /// Scores of the good images by what others were fitted on.
@@ -442,7 +417,7 @@ impl Detector {
     /// The mean of the registered good images.
     #[doc(hidden)]
     pub fn template(&self) -> Option<&Template> {
-        self.template.as_deref()
+        self.normaliser.template()
     }
 
     /// Names of the parts that contribute to the score.

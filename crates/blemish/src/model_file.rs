@@ -92,22 +92,25 @@ impl ModelFile {
     pub(crate) fn into_detector(self) -> Result<Detector, String> {
         let Self { header: Header { config, provenance, history, .. }, mut tensors } = self;
         let size = config.view_size();
-        let template = match tensors.remove(TEMPLATE).map(|array| array.values) {
-            Some(pixels) if pixels.len() == size[0] * size[1] => {
-                Some(Arc::new(Template::new(size[0], size[1], pixels)))
-            }
-            Some(_) => return Err("its mean image has another size than the view".to_owned()),
-            None => None,
-        };
+        let template = tensors.remove(TEMPLATE).map(|array| array.values);
         let ignored = tensors.remove(IGNORED).map(|array| array.values);
         let fits = |mask: &Vec<f32>| mask.len() == size[0] * size[1] && mask.contains(&0.0);
         if (ignored.is_some() || template.is_some()) && config.one_size().is_none() {
             return Err("its views have sizes of their own, but it holds an image of one size".to_owned());
         }
-        if ignored.as_ref().is_some_and(|mask| !fits(mask)) {
-            return Err(
-                "its mask of what is ignored has another size than the view, or leaves nothing".to_owned()
-            );
+        let mut normaliser = config.data.normaliser();
+        if let Some(pixels) = template {
+            if pixels.len() != size[0] * size[1] {
+                return Err("its mean image has another size than the view".to_owned());
+            }
+            normaliser = normaliser.registered(Arc::new(Template::new(size[0], size[1], pixels)));
+        }
+        if let Some(mask) = ignored {
+            if !fits(&mask) {
+                return Err("its mask of what is ignored has another size than the view, or leaves nothing"
+                    .to_owned());
+            }
+            normaliser = normaliser.ignoring(mask, size[1]);
         }
         let good_scores = tensors.remove(GOOD_SCORES).map(|array| array.values).unwrap_or_default();
         let load = |kind| FittedPart::load(kind, &mut tensors, &config);
@@ -116,18 +119,18 @@ impl ModelFile {
             return Err("no part of it is used: there is nothing to score with".to_owned());
         }
         let beside = parts.iter().any(|part| !part.kind.scored_apart);
-        if let Some(part) = parts.iter().find(|part| beside && part.kind.scored_apart && part.share.is_none())
+        if let Some(part) =
+            parts.iter().find(|part| beside && part.kind.scored_apart && part.common_scale.is_none())
         {
             let name = part.kind.name;
             return Err(format!(
-                "{name}.share is missing; a model of an earlier version has to be fitted anew"
+                "{name}.common_scale is missing; a model of an earlier version has to be fitted anew"
             ));
         }
         if let Some(name) = tensors.keys().next() {
             return Err(format!("tensor {name} belongs to nothing that its configuration names"));
         }
-        Ok(Detector::new(config, template, parts, good_scores, provenance.clone())
-            .with_ignored(ignored)
+        Ok(Detector::new(config, normaliser, parts, good_scores, provenance.clone())
             .with_origin(provenance, history))
     }
 
@@ -284,8 +287,11 @@ mod tests {
         let detector = Detector::fit(&images.into(), &config).unwrap();
         let mut file = ModelFile::of(&detector);
         assert!(file.clone().into_detector().is_ok());
-        file.tensors.remove("features.share").unwrap();
+        file.tensors.remove("features.common_scale").unwrap();
         let refusal = file.into_detector().unwrap_err();
-        assert!(refusal.contains("features.share is missing; a model of an earlier version"), "{refusal}");
+        assert!(
+            refusal.contains("features.common_scale is missing; a model of an earlier version"),
+            "{refusal}"
+        );
     }
 }

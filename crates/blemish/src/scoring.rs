@@ -28,13 +28,10 @@ pub fn see(
 ) -> Seen {
     let maps = parts.par_iter().map(|part| part.map(image)).collect();
     let (shown, apart) = halves(parts, maps, config, original, ignored);
-    match (apart, parts.iter().find_map(|part| part.share)) {
-        (Some(apart), Some(share)) => Seen {
-            score: share.score(shown.score, apart.score),
-            map: share.map(shown.score, shown.map, &apart.map),
-        },
-        _ => shown,
-    }
+    let (Some(apart), Some(scale)) = (apart, parts.iter().find_map(|part| part.common_scale)) else {
+        return shown;
+    };
+    Seen { score: scale.score(shown.score, apart.score), map: scale.map(shown.score, shown.map, &apart.map) }
 }
 
 /// Joins the calibrated maps of `parts`: those that are shown, and those that are scored apart, where there are both.

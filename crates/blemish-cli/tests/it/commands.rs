@@ -281,10 +281,9 @@ fn an_ablation_measures_every_part_alone_and_all_together() {
             assert!((0.0..=1.0).contains(&row[key].as_f64().unwrap()), "{key}: {row}");
         }
     }
-    // By default a product is inspected by the memory of patches alone.
-    for key in ["image_auroc", "f1", "f1_max", "aupro"] {
-        assert_eq!(rows[0][key], rows[4][key], "{key}");
-    }
+    // By default a product is inspected by both memories.
+    let usual = blemish(["inspect", out.join("a").to_str().unwrap(), "--json"]).ok().json();
+    assert_eq!(usual["parts"].as_array().unwrap().len(), 2, "{}", usual["parts"]);
     let page = fs::read_to_string(out.join("results.html")).unwrap();
     assert!(page.contains("Each part alone") && page.contains("as configured"));
     assert!(fs::read_to_string(out.join("results.md")).unwrap().contains("| a: memory of features"));
@@ -322,8 +321,11 @@ fn a_network_starts_from_pre_trained_weights_and_the_model_says_which() {
     let inspected = blemish(["inspect", &run, "--json"]).ok().json();
     assert_eq!(inspected["provenance"]["pretrained"], weights["origin"]);
     assert!(blemish(["inspect", &run]).ok().stdout().contains("pre-trained weights, from generated images"));
-    // Without pre-trained weights there is nothing of the kind.
-    let plain = blemish(["inspect", shared().run().to_str().unwrap(), "--json"]).ok().json();
+    // By default it is the memory of features that holds them; without it there is nothing of the kind.
+    let usual = blemish(["inspect", shared().run().to_str().unwrap(), "--json"]).ok().json();
+    assert_eq!(usual["provenance"]["pretrained"], weights["origin"]);
+    train(&shared().data(), &at("plain"), &["--set", "features.use=never"]).ok();
+    let plain = blemish(["inspect", at("plain").to_str().unwrap(), "--json"]).ok().json();
     assert!(plain["provenance"].get("pretrained").is_none());
     // Trained on from there, by one's own file; a product's model is no such file.
     let longer = train_network(&shared().data(), &at("longer"), &["--init", WEIGHTS, "--json"]).ok().json();

@@ -40,11 +40,11 @@ pub fn detector(preset: Preset, channels: usize, image_size: Option<[usize; 2]>)
 pub fn network_alone(config: &Config, weights: Weights) -> Detector {
     let mut config = config.clone();
     (config.network.usage, config.memory.usage) = (Use::Always, Use::Never);
-    (config.lines, config.texture) = (Use::Never, Use::Never);
+    (config.features.usage, config.lines, config.texture) = (Use::Never, Use::Never, Use::Never);
     let network = Box::new(Network::new(weights, &config).unwrap());
     let kind = used(&config).next().unwrap();
     let part = FittedPart::new(kind, network);
-    Detector::new(config, None, vec![part], vec![0.9; 20], Provenance::default())
+    Detector::new(config.clone(), config.data.normaliser(), vec![part], vec![0.9; 20], Provenance::default())
 }
 
 /// Writes a model and a batch of smooth images, some with a defect.

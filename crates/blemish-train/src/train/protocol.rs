@@ -114,7 +114,7 @@ fn labelled(
     let mut loaded = load(samples, &options)?;
     let (masks, bad_masks) = load_masks(&loaded.images, &options)?;
     loaded.problems.extend(bad_masks);
-    let view = |view: View| match &prepared.template {
+    let view = |view: View| match prepared.views.normaliser().template() {
         Some(template) => view.registered(template),
         None => view,
     };

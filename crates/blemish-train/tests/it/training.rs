@@ -16,17 +16,17 @@ const SIZE: usize = 32;
 
 /// Stripes of any direction, which no part but the network suits.
 fn images() -> Images {
-    let image = |seed| {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let (angle, phase): (f32, f32) = (rng.random_range(0.0..3.0), rng.random_range(0.0..6.0));
-        let pixels = (0..SIZE * SIZE).map(|i| {
-            let (y, x) = ((i / SIZE) as f32, (i % SIZE) as f32);
-            0.5 + 0.2 * ((y * angle.sin() + x * angle.cos()) * 0.5 + phase).sin()
-                + rng.random_range(-0.02..0.02)
-        });
-        Image { height: SIZE, width: SIZE, channels: 1, pixels: pixels.collect() }
-    };
     Images::from((0..18).map(image).collect::<Vec<_>>())
+}
+
+fn image(seed: u64) -> Image {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let (angle, phase): (f32, f32) = (rng.random_range(0.0..3.0), rng.random_range(0.0..6.0));
+    let pixels = (0..SIZE * SIZE).map(|i| {
+        let (y, x) = ((i / SIZE) as f32, (i % SIZE) as f32);
+        0.5 + 0.2 * ((y * angle.sin() + x * angle.cos()) * 0.5 + phase).sin() + rng.random_range(-0.02..0.02)
+    });
+    Image { height: SIZE, width: SIZE, channels: 1, pixels: pixels.collect() }
 }
 
 /// A small network that always contributes. One setting is a float that JSON parsers tend to round.
@@ -34,6 +34,7 @@ fn config(settings: &[&str]) -> RunConfig {
     let base = [
         "data.image_size=[32, 32]",
         "network.use=always",
+        "features.use=never",
         "lines=never",
         "texture=never",
         "network.precision=f32",
@@ -173,6 +174,20 @@ fn without_epochs_the_other_parts_are_fitted_alone() {
     let (detector, _) = trained(&config, &TrainOptions::in_memory(&stop)).unwrap();
     assert!(detector.history().is_empty() && detector.provenance().training.is_empty());
     assert_eq!(detector.active_parts(), "memory of good patches");
+}
+
+#[test]
+fn beside_a_trained_network_other_parts_are_calibrated_on_images_that_they_have_not_seen() {
+    let stop = AtomicBool::new(false);
+    let config = config(&["memory.use=always", "features.use=always"]);
+    let (detector, _) = trained(&config, &TrainOptions::in_memory(&stop)).unwrap();
+    let score = |seed| {
+        let image = image(seed);
+        detector.predict_framed(&detector.frame(&image).unwrap()).unwrap().score
+    };
+    let mean = |scores: &[f32]| scores.iter().sum::<f32>() / scores.len() as f32;
+    let ratio = mean(&(100..120).map(score).collect::<Vec<_>>()) / mean(detector.good_scores());
+    assert!((0.6..1.4).contains(&ratio), "{ratio}");
 }
 
 #[test]

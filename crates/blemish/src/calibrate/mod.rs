@@ -1,21 +1,21 @@
 //! Calibration against good images: when a pixel is anomalous, and from which score on an image is defective.
 
+mod common_scale;
 mod places;
 pub(crate) mod rate;
 pub(crate) mod robust;
-mod share;
 #[cfg(test)]
 mod simulation_tests;
 mod tail;
 mod thresholds;
 
+#[doc(hidden)]
+pub use self::common_scale::CommonScale;
 pub(crate) use self::places::Moments;
 #[doc(hidden)]
 pub use self::places::{PlaceCorrection, Side, Standard};
 #[doc(hidden)]
 pub use self::robust::suspected;
-#[doc(hidden)]
-pub use self::share::ScoreShare;
 pub(crate) use self::tail::NORMAL_SHARE;
 #[doc(hidden)]
 pub use self::tail::TailCalibration;

@@ -120,7 +120,11 @@ impl Config {
                     smooth_sigma: 0.0,
                     ..NetworkConfig::default()
                 },
-                features: FeaturesConfig { by_place: Some(false), ..FeaturesConfig::default() },
+                features: FeaturesConfig {
+                    usage: Use::Never,
+                    by_place: Some(false),
+                    ..FeaturesConfig::default()
+                },
                 memory: MemoryConfig { usage: Use::Never, ..MemoryConfig::default() },
                 lines: Use::Never,
                 texture: Use::Never,

@@ -140,8 +140,7 @@ impl NetworkConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FeaturesConfig {
-    /// Whether there is one. Beside other parts its score and theirs are averaged. `never` by default: it finds more on most products, but
-    /// sees what a mask ignores from beside it, and takes its time (`docs/experiments/joining.md`).
+    /// Whether there is one. Beside other parts it is scored apart, and the larger score counts (`docs/experiments/joining.md`).
     #[serde(rename = "use")]
     pub usage: Use,
     /// A file of pre-trained weights, as `blemish pretrain` writes it, or of an EfficientNet-Lite or a ViT as safetensors
@@ -161,7 +160,7 @@ pub struct FeaturesConfig {
 
 impl Default for FeaturesConfig {
     fn default() -> Self {
-        Self { usage: Use::Never, weights: None, compare: false, by_place: None }
+        Self { usage: Use::Always, weights: None, compare: false, by_place: None }
     }
 }
 

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::places::{PlaceScale, place_scale};
 use super::{LIGHT, Prepared};
 use crate::calibrate::robust;
-use crate::calibrate::{Calibration, Moments, PlaceCorrection, ScoreShare, Side, TailCalibration};
+use crate::calibrate::{Calibration, CommonScale, Moments, PlaceCorrection, Side, TailCalibration};
 use crate::engine::Weights;
 use crate::error::{Error, Result};
 use crate::good::{GoodImages, Progress};
@@ -64,7 +64,7 @@ pub(crate) fn cross_fit(
     };
     let mut parts =
         on(images.to_vec(), &|input| kinds.iter().map(|kind| FittedPart::fit(kind, input)).collect())?;
-    // What a part has been trained on says nothing about it: then only held-out images count.
+    // What a part has been trained on says nothing about it: then only held-out images count, as one fold.
     let held_out = prepared.held_out();
     let by_holdout = parts.iter().any(|part| part.part.has_seen_all()) && !held_out.is_empty();
     let folds = if by_holdout {
@@ -83,7 +83,7 @@ pub(crate) fn cross_fit(
         let rest: Vec<usize> = images.iter().copied().filter(|i| !fold.contains(i)).collect();
         let alone = rest.is_empty();
         let refit = |input: &FitInput<'_>| parts.iter().map(|part| part.refit(input)).collect();
-        let others = if by_holdout || alone { None } else { Some(on(rest, &refit)?) };
+        let others = if alone { None } else { Some(on(rest, &refit)?) };
         let fold_parts = others.as_ref().unwrap_or(&parts);
         for some in fold.chunks(8) {
             progress.check()?;
@@ -121,10 +121,10 @@ pub(crate) fn cross_fit(
     let halves = probes.halves(&parts, prepared)?;
     let both: (Vec<f32>, Vec<f32>) =
         halves.iter().filter_map(|(shown, apart)| Some((*shown, (*apart)?))).unzip();
-    let share = (!both.0.is_empty()).then(|| ScoreShare::new(&both.0, &both.1));
-    parts.iter_mut().filter(|part| part.kind.scored_apart).for_each(|part| part.share = share);
-    let score = |&(shown, apart): &(f32, Option<f32>)| match (share, apart) {
-        (Some(share), Some(apart)) => share.score(shown, apart),
+    let scale = (!both.0.is_empty()).then(|| CommonScale::new(&both.0, &both.1));
+    parts.iter_mut().filter(|part| part.kind.scored_apart).for_each(|part| part.common_scale = scale);
+    let score = |&(shown, apart): &(f32, Option<f32>)| match (scale, apart) {
+        (Some(scale), Some(apart)) => scale.score(shown, apart),
         _ => shown,
     };
     let scores = probes.largest(halves.iter().map(score), prepared.views.len());
@@ -135,15 +135,19 @@ pub(crate) fn cross_fit(
 /// What each part gives for an image: its map, or what is compared by place where there is a side; and its peak where a unit is taken
 /// from that, else 0: it may cost another pass.
 fn maps_and_peaks(parts: &[FittedPart], sides: &[Option<Side>], image: &Image) -> (Vec<f32>, Vec<f32>) {
-    let map = |(part, side): (&FittedPart, &Option<Side>)| match side {
-        Some(_) => part.part.comparable(image),
-        None => part.raw_map(image),
-    };
-    let peak = |(part, side): (&FittedPart, &Option<Side>)| match (part.kind.calibration, side) {
-        (CalibrationRule::Unit, None) => part.peak(image),
-        _ => 0.0,
-    };
-    (parts.iter().zip(sides).flat_map(map).collect(), parts.iter().zip(sides).map(peak).collect())
+    let (mut maps, mut peaks) = (Vec::new(), Vec::new());
+    for (part, side) in parts.iter().zip(sides) {
+        let map = match side {
+            Some(_) => part.part.comparable(image),
+            None => part.raw_map(image),
+        };
+        peaks.push(match (part.kind.calibration, side) {
+            (CalibrationRule::Unit, None) => part.part.peak(image, &map),
+            _ => 0.0,
+        });
+        maps.extend(map);
+    }
+    (maps, peaks)
 }
 
 /// `images` in folds, all of one group in one.
@@ -245,7 +249,7 @@ impl Probes {
     /// The calibration of part `k`. Images whose largest value is an outlier among the others' do not count: one frame without
     /// light must not decide what is normal.
     fn calibration(&self, k: usize, part: &FittedPart, prepared: &Prepared) -> Result<Calibration> {
-        let ignored = prepared.ignored.as_deref();
+        let ignored = prepared.ignored();
         let as_it_is = part.places == PlaceCorrection::None && ignored.is_none();
         if part.kind.calibration == CalibrationRule::Unit && as_it_is {
             return Ok(unit(&self.peaks.iter().map(|peaks| peaks[k]).collect::<Vec<_>>()));
@@ -278,7 +282,7 @@ impl Probes {
                 Ok(map)
             });
             let maps = calibrated.collect::<Result<Vec<_>>>()?;
-            let (original, ignored) = (prepared.sizes[self.images[at]], prepared.ignored.as_deref());
+            let (original, ignored) = (prepared.sizes[self.images[at]], prepared.ignored());
             let (shown, apart) = halves(parts, maps, &prepared.config, original, ignored);
             Ok((finite(shown.score)?, apart.map(|apart| finite(apart.score)).transpose()?))
         };
@@ -298,7 +302,7 @@ impl Probes {
 /// A map without what is ignored.
 fn kept(map: &[f32], prepared: &Prepared) -> Vec<f32> {
     let mut map = map.to_vec();
-    ignore(&mut map, prepared.ignored.as_deref());
+    ignore(&mut map, prepared.ignored());
     map
 }
 

@@ -56,11 +56,10 @@ impl Prepared {
         let progress = Progress::new(options.listener, options.stop);
         let allowed = (SHARE * detector.provenance().seconds).min(SECONDS);
         let Some((parts, held)) = self.unseen(detector, &progress)? else { return Ok(None) };
-        let parts = parts.as_deref().unwrap_or(detector.parts());
         let threshold = detector.threshold()?.value;
         let score = |view: &Image, i: usize| -> Result<f64> {
             let image = self.views.normaliser().apply(view);
-            let seen = see(parts, &image, &self.config, self.sizes[i], self.ignored.as_deref());
+            let seen = see(&parts, &image, &self.config, self.sizes[i], self.ignored());
             Ok(f64::from(finite(seen.score)?))
         };
         let ready = |&i: &usize| -> Result<Option<(usize, Image, Vec<f32>)>> {
@@ -70,7 +69,7 @@ impl Prepared {
                 return Ok(None);
             }
             let mut places = foreground(&view);
-            for (place, ignored) in places.iter_mut().zip(self.ignored.iter().flatten()) {
+            for (place, ignored) in places.iter_mut().zip(self.ignored().unwrap_or_default()) {
                 *place *= f32::from(u8::from(*ignored == 0.0));
             }
             Ok(Some((i, view, places)))
@@ -126,26 +125,24 @@ impl Prepared {
         Ok(Some(DetectionEstimate { images: good.len(), mm_per_pixel, threshold, rows, seconds }))
     }
 
-    /// Parts, calibrated as the detector's, and good images that they were not fitted on; `None` for the parts where the detector's own
-    /// have not seen these.
-    #[expect(clippy::type_complexity, reason = "said in words")]
+    /// Parts, calibrated as the detector's, and good images that they were not fitted on; `None` where there are too few.
     fn unseen(
         &self,
         detector: &Detector,
         progress: &Progress<'_>,
-    ) -> Result<Option<(Option<Vec<FittedPart>>, Vec<usize>)>> {
-        if detector.parts().iter().any(|part| part.part.has_seen_all()) {
-            let held = self.held_out();
-            return Ok((!held.is_empty()).then_some((None, held)));
-        }
+    ) -> Result<Option<(Vec<FittedPart>, Vec<usize>)>> {
         let outliers = &detector.provenance().suspected_outliers;
         let is_left_out = |i: &usize| outliers.iter().any(|o| o.left_out && o.path == self.views.names()[*i]);
         let trusted: Vec<usize> = (0..self.views.len()).filter(|i| !is_left_out(i)).collect();
         let mut held: Vec<usize> = Vec::new();
-        let folds = folds(&trusted, &self.groups.of);
-        for fold in folds.iter().take(folds.len().saturating_sub(1)) {
-            if 5 * held.len() < trusted.len() {
-                held.extend(fold);
+        if detector.parts().iter().any(|part| part.part.has_seen_all()) {
+            held = self.held_out().into_iter().filter(|i| trusted.contains(i)).collect();
+        } else {
+            let folds = folds(&trusted, &self.groups.of);
+            for fold in folds.iter().take(folds.len().saturating_sub(1)) {
+                if 5 * held.len() < trusted.len() {
+                    held.extend(fold);
+                }
             }
         }
         let rest: Vec<usize> = trusted.into_iter().filter(|i| !held.contains(i)).collect();
@@ -163,10 +160,10 @@ impl Prepared {
         let fit = |own: &FittedPart| -> Result<FittedPart> {
             let part = own.refit(&input)?;
             let (calibration, places) = (own.calibration.clone(), own.places.clone());
-            Ok(FittedPart { calibration, places, share: own.share, ..part })
+            Ok(FittedPart { calibration, places, common_scale: own.common_scale, ..part })
         };
         let parts = detector.parts().iter().map(fit).collect::<Result<Vec<_>>>()?;
         let step = held.len().div_ceil(IMAGES).max(1);
-        Ok(Some((Some(parts), held.into_iter().step_by(step).collect())))
+        Ok(Some((parts, held.into_iter().step_by(step).collect())))
     }
 }

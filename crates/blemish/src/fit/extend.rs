@@ -106,7 +106,7 @@ impl Detector {
                               fit any more; use 'train' with the mask";
                 return Err(Error::config("ignore", reason));
             }
-            prepared.ignored = Some(ignored.to_vec());
+            prepared.views.ignore(ignored.to_vec())?;
         }
         let images = prepared.views.len();
         let names_of_new: HashSet<String> = (0..new.len()).map(|i| new.name(i)).collect();

@@ -280,7 +280,7 @@ fn frames_that_show_nothing_do_not_say_how_products_lie() {
     };
     let bars: Vec<Image> = (0..16).map(bar).collect();
     let own = parts_of(bars.clone());
-    assert_eq!(own, ["memory"], "bars can be rectified");
+    assert_eq!(own, ["features", "memory"], "bars can be rectified");
     for level in [0.0, 1.0, 0.5] {
         let blank = (0..3).map(|_| Image::filled(SIDE, SIDE, 1, level));
         assert_eq!(parts_of(bars.iter().cloned().chain(blank).collect()), own, "{level}");
@@ -411,6 +411,10 @@ fn what_is_ignored_is_not_found_and_small_regions_make_no_score() {
     masked.ignore(&mask).unwrap();
     let ignored = predict(&Detector::from_bytes(&saved(&masked)).unwrap());
     assert_eq!(ignored.verdict, Verdict::Good, "{} {}", ignored.score, ignored.threshold);
+    // What is beside the mask is judged as if nothing were under it.
+    let clean = part(500, 0.0);
+    let clean = detector.predict_framed(&detector.frame(&clean).unwrap()).unwrap();
+    assert!((ignored.score - clean.score).abs() < 0.1, "{} {}", ignored.score, clean.score);
     assert!((ignored.inspected - (1.0 - 1024.0 / 9216.0)).abs() < 1e-4);
 
     let all = PixelMask { height: 1, width: 1, pixels: vec![1] };
@@ -528,11 +532,11 @@ fn a_white_square_of_a_fifth_of_a_board_is_outlined_and_not_the_board() {
 }
 
 #[test]
-fn features_beside_a_memory_of_patches_share_the_score() {
+fn beside_a_memory_of_patches_the_larger_score_counts() {
     let mut config = with_features();
     let fitted = Detector::fit(&parts(0..24).into(), &config).unwrap();
     let detector = Detector::from_bytes(&saved(&fitted)).unwrap();
-    let share = detector.parts().iter().find_map(|part| part.share).unwrap();
+    let scale = detector.parts().iter().find_map(|part| part.common_scale).unwrap();
     for image in [part(1000, 0.0), part(1001, 0.3)] {
         let view = detector.register(detector.frame(&image).unwrap().view).image;
         let size = [SIDE; 2];
@@ -542,13 +546,13 @@ fn features_beside_a_memory_of_patches_share_the_score() {
         let maps = detector.parts().iter().map(|part| part.map(&normalised)).collect();
         let (shown, apart) = crate::scoring::halves(detector.parts(), maps, detector.config(), size, None);
         let apart = apart.unwrap();
-        assert_eq!(seen.score, share.score(shown.score, apart.score));
-        assert_eq!(seen.map, share.map(shown.score, shown.map, &apart.map));
+        assert_eq!(seen.score, shown.score.max(scale.of(apart.score)));
+        assert_eq!(seen.map, scale.map(shown.score, shown.map, &apart.map));
     }
     assert!(defective(&detector, &notched()) >= 15);
     config.memory.usage = Use::Never;
     let alone = Detector::fit(&parts(0..24).into(), &config).unwrap();
-    assert!(alone.parts().iter().all(|part| part.share.is_none()));
+    assert!(alone.parts().iter().all(|part| part.common_scale.is_none()));
 }
 
 #[test]

@@ -17,7 +17,6 @@ mod recalibrate;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -44,7 +43,7 @@ use crate::parts::used;
 use crate::provenance::Provenance;
 pub use crate::provenance::{GoodFile, SuspectedOutlier};
 use crate::scoring::see;
-use crate::view::{Framed, Pose, Survey, Template, TrainingFacts, View, faint, shrunk};
+use crate::view::{Framed, Pose, Survey, TrainingFacts, View, faint, shrunk};
 
 /// The pre-trained weights that come with the library. Only fitting refers to them: a program that loads and predicts does not
 /// hold them, a model file has its own.
@@ -72,8 +71,6 @@ pub struct Prepared {
     pub survey: Survey,
     /// Every usable image's view.
     pub views: Views,
-    /// What every view was registered to, where views are.
-    pub template: Option<Arc<Template>>,
     /// Files that could not be used.
     pub problems: Vec<Problem>,
     /// How bright the good images are.
@@ -89,7 +86,6 @@ pub struct Prepared {
     files: Vec<GoodFile>,
     blank: usize,
     always_found: bool,
-    ignored: Option<Vec<f32>>,
     started: Instant,
 }
 
@@ -187,16 +183,16 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
     if views.is_empty() {
         return Err(first_error.unwrap_or_else(|| Error::data("images", "there is no good image to fit on")));
     }
-    let template = match config.data.align {
+    match config.data.align {
         Align::Always if is_cut => {
             let recut = |i: usize, pose: Pose| -> Result<Image> {
                 Ok(View::new(&images.read(used[i], &decoding)?, &view)?.in_pose(pose).image)
             };
-            views.register(&progress, Some(&recut))?
+            views.register(&progress, Some(&recut))?;
         }
         Align::Always => views.register(&progress, None)?,
-        _ => None,
-    };
+        _ => {}
+    }
     let [middle, spread] = [0, 1].map(|k| median(&mut light.iter().map(|own| own[k]).collect::<Vec<f32>>()));
     let brightness = Brightness { median: middle, spread };
     progress.tell(FitEvent::Prepared {
@@ -215,7 +211,6 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         config,
         survey,
         views,
-        template,
         problems,
         brightness,
         facts,
@@ -223,7 +218,6 @@ pub fn prepare(images: &Images, config: &Config, options: &FitOptions<'_>) -> Re
         sizes,
         blank,
         always_found,
-        ignored: None,
         started,
     })
 }
@@ -310,10 +304,14 @@ impl Prepared {
     /// where that is rectified; where views are registered it moves with them.
     ///
     /// # Errors
-    /// A mask that leaves nothing, or has no pixels.
+    /// A mask that leaves nothing, or has no pixels; [`Error::Io`].
     pub fn ignore(&mut self, mask: &PixelMask) -> Result<()> {
-        self.ignored = Some(mask.of_view(self.config.size_of_masks()?)?);
-        Ok(())
+        self.views.ignore(mask.of_view(self.config.size_of_masks()?)?)
+    }
+
+    /// 1 where nothing is to be found, `[H, W]` of the view.
+    fn ignored(&self) -> Option<&[f32]> {
+        self.views.normaliser().ignored()
     }
 
     /// The weights that training a network starts from, where `network.init` names some.
@@ -368,12 +366,12 @@ impl Prepared {
             pretrained: fitted.parts.iter().find_map(|part| part.part.pretrained()).cloned(),
             ..Provenance::default()
         };
-        let detector =
-            Detector::new(self.config.clone(), self.template.clone(), fitted.parts, good, provenance);
+        let normaliser = self.views.normaliser().clone();
+        let detector = Detector::new(self.config.clone(), normaliser, fitted.parts, good, provenance);
         if let Some(text) = detector.threshold()?.warning {
             progress.tell(FitEvent::Warning { text });
         }
-        Ok(detector.with_ignored(self.ignored.clone()))
+        Ok(detector)
     }
 
     /// The scores of the images that were fitted on; of near-duplicates the largest, since a product is good where all its
@@ -428,7 +426,7 @@ impl Prepared {
         let mut fitted = cross_fit(self, trusted, trained, progress)?;
         for &i in outliers {
             let image = self.views.normalised(i)?;
-            let seen = see(&fitted.parts, &image, &self.config, self.sizes[i], self.ignored.as_deref());
+            let seen = see(&fitted.parts, &image, &self.config, self.sizes[i], self.ignored());
             fitted.scores[i] = Some(cross::finite(seen.score)?);
         }
         Ok(fitted)

@@ -108,7 +108,7 @@ fn score_of(detector: &Detector, seed: u64, notch: bool) -> f32 {
 fn where_places_are_compared_with_good_images_those_look_no_better_than_new_ones() {
     let mut config = config();
     (config.memory.usage, config.network.usage) = (Use::Never, Use::Always);
-    config.network.init = NetworkInit::Pretrained;
+    (config.features.usage, config.network.init) = (Use::Never, NetworkInit::Pretrained);
     (config.network.map, config.network.passes) = (NetworkMap::Reconstruction, 4);
     let mean = |scores: &[f32]| scores.iter().map(|v| v.ln()).sum::<f32>() / scores.len() as f32;
     let fit = |count: u64| {

@@ -75,7 +75,7 @@ impl Views {
     }
 
     /// What makes of a view what parts see.
-    pub(crate) fn normaliser(&self) -> &Normaliser {
+    pub fn normaliser(&self) -> &Normaliser {
         &self.normaliser
     }
 
@@ -93,10 +93,9 @@ impl Views {
     /// # Errors
     /// [`Error::Io`](crate::Error::Io).
     pub fn normalised(&self, i: usize) -> Result<Image> {
-        let mut view = self.get(i)?;
+        let view = self.get(i)?;
         let affine = self.affines.get(i).copied().unwrap_or_else(|| self.normaliser.affine(&view));
-        affine.apply(&mut view);
-        Ok(view)
+        Ok(self.normaliser.apply_as(affine, view))
     }
 
     /// Registers every view to the mean of all, which images to come will be registered to as well. `recut` cuts a view anew
@@ -104,14 +103,10 @@ impl Views {
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io), [`Error::Interrupted`](crate::Error::Interrupted).
-    pub(crate) fn register(
-        &mut self,
-        progress: &Progress<'_>,
-        recut: Option<&Recut<'_>>,
-    ) -> Result<Option<Arc<Template>>> {
+    pub(crate) fn register(&mut self, progress: &Progress<'_>, recut: Option<&Recut<'_>>) -> Result<()> {
         progress.step("registering good images", 0, self.len())?;
         let read = |i: usize| progress.check().and_then(|()| self.get(i));
-        let Some((template, poses)) = Template::fit(self.len(), &read)? else { return Ok(None) };
+        let Some((template, poses)) = Template::fit(self.len(), &read)? else { return Ok(()) };
         let moved = |(i, pose): (usize, Pose)| match recut {
             _ if pose == Pose::default() => Ok(()),
             Some(recut) => self.pixels.set(i, &recut(i, pose)?.pixels),
@@ -119,11 +114,25 @@ impl Views {
         };
         poses.into_par_iter().enumerate().try_for_each(moved)?;
         progress.step("registering good images", self.len(), self.len())?;
-        let template = Arc::new(template);
-        self.normaliser = self.normaliser.clone().registered(Arc::clone(&template));
-        let affine = |i: usize| Ok(self.normaliser.affine(&self.get(i)?));
-        self.affines = (0..self.len()).into_par_iter().map(affine).collect::<Result<_>>()?;
-        Ok(Some(template))
+        self.normaliser = self.normaliser.clone().registered(Arc::new(template));
+        self.affines = self.registered_affines()?;
+        Ok(())
+    }
+
+    /// Ignores what is not 0 in `mask`, `[H, W]` of every view.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io).
+    pub(crate) fn ignore(&mut self, mask: Vec<f32>) -> Result<()> {
+        self.normaliser = self.normaliser.clone().ignoring(mask, self.size[1]);
+        if !self.affines.is_empty() {
+            self.affines = self.registered_affines()?;
+        }
+        Ok(())
+    }
+
+    fn registered_affines(&self) -> Result<Vec<Affine>> {
+        (0..self.len()).into_par_iter().map(|i| Ok(self.normaliser.affine(&self.get(i)?))).collect()
     }
 }
 

@@ -80,13 +80,6 @@ impl Pieces {
         let pixels = tiles.join(&maps);
         Image { height, width, channels: 1, pixels }.part([0, 0], image_size).pixels
     }
-
-    /// The largest of what `peak` gives of the pieces of an image.
-    pub fn peak(self, image: &Image, peak: impl Fn(&Image) -> f32 + Sync) -> f32 {
-        let tiles = self.tiles([image.height, image.width]);
-        let image = image.clone().mirrored_to(tiles.view);
-        tiles.cut(&image).par_iter().map(&peak).reduce(|| 0.0, f32::max)
-    }
 }
 
 impl Tiles {
@@ -192,8 +185,6 @@ mod tests {
                 map.len() == height * width
                     && map.iter().zip(&image.pixels).all(|(a, b)| (a - b).abs() < 1e-4)
             );
-            let largest = |image: &Image| image.pixels.iter().copied().fold(0.0, f32::max);
-            assert_eq!(pieces.peak(&image, largest), largest(&image));
         }
     }
 

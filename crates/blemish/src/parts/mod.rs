@@ -28,7 +28,7 @@ use self::line_filter::LineFilter;
 use self::memory::Memory;
 use self::network::Network;
 use self::texture::TextureModel;
-use crate::calibrate::{Calibration, PlaceCorrection, ScoreShare, Side};
+use crate::calibrate::{Calibration, CommonScale, PlaceCorrection, Side};
 use crate::config::{Config, NetworkMap, Use};
 use crate::engine::{Array, Weights};
 use crate::error::Result;
@@ -69,9 +69,11 @@ pub trait DetectorPart: Debug + Send + Sync + 'static {
         roots(self.map(image))
     }
 
-    /// The largest value of the map before it is brought to the view's size; what [`Calibration::Unit`] is taken from.
-    fn peak(&self, image: &Image) -> f32 {
-        self.map(image).into_iter().fold(0.0, f32::max)
+    /// The largest value of this map of the image, before it was brought to the view's size where that is known; what [`Calibration::Unit`] is
+    /// taken from.
+    fn peak(&self, image: &Image, map: &[f32]) -> f32 {
+        let _ = image;
+        map.iter().copied().fold(0.0, f32::max)
     }
 
     /// What a good product looks like in place of this normalised view, as far as the part knows: a view of the same size and
@@ -223,7 +225,7 @@ pub static PARTS: [PartKind; 6] = [
     PartKind::of::<Comparison>("comparison", "comparison with good references", CalibrationRule::Tail, |c| {
         c.features.usage == Use::Always && c.features.compare
     }),
-    PartKind::of::<Features>("features", "memory of the network's features", CalibrationRule::Tail, |c| {
+    PartKind::of::<Features>("features", "memory of the network's features", CalibrationRule::Unit, |c| {
         c.features.usage == Use::Always && !c.features.compare
     })
     .scored_apart(),
@@ -259,8 +261,8 @@ pub struct FittedPart {
     pub calibration: Calibration,
     /// What is done to its map before, place by place.
     pub places: PlaceCorrection,
-    /// How its score and that of the others become one, where it is scored apart.
-    pub share: Option<ScoreShare>,
+    /// How its values are brought to the scale of the others', where it is scored apart.
+    pub common_scale: Option<CommonScale>,
     /// How images are brought before it, where they have sizes of their own.
     pub pieces: Option<Pieces>,
 }
@@ -269,7 +271,7 @@ impl FittedPart {
     /// A part that takes views as they are, as it is before it is calibrated.
     pub fn new(kind: &'static PartKind, part: Box<dyn DetectorPart>) -> Self {
         let (calibration, places) = (Calibration::None, PlaceCorrection::None);
-        Self { kind, part, calibration, places, share: None, pieces: None }
+        Self { kind, part, calibration, places, common_scale: None, pieces: None }
     }
 
     /// Fits a part; its calibration is still to come.
@@ -308,14 +310,6 @@ impl FittedPart {
         }
     }
 
-    /// As [`DetectorPart::peak`], of the whole view.
-    pub fn peak(&self, image: &Image) -> f32 {
-        match self.pieces {
-            Some(pieces) => pieces.peak(image, |piece| self.part.peak(piece)),
-            None => self.part.peak(image),
-        }
-    }
-
     /// As [`DetectorPart::expected`]; `None` where images have sizes of their own.
     pub fn expected(&self, image: &Image) -> Option<Expected> {
         if self.pieces.is_some() { None } else { self.part.expected(image) }
@@ -349,8 +343,8 @@ impl FittedPart {
             let name = format!("{}.{}", self.kind.name, self.calibration.name());
             tensors.insert(name, Array { shape: vec![values.len()], values });
         }
-        if let Some(share) = &self.share {
-            put(tensors, &format!("{}.share", self.kind.name), &[2], &share.values());
+        if let Some(scale) = &self.common_scale {
+            put(tensors, &format!("{}.common_scale", self.kind.name), &[3], &scale.values());
         }
     }
 
@@ -365,20 +359,19 @@ impl FittedPart {
         let pixels = config.view_size().iter().product::<usize>();
         let places = PlaceCorrection::take(pixels, kind.side(config), &mut own)
             .ok_or_else(|| format!("what its {} has at each place does not fit the view", kind.title))?;
-        let share = own("share");
-        let share = match share {
-            Some(values) => Some(ScoreShare::from_values(&values).ok_or_else(|| {
-                format!("the share that its {} has in scores is not one between 0 and 1", kind.title)
-            })?),
-            None => None,
-        };
+        let scale = own("common_scale").map(|values| {
+            let reason =
+                || format!("what brings its {} to the scale of other parts is not three numbers", kind.title);
+            CommonScale::from_values(&values).ok_or_else(reason)
+        });
+        let common_scale = scale.transpose()?;
         let part = (kind.load)(tensors, config)
             .map_err(|reason| format!("what it holds of the {} does not fit: {reason}", kind.title))?;
         let pieces = kind.pieces(config);
         if pieces.is_some() && places != PlaceCorrection::None {
             return Err(format!("the {} is corrected at each place, but has views of any size", kind.title));
         }
-        Ok(Self { kind, part, calibration, places, share, pieces })
+        Ok(Self { kind, part, calibration, places, common_scale, pieces })
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod foreground;
 mod framed;
+mod ignored;
 mod normaliser;
 mod placement;
 mod product;

@@ -1,17 +1,19 @@
-//! Views as parts map them: without the brightness and contrast of the whole.
+//! Views as parts map them: without the brightness and contrast of the whole, and without what is ignored.
 
 use std::sync::Arc;
 
 use super::Template;
+use super::ignored::Ignored;
 use crate::image::{Affine, Image, Normalize};
 
-/// Takes global brightness and contrast out of views.
+/// Takes global brightness and contrast out of views, and what is ignored.
 #[derive(Clone, Debug)]
 pub struct Normaliser {
     rule: Normalize,
     least_spread: f32,
     /// Where views are registered: to what, and what the rule does to that as a whole.
     template: Option<(Arc<Template>, Affine)>,
+    ignored: Option<Arc<Ignored>>,
 }
 
 impl From<Normalize> for Normaliser {
@@ -24,7 +26,7 @@ impl From<Normalize> for Normaliser {
 impl Normaliser {
     /// By `rule`, which stretches no spread below `least_spread`.
     pub(crate) fn new(rule: Normalize, least_spread: f32) -> Self {
-        Self { rule, least_spread, template: None }
+        Self { rule, least_spread, template: None, ignored: None }
     }
 
     /// The same, for views that are registered to `template`: what does not follow it, such as a large defect, does not count.
@@ -34,30 +36,68 @@ impl Normaliser {
         Self { template: Some((template, whole)), ..self }
     }
 
+    /// The same, which ignores what is not 0 in `mask`, rows of `width`.
+    #[must_use]
+    pub(crate) fn ignoring(self, mask: Vec<f32>, width: usize) -> Self {
+        Self { ignored: Some(Arc::new(Ignored::new(mask, width))), ..self }
+    }
+
+    /// 1 where nothing is to be found, `[H, W]` of the view.
+    pub fn ignored(&self) -> Option<&[f32]> {
+        self.ignored.as_deref().map(Ignored::mask)
+    }
+
+    /// What views are registered to.
+    pub fn template(&self) -> Option<&Template> {
+        self.template.as_ref().map(|(template, _)| &**template)
+    }
+
     /// The normalised view; values may leave [0, 1].
     pub fn apply(&self, view: &Image) -> Image {
-        let mut out = view.clone();
-        self.affine(view).apply(&mut out);
-        out
+        self.apply_as(self.affine(view), view.clone())
+    }
+
+    /// The same, where what it [does](Self::affine) to the view is known.
+    pub(crate) fn apply_as(&self, affine: Affine, mut view: Image) -> Image {
+        let follows = self.template.as_ref().filter(|_| self.ignored.is_some()).map(|(template, whole)| {
+            let mean: Vec<f32> = template.pixels().iter().map(|v| v * whole.gain + whole.offset).collect();
+            let follows = template.follows(&view).unwrap_or_else(|| vec![false; mean.len()]);
+            (mean, follows)
+        });
+        affine.apply(&mut view);
+        match (&self.ignored, follows) {
+            (Some(ignored), Some((mean, follows))) => ignored.follow(&mut view, &mean, &follows),
+            (Some(ignored), None) => ignored.mirror(&mut view),
+            (None, _) => {}
+        }
+        view
     }
 
     /// What it does to a view.
     ///
-    /// Of a registered view only the pixels that follow the template count: they get the median and the spread that the same
+    /// Of a registered view only the pixels that follow the template, and are not ignored, count: they get the median and the spread that the same
     /// pixels of the template have when it is normalised as a whole. Where all do, that is the rule as for any image.
     pub fn affine(&self, view: &Image) -> Affine {
         let of = |grey: Vec<f32>| self.rule.affine_of(grey, self.least_spread);
         let registered = self.template.as_ref();
-        let Some((template, whole, follows)) =
-            registered.and_then(|(t, whole)| Some((t, *whole, t.follows(view)?)))
+        let Some((template, whole, counted)) =
+            registered.and_then(|(t, whole)| Some((t, *whole, self.counted(t.follows(view)?)?)))
         else {
             return of(view.grey());
         };
         let kept = |grey: &[f32]| {
-            grey.iter().zip(&follows).filter(|(_, follows)| **follows).map(|(v, _)| *v).collect()
+            grey.iter().zip(&counted).filter(|(_, counted)| **counted).map(|(v, _)| *v).collect()
         };
         let [own, same] = [&view.grey(), template.pixels()].map(|grey| of(kept(grey)));
         own.then(same.inverse()).then(whole)
+    }
+
+    /// Of the pixels that follow the template those that are inspected; `None` without any.
+    fn counted(&self, mut follows: Vec<bool>) -> Option<Vec<bool>> {
+        for (follows, ignored) in follows.iter_mut().zip(self.ignored().unwrap_or_default()) {
+            *follows &= *ignored == 0.0;
+        }
+        follows.contains(&true).then_some(follows)
     }
 }
 

@@ -47,7 +47,7 @@ impl DetectorPart for Memory {
         Image { height, width, channels: 1, pixels: self.distances(image) }.enlarged(self.size)
     }
 
-    fn peak(&self, image: &Image) -> f32 {
+    fn peak(&self, image: &Image, _: &[f32]) -> f32 {
         self.distances(image).into_iter().fold(0.0, f32::max)
     }
 
@@ -203,7 +203,7 @@ mod tests {
     fn what_was_seen_is_near_and_a_spot_is_far_where_it_is() {
         let images: Vec<Image> = (0..8).map(image).collect();
         let memory: Memory = fitted(&images);
-        let good = memory.peak(&image(30));
+        let good = memory.peak(&image(30), &[]);
         assert!(memory.map(&images[3]).iter().all(|&d| d < 0.05 * good));
         let mut corrupted = images[3].clone();
         (0..64).for_each(|i| corrupted.pixels[(12 + i / 8) * 48 + 30 + i % 8] = 5.0);
