@@ -2,9 +2,8 @@
 //! not seen.
 //!
 //! `cargo run --release -p blemish --example fusion -- SETS SIDE`, with SETS as for the example `parts`: image AUROC and AUPRO of the
-//! default parts, of the memory of features alone, and of rules for both, over products (registered) and surfaces. Weights are the
-//! reciprocals of the variances of good images' scores; the larger of two scores is taken once both have one median and one spread on good
-//! images.
+//! default parts without features, of the memory of features alone, and of rules for both, over products (registered) and surfaces. Weights
+//! are the reciprocals of the variances of good images' scores.
 #![expect(clippy::unwrap_used, reason = "an example")]
 
 mod generated;
@@ -16,16 +15,18 @@ use blemish::metrics::{aupro, auroc};
 use blemish::{Config, Detector, Images};
 use generated::{Set, sets};
 
+/// By the default parts without features.
+const WITHOUT: &str = "features.use=never";
 /// By the features alone.
 const ALONE: &str = "features.use=always,memory.use=never,lines=never,texture=never";
 /// What decides, and what the map is.
 const RULES: [&str; 6] = [
-    "default",
+    "without features",
     "features",
     "larger score; larger map",
-    "mean of scores, weighted; default map",
-    "larger score on a common scale; default map",
-    "larger score on a common scale; default map, the larger one where the default's score is usual",
+    "mean of scores, weighted; map without features",
+    "larger score on a common scale; map without features",
+    "larger score on a common scale; map without features, with them where its score is usual",
 ];
 
 /// What a detector says of good images that it was not fitted on, and of the test images.
@@ -89,7 +90,7 @@ fn main() {
             set.tests.iter().map(|test| test.1.clone().unwrap_or(PixelMask::empty(side, side))).collect();
         let masks: Vec<&PixelMask> = masks.iter().collect();
         let defective: Vec<bool> = set.tests.iter().map(|test| test.1.is_some()).collect();
-        let [default, features] = ["", ALONE].map(|settings| views(&set, settings, side));
+        let [default, features] = [WITHOUT, ALONE].map(|settings| views(&set, settings, side));
         let own: Vec<[f64; 2]> = joined(&default, &features)
             .into_iter()
             .map(|(scores, maps)| {
