@@ -24,22 +24,23 @@ pub fn grid_of(size: [usize; 2]) -> [usize; 2] {
 #[derive(Debug)]
 pub struct Descriptor {
     grid: [usize; 2],
-    /// What each channel is multiplied by, level after level.
+    levels: Vec<Level>,
+    /// What each value is multiplied by.
     scale: Vec<f32>,
     components: Components,
 }
 
 impl Descriptor {
-    /// From `sample`, what [`joined`] gives for good images, of levels that have so many `channels`: every level's channels in units
-    /// of their standard deviation, all levels alike in sum, and the principal components of that.
+    /// From `sample`, what [`joined`] gives for good images: every channel in units of its standard deviation, all means and all largest
+    /// values of a level alike in sum, and the principal components of that.
     ///
     /// # Errors
     /// Values that are not finite.
-    pub fn fit(grid: [usize; 2], channels: &[usize], mut sample: Vec<f32>) -> Result<Self> {
-        let scale = scale_of(channels, &sample)?;
+    pub fn fit(grid: [usize; 2], levels: &[Level], mut sample: Vec<f32>) -> Result<Self> {
+        let scale = scale_of(levels, &sample)?;
         scale_all(&mut sample, &scale);
         let components = Components::new(&sample, scale.len(), COMPONENTS);
-        Ok(Self { grid, scale, components })
+        Ok(Self { grid, levels: levels.to_vec(), scale, components })
     }
 
     /// Values of a vector.
@@ -48,8 +49,8 @@ impl Descriptor {
     }
 
     /// What describes every place of a view that has these levels, `[places, length]`.
-    pub fn vectors(&self, levels: &[FeatureMap]) -> Vec<f32> {
-        let mut values = joined(levels, self.grid);
+    pub fn vectors(&self, maps: &[FeatureMap]) -> Vec<f32> {
+        let mut values = joined(&self.levels, maps, self.grid);
         scale_all(&mut values, &self.scale);
         self.components.project(&values)
     }
@@ -62,46 +63,77 @@ impl Descriptor {
         put(tensors, &format!("{name}.basis"), &[mean.len(), self.components.count()], basis);
     }
 
-    /// Takes what [`save`](Self::save) has added, for levels that have so many `channels`.
+    /// Takes what [`save`](Self::save) has added, for these levels.
     ///
     /// # Errors
     /// A sentence: a tensor that is missing or does not fit.
     pub fn load(
         grid: [usize; 2],
-        channels: &[usize],
+        levels: &[Level],
         tensors: &mut Weights,
         name: &str,
     ) -> Result<Self, String> {
         let [scale, mean, basis] =
             ["scale", "mean", "basis"].map(|what| taken(tensors, &format!("{name}.{what}")));
         let (scale, mean, basis) = (scale?, mean?, basis?);
-        let values = channels.iter().sum::<usize>();
+        let values = values_of(levels);
         if scale.len() != values || !scale.iter().all(|&v| v > 0.0) {
             return Err("the scale of its levels is of another network".to_owned());
         }
         let components = Components::from_parts(mean, basis)
             .filter(|components| components.mean.len() == values)
             .ok_or("its components are of another network")?;
-        Ok(Self { grid, scale, components })
+        Ok(Self { grid, levels: levels.to_vec(), scale, components })
     }
 }
 
-/// The levels' values at every place, `[places, channels of all levels]`.
-pub fn joined(levels: &[FeatureMap], grid: [usize; 2]) -> Vec<f32> {
-    let on_grid: Vec<Vec<f32>> = levels.par_iter().map(|map| on_grid(map, grid)).collect();
+/// A level that describes places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level {
+    /// Its channels.
+    pub channels: usize,
+    /// Whether its largest values at a place count beside its means: where it is finer than places are, something thin moves those, but
+    /// hardly a mean.
+    pub largest: bool,
+}
+
+impl Level {
+    /// One of so many channels, at a stride in pixels.
+    pub fn new(channels: usize, stride: usize) -> Self {
+        Self { channels, largest: stride < STRIDE }
+    }
+
+    /// Runs of its channels in what describes a place.
+    fn runs(&self) -> usize {
+        1 + usize::from(self.largest)
+    }
+}
+
+/// Values that describe a place by these levels.
+pub fn values_of(levels: &[Level]) -> usize {
+    levels.iter().map(|level| level.channels * level.runs()).sum()
+}
+
+/// The levels' values at every place, `[places, values]`, level after level: means and, where they count, the largest values.
+pub fn joined(levels: &[Level], maps: &[FeatureMap], grid: [usize; 2]) -> Vec<f32> {
+    let of = |(level, map): (&Level, &FeatureMap)| {
+        let largest = level.largest.then(|| largest(map, grid));
+        [Some(means(map, grid)), largest].into_iter().flatten().map(|run| (run, level.channels)).collect()
+    };
+    let runs: Vec<Vec<(Vec<f32>, usize)>> = levels.par_iter().zip(maps).map(of).collect();
     let places = grid[0] * grid[1];
-    let mut out = Vec::with_capacity(places * levels.iter().map(|map| map.channels).sum::<usize>());
+    let mut out = Vec::with_capacity(places * values_of(levels));
     for place in 0..places {
-        for (values, map) in on_grid.iter().zip(levels) {
-            out.extend_from_slice(&values[place * map.channels..][..map.channels]);
+        for (run, channels) in runs.iter().flatten() {
+            out.extend_from_slice(&run[place * channels..][..*channels]);
         }
     }
     out
 }
 
-/// What brings every channel to units of its standard deviation in `sample`, and all levels to the same sum.
-fn scale_of(channels: &[usize], sample: &[f32]) -> Result<Vec<f32>> {
-    let count = channels.iter().sum();
+/// What brings every channel to units of its standard deviation in `sample`, and all means and largest values of a level to the same sum.
+fn scale_of(levels: &[Level], sample: &[f32]) -> Result<Vec<f32>> {
+    let count = values_of(levels);
     let n = (sample.len() / count) as f64;
     let (mut sums, mut squares) = (vec![0.0f64; count], vec![0.0f64; count]);
     for vector in sample.chunks_exact(count) {
@@ -122,11 +154,11 @@ fn scale_of(channels: &[usize], sample: &[f32]) -> Result<Vec<f32>> {
     }
     let mut rest = &deviation[..];
     let mut scale = Vec::with_capacity(count);
-    for &channels in channels {
-        let (level, others) = rest.split_at(channels);
-        // A channel that hardly varies on these images is not blown up beyond the level's own measure.
-        let rms = (level.iter().map(|d| d * d).sum::<f64>() / channels as f64).sqrt().max(1e-9);
-        scale.extend(level.iter().map(|d| (1.0 / (d.max(0.3 * rms) * (channels as f64).sqrt())) as f32));
+    for channels in levels.iter().flat_map(|level| std::iter::repeat_n(level.channels, level.runs())) {
+        let (run, others) = rest.split_at(channels);
+        // A channel that hardly varies on these images is not blown up beyond the others' measure.
+        let rms = (run.iter().map(|d| d * d).sum::<f64>() / channels as f64).sqrt().max(1e-9);
+        scale.extend(run.iter().map(|d| (1.0 / (d.max(0.3 * rms) * (channels as f64).sqrt())) as f32));
         rest = others;
     }
     Ok(scale)
@@ -139,13 +171,40 @@ fn scale_all(vectors: &mut [f32], scale: &[f32]) {
     }
 }
 
+/// The largest values of a level that is finer than the grid of places, over the cells of each place and one more to every side.
+fn largest(map: &FeatureMap, grid: [usize; 2]) -> Vec<f32> {
+    let FeatureMap { height, width, channels, values } = map;
+    let cells = |i: usize, to: usize, from: usize| {
+        (i * from / to).saturating_sub(1)..(((i + 1) * from).div_ceil(to) + 1).min(from)
+    };
+    let mut out = vec![f32::NEG_INFINITY; grid[0] * grid[1] * channels];
+    let mut row = vec![f32::NEG_INFINITY; width * channels];
+    for (y, out) in out.chunks_exact_mut(grid[1] * channels).enumerate() {
+        row.fill(f32::NEG_INFINITY);
+        for own in cells(y, grid[0], *height) {
+            raise(&mut row, &values[own * width * channels..]);
+        }
+        for (x, out) in out.chunks_exact_mut(*channels).enumerate() {
+            for own in cells(x, grid[1], *width) {
+                raise(out, &row[own * channels..]);
+            }
+        }
+    }
+    out
+}
+
+/// Raises values to others where these are larger.
+fn raise(values: &mut [f32], others: &[f32]) {
+    values.iter_mut().zip(others).for_each(|(v, &other)| *v = v.max(other));
+}
+
 /// Means over 3 x 3 cells of a level, on the grid of places: means where it is finer, bilinear where it is coarser.
-fn on_grid(map: &FeatureMap, grid: [usize; 2]) -> Vec<f32> {
+fn means(map: &FeatureMap, grid: [usize; 2]) -> Vec<f32> {
     let FeatureMap { height, width, channels, values } = map;
     let (h, w, c) = (*height, *width, *channels);
-    let means = mean_3x3(values, [h, w], c);
+    let around = mean_3x3(values, [h, w], c);
     if [h, w] == grid {
-        return means;
+        return around;
     }
     let mut out = vec![0.0; grid[0] * grid[1] * c];
     let place = |i: usize, to: usize, from: usize| {
@@ -165,10 +224,44 @@ fn on_grid(map: &FeatureMap, grid: [usize; 2]) -> Vec<f32> {
                 (bottom, right, v * u),
             ];
             for (row, column, weight) in corners.into_iter().filter(|(_, _, weight)| *weight > 0.0) {
-                let cell = &means[(row * w + column) * c..][..c];
+                let cell = &around[(row * w + column) * c..][..c];
                 out.iter_mut().zip(cell).for_each(|(out, v)| *out += weight * v);
             }
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_and_largest_values_by_hand() {
+        // A level twice as fine as the grid of two places; only its last cell is not 0.
+        let fine = FeatureMap {
+            height: 2,
+            width: 4,
+            channels: 1,
+            values: vec![0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 8.0],
+        };
+        // One as fine as the grid, of two channels.
+        let same = FeatureMap { height: 1, width: 2, channels: 2, values: vec![1.0, 2.0, 3.0, 6.0] };
+        let levels = [Level::new(1, 4), Level::new(2, 8)];
+        assert_eq!(values_of(&levels), 4);
+        // Of 2 x 3 cells a sixth of 8, of 2 x 2 a quarter, each weighing half: the second place's means over 3 x 3 are 4/3 and 2. The largest
+        // value of the first place is that of its cells and of the next column.
+        let places = joined(&levels, &[fine.clone(), same], [1, 2]);
+        let by_hand = [0.0, 0.0, 2.0, 4.0, 5.0 / 3.0, 8.0, 2.0, 4.0];
+        assert!(places.iter().zip(by_hand).all(|(a, b)| (a - b).abs() < 1e-6), "{places:?}");
+        let next = FeatureMap { values: vec![0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 5.0, -8.0], ..fine };
+        assert_eq!(largest(&next, [1, 2]), [5.0, 5.0]);
+        // All negative, and a grid that does not divide the level: rows 0 to 2 and 0 to 3 of three.
+        let odd = FeatureMap { height: 3, width: 1, channels: 1, values: vec![-3.0, -2.0, -1.0] };
+        assert_eq!(largest(&odd, [2, 1]), [-1.0, -1.0]);
+        assert_eq!(
+            largest(&FeatureMap { height: 4, values: vec![-4.0, -3.0, -2.0, -1.0], ..odd }, [2, 1]),
+            [-2.0, -1.0]
+        );
+    }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::FitInput;
+use super::descriptor::Level;
 use crate::backbone::Backbone;
 use crate::config::Config;
 use crate::engine::{Engine, Feature, FeatureMap, Weights};
@@ -14,10 +15,10 @@ use crate::provenance::PretrainedOrigin;
 use crate::read::read_whole;
 use crate::tensors::header_of;
 
-/// The stem's levels, at strides 2, 4 and 8: where something fine is.
-const FINE: [Feature; 3] = [Feature::Level(0), Feature::Level(1), Feature::Level(2)];
-/// The encoder's middle tap and the pyramid head's levels at strides 8 and 4: what is around a place.
-const WIDE: [Feature; 3] = [Feature::Tap(1), Feature::Head(0), Feature::Head(1)];
+/// The stem's levels and their strides: where something fine is.
+const FINE: [(Feature, usize); 3] = [(Feature::Level(0), 2), (Feature::Level(1), 4), (Feature::Level(2), 8)];
+/// The encoder's middle tap and the pyramid head's levels, and their strides: what is around a place.
+const WIDE: [(Feature, usize); 3] = [(Feature::Tap(1), 16), (Feature::Head(0), 8), (Feature::Head(1), 4)];
 
 /// What brings the contrast of a normalised view to that of a photo, whose standard deviation is about 0.22 (ImageNet's).
 const CONTRAST: f32 = 0.35;
@@ -112,12 +113,15 @@ impl FeatureNetwork {
         Ok(match self {
             Self::Pretrained(pretrained) => Levels {
                 groups: [FINE, WIDE]
-                    .map(|group| group.map(|level| pretrained.channels_of(level)).to_vec())
+                    .map(|group| {
+                        group.map(|(level, stride)| Level::new(pretrained.channels_of(level), stride))
+                    })
+                    .map(|group| group.to_vec())
                     .to_vec(),
                 source: Source::Engine(Box::new(pretrained.engine(size, config)?)),
             },
             Self::Backbone(backbone) => Levels {
-                groups: vec![backbone.channels().to_vec()],
+                groups: vec![backbone.channels().map(|channels| Level { channels, largest: false }).to_vec()],
                 source: Source::Backbone(Arc::clone(backbone)),
             },
         })
@@ -128,7 +132,7 @@ impl FeatureNetwork {
 #[derive(Debug)]
 pub struct Levels {
     source: Source,
-    groups: Vec<Vec<usize>>,
+    groups: Vec<Vec<Level>>,
 }
 
 #[derive(Debug)]
@@ -138,8 +142,8 @@ enum Source {
 }
 
 impl Levels {
-    /// Channels of each level of every group.
-    pub fn groups(&self) -> &[Vec<usize>] {
+    /// The levels of every group.
+    pub fn groups(&self) -> &[Vec<Level>] {
         &self.groups
     }
 
@@ -147,7 +151,7 @@ impl Levels {
     pub fn maps(&self, image: &Image) -> Vec<Vec<FeatureMap>> {
         match &self.source {
             Source::Engine(engine) => {
-                let wanted = [FINE, WIDE].concat();
+                let wanted = [FINE, WIDE].concat().into_iter().map(|(level, _)| level).collect::<Vec<_>>();
                 let mut fine = engine.forward(&image.in_three_channels(), None, &wanted).features;
                 let wide = fine.split_off(FINE.len());
                 vec![fine, wide]
