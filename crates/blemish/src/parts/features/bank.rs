@@ -66,8 +66,8 @@ impl Bank {
         nearer(distances_to(&queries, nearest, |i| self.anywhere.vector(i)), near)
     }
 
-    /// Distance of every place's vector to the nearest one of another image than `image`; `None` where there is no other.
-    pub fn distances_of(&self, image: usize, queries: Vec<f32>, owners: &Owners) -> Option<Vec<f32>> {
+    /// The largest distance of a place's vector to the nearest one of another image than `image`; `None` where there is no other.
+    pub fn furthest_of(&self, image: usize, queries: Vec<f32>, owners: &Owners) -> Option<f32> {
         if owners.anywhere.iter().all(|&owner| owner == image) {
             return None;
         }
@@ -77,7 +77,8 @@ impl Bank {
         });
         let queries = self.layout.lengthened(queries);
         let nearest = self.anywhere.nearest(&queries, &|i| owners.anywhere[i] == image);
-        Some(nearer(distances_to(&queries, nearest, |i| self.anywhere.vector(i)), near))
+        let distances = nearer(distances_to(&queries, nearest, |i| self.anywhere.vector(i)), near);
+        Some(distances.into_iter().fold(0.0, f32::max))
     }
 
     /// Adds the vectors to a model file's tensors.
@@ -151,8 +152,9 @@ mod tests {
         close(bank.distances(vec![7.0, 19.0]), [0.0, 1.0]);
         // Without the image that has the first of any place and the first of each: 0.5 is 6.5 from 7, and 1 is 6.
         let owners = Owners { anywhere: vec![0, 1], by_place: vec![0, 1] };
-        close(bank.distances_of(0, vec![0.5, 1.0], &owners).unwrap_or_default(), [6.5, 6.0]);
+        let furthest = bank.furthest_of(0, vec![0.5, 1.0], &owners).unwrap_or_default();
+        assert!((furthest - 6.5).abs() < 1e-5, "{furthest}");
         let alone = Owners { anywhere: vec![0, 0], by_place: vec![0, 0] };
-        assert_eq!(bank.distances_of(0, vec![0.5, 1.0], &alone), None);
+        assert_eq!(bank.furthest_of(0, vec![0.5, 1.0], &alone), None);
     }
 }

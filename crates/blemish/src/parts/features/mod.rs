@@ -2,10 +2,9 @@
 //!
 //! PatchCore (Roth et al. 2022) with the masked autoencoder's own features, or with those of a network of the user's own; each level in
 //! units of its own variation on good images, averaged over 3 x 3 cells, joined on one grid; of levels that are finer than the grid, the
-//! largest values, too. The levels of the stem and those above it
-//! (encoder and pyramid head) form two groups, each with a memory of its own: above the stem, a level says as much of what is around
-//! a place as of the place. A place is as anomalous as the root of the sum of the squares of both distances, each in units of the most
-//! that good images show of it.
+//! largest values, too. The levels of the stem and those above it (encoder and pyramid head) form two groups, each with a memory of its
+//! own: above the stem, a level says as much of what is around a place as of the place. A place is as anomalous as the root of the sum of
+//! the squares of both distances, each in units of the most that good images show of it.
 //! On surfaces a place is compared with vectors of any place. Where the product has the same pose in every view, also with vectors that are
 //! kept of that place and its neighbours, and what is seen elsewhere counts as further away the further its place is.
 
@@ -13,7 +12,6 @@ mod bank;
 mod descriptor;
 mod network;
 mod seen;
-mod unit;
 
 use std::sync::Arc;
 
@@ -21,7 +19,6 @@ use self::bank::{Bank, Layout};
 use self::descriptor::{Descriptor, Level, grid_of, joined, values_of};
 use self::network::{FeatureNetwork, Levels};
 use self::seen::{Remembered, Seen};
-use self::unit::Unit;
 use super::{DetectorPart, FitInput, put, take};
 use crate::config::{Config, Use};
 use crate::engine::{FeatureMap, Weights};
@@ -66,7 +63,7 @@ impl DetectorPart for Features {
     /// Units stay those of all images, so that distances by either are comparable; so do, where they come from many images, the levels' scale
     /// and the principal components, which then remember none of them.
     fn refit(&self, input: &FitInput<'_>) -> Option<Result<Box<dyn DetectorPart>>> {
-        let units: Vec<Unit> = self.groups.iter().map(|group| group.memory.unit).collect();
+        let units: Vec<f32> = self.groups.iter().map(|group| group.memory.unit).collect();
         let (network, levels) = (self.network.clone(), Arc::clone(&self.levels));
         let seen = self.seen.as_ref().filter(|seen| seen.len() >= SAMPLED_ON && seen.holds(input.images));
         let part = match seen {
@@ -127,7 +124,7 @@ impl Features {
         network: FeatureNetwork,
         levels: Arc<Levels>,
         input: &FitInput<'_>,
-        units: &[Unit],
+        units: &[f32],
     ) -> Result<Self> {
         let descriptors = descriptors(input, &levels)?;
         let of = |image: &Image| {
@@ -166,7 +163,7 @@ fn groups(
     seen: &Seen,
     input: &FitInput<'_>,
     descriptors: impl Iterator<Item = Arc<Descriptor>>,
-    units: &[Unit],
+    units: &[f32],
 ) -> Result<Vec<Group>> {
     let group = |(i, descriptor): (usize, Arc<Descriptor>)| {
         let layout = layout_of(&descriptor, input.images.size(), input.config);
@@ -179,15 +176,14 @@ fn groups(
 impl Group {
     /// Distance of every place's vector to the nearest one of good images, in the memory's unit.
     fn distances(&self, levels: &[FeatureMap]) -> Vec<f32> {
-        let mut distances = self.memory.bank.distances(self.descriptor.vectors(levels));
-        self.memory.unit.measure(&mut distances);
-        distances
+        let distances = self.memory.bank.distances(self.descriptor.vectors(levels));
+        distances.into_iter().map(|distance| distance / self.memory.unit).collect()
     }
 
     fn save(&self, tensors: &mut Weights, name: &str) {
         self.descriptor.save(tensors, name);
         self.memory.bank.save(tensors, name);
-        put(tensors, &format!("{name}.distances"), &[4], &self.memory.unit.values());
+        put(tensors, &format!("{name}.peak"), &[1], &[self.memory.unit]);
     }
 
     fn load(
@@ -196,9 +192,11 @@ impl Group {
         tensors: &mut Weights,
         name: &str,
     ) -> Result<Self, String> {
-        let unit = taken(tensors, &format!("{name}.distances"))?;
-        let unit = Unit::from_values(&unit)
-            .ok_or(format!("{name}.distances are not a peak and three medians in order, above 0"))?;
+        let unit = taken(tensors, &format!("{name}.peak"))?;
+        let &[unit] = &unit[..] else { return Err(format!("{name}.peak is not a number")) };
+        if !(unit.is_finite() && unit > 0.0) {
+            return Err(format!("{name}.peak is not above 0"));
+        }
         let memory = Remembered { bank: Bank::load(tensors, name, layout)?, unit };
         Ok(Self { descriptor: Arc::new(descriptor), memory })
     }
@@ -284,7 +282,8 @@ mod tests {
             config.features.by_place = Some(by_place);
             let fitted: Features = fitted_as(&images, &config);
             let of = |(group, levels): (&Group, Vec<FeatureMap>)| {
-                group.memory.bank.distances(group.descriptor.vectors(&levels))
+                let values = group.distances(&levels);
+                values.into_iter().map(|v| v * group.memory.unit).collect::<Vec<f32>>()
             };
             fitted.groups.iter().zip(fitted.levels.maps(&query)).flat_map(of).collect()
         };
@@ -311,8 +310,7 @@ mod tests {
                         None,
                         input.progress,
                     )?
-                    .unit
-                    .values()[0],
+                    .unit,
                 )
             })
             .unwrap()
@@ -345,16 +343,16 @@ mod tests {
             let reason = Features::load(&mut tensors, &config).unwrap_err();
             assert!(reason.contains(says), "{name}: {reason}");
         };
-        refused("features.distances", None, "features.distances is missing; a model of an earlier version");
+        refused("features.peak", None, "features.peak is missing; a model of an earlier version");
         refused("features.wide.bank", None, "features.wide.bank is missing");
         refused(
             "features.wide.bank",
             Some(vec![0.0; 64]),
             "features.wide.bank is of another network or view",
         );
-        let says = "features.wide.distances are not a peak and three medians in order, above 0";
-        refused("features.wide.distances", Some(vec![0.0, 1.0, 1.0, 1.0]), says);
-        refused("features.wide.distances", Some(vec![1.0, 1.0]), says);
+        refused("features.wide.peak", Some(vec![0.0]), "features.wide.peak is not above 0");
+        refused("features.peak", Some(vec![f32::NAN]), "features.peak is not above 0");
+        refused("features.peak", Some(vec![1.0, 1.0]), "features.peak is not a number");
         refused("features.places", None, "features.places is missing");
         refused(
             "features.wide.places",

@@ -10,7 +10,6 @@ use super::super::by_place::{BUDGET, ByPlace, Choice};
 use super::super::memory::k_centres;
 use super::super::nearest::Searched;
 use super::bank::{Bank, Layout, Owners};
-use super::unit::Unit;
 use crate::error::Result;
 use crate::good::{GoodImages, Progress};
 use crate::image::Image;
@@ -23,7 +22,7 @@ const CHOSEN_FROM: usize = 16_384;
 /// Vectors of each place that are kept where they are compared by place.
 const KEPT_AT_PLACE: usize = 64;
 
-/// Images that the unit of distances is taken from, at most.
+/// Images that a distance's unit is taken from, at most.
 const LOOKED_AT: usize = 16;
 
 /// What is kept of good images.
@@ -31,8 +30,8 @@ const LOOKED_AT: usize = 16;
 pub struct Remembered {
     /// Vectors.
     pub bank: Bank,
-    /// What distances to them are measured in.
-    pub unit: Unit,
+    /// What a distance to them is divided by: the most that good images show, so that 1 is about that.
+    pub unit: f32,
 }
 
 /// The vectors of images, outside memory.
@@ -85,7 +84,7 @@ impl Seen {
         group: usize,
         images: &GoodImages<'_>,
         layout: Layout,
-        unit: Option<Unit>,
+        unit: Option<f32>,
         progress: &Progress<'_>,
     ) -> Result<Remembered> {
         let vectors = &self.groups[group];
@@ -111,7 +110,7 @@ impl Seen {
         }
         let unit = match unit {
             Some(unit) => unit,
-            None => unit_of(&bank, &owners, of.len(), &get, progress)?,
+            None => most(&bank, &owners, of.len(), &get, progress)?,
         };
         Ok(Remembered { bank, unit })
     }
@@ -140,18 +139,22 @@ fn anywhere(
     Ok((Searched::new(bank, length), owners))
 }
 
-/// From some of so many images: what their places are from what the others show. Where there are no others, distances stay as they are.
-fn unit_of(
+/// The mean, over some of so many images, of the furthest that one of its places is from what the others show; 1 where that says
+/// nothing.
+fn most(
     bank: &Bank,
     owners: &Owners,
     images: usize,
     vectors: &dyn Fn(usize) -> Result<Vec<f32>>,
     progress: &Progress<'_>,
-) -> Result<Unit> {
-    let mut looked = Vec::new();
-    for image in (0..images).step_by(images.div_ceil(LOOKED_AT).max(1)) {
+) -> Result<f32> {
+    let looked: Vec<usize> = (0..images).step_by(images.div_ceil(LOOKED_AT).max(1)).collect();
+    let mut sum = 0.0;
+    for &image in &looked {
         progress.check()?;
-        looked.extend(bank.distances_of(image, vectors(image)?, owners));
+        let Some(furthest) = bank.furthest_of(image, vectors(image)?, owners) else { return Ok(1.0) };
+        sum += furthest;
     }
-    Ok(Unit::of(&looked))
+    let mean = sum / looked.len() as f32;
+    Ok(if mean > 0.0 { mean } else { 1.0 })
 }
