@@ -78,7 +78,8 @@ impl Descriptor {
         let (scale, mean, basis) = (scale?, mean?, basis?);
         let values = values_of(levels);
         if scale.len() != values || !scale.iter().all(|&v| v > 0.0) {
-            return Err("the scale of its levels is of another network".to_owned());
+            let reason = "the scale of its levels is of another network; a model of an earlier version has to be fitted anew";
+            return Err(reason.to_owned());
         }
         let components = Components::from_parts(mean, basis)
             .filter(|components| components.mean.len() == values)
