@@ -155,6 +155,15 @@ impl Pretrained {
         }
     }
 
+    /// Pixels between the places of a feature that the network [has](Engine::has).
+    pub(crate) fn stride_of(&self, feature: Feature) -> usize {
+        match feature {
+            Feature::Level(i) => 2 << i,
+            Feature::Tap(_) => self.model.patch_size,
+            Feature::Head(i) => self.model.patch_size >> (i + 1),
+        }
+    }
+
     /// The weights for a network of the shape `model`, on views of another size with `channels`, 1 or 3: a network that was
     /// pre-trained on colour gives of a grey view what it gives of the same view in three equal channels, in the mean over these.
     ///

@@ -295,6 +295,22 @@ mod tests {
     }
 
     #[test]
+    fn both_groups_count_by_the_root_of_their_summed_squares() {
+        let images: Vec<Image> = (0..3).map(image).collect();
+        let fitted: Features = fitted_as(&images, &config_with_weights(&images[0]));
+        let query = image(5);
+        let maps = fitted.levels.maps(&query);
+        let levels = fitted.levels.groups().iter().map(|levels| values_of(levels)).collect::<Vec<_>>();
+        // Of what is finer than a place means and largest values: 2 (24 + 48) + 96, and 192 + 96 + 2 * 48.
+        assert_eq!(levels, [240, 384]);
+        let [fine, wide] = [0, 1].map(|i| fitted.groups[i].distances(&maps[i]));
+        let pixels: Vec<f32> = fine.iter().zip(&wide).map(|(a, b)| a.hypot(*b)).collect();
+        let joined = Image { height: 8, width: 8, channels: 1, pixels }.enlarged([64, 64]);
+        assert!(fitted.map(&query).iter().zip(&joined).all(|(a, b)| (a - b).abs() < 1e-4 * b.max(1.0)));
+        assert!(fine.iter().zip(&wide).all(|(a, b)| *a > 0.0 && *b > 0.0));
+    }
+
+    #[test]
     fn a_group_is_in_units_of_the_most_that_images_show_of_what_others_do_not() {
         let images: Vec<Image> =
             [0.0, 1.0, 5.0].map(|v| Image { pixels: vec![v; 64 * 64], ..image(0) }).into();

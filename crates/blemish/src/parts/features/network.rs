@@ -15,10 +15,10 @@ use crate::provenance::PretrainedOrigin;
 use crate::read::read_whole;
 use crate::tensors::header_of;
 
-/// The stem's levels and their strides: where something fine is.
-const FINE: [(Feature, usize); 3] = [(Feature::Level(0), 2), (Feature::Level(1), 4), (Feature::Level(2), 8)];
-/// The encoder's middle tap and the pyramid head's levels, and their strides: what is around a place.
-const WIDE: [(Feature, usize); 3] = [(Feature::Tap(1), 16), (Feature::Head(0), 8), (Feature::Head(1), 4)];
+/// The stem's levels, at strides 2, 4 and 8: where something fine is.
+const FINE: [Feature; 3] = [Feature::Level(0), Feature::Level(1), Feature::Level(2)];
+/// The encoder's middle tap and the pyramid head's levels at strides 8 and 4: what is around a place.
+const WIDE: [Feature; 3] = [Feature::Tap(1), Feature::Head(0), Feature::Head(1)];
 
 /// What brings the contrast of a normalised view to that of a photo, whose standard deviation is about 0.22 (ImageNet's).
 const CONTRAST: f32 = 0.35;
@@ -114,9 +114,9 @@ impl FeatureNetwork {
             Self::Pretrained(pretrained) => Levels {
                 groups: [FINE, WIDE]
                     .map(|group| {
-                        group.map(|(level, stride)| Level::new(pretrained.channels_of(level), stride))
+                        let level = |of| Level::new(pretrained.channels_of(of), pretrained.stride_of(of));
+                        group.map(level).to_vec()
                     })
-                    .map(|group| group.to_vec())
                     .to_vec(),
                 source: Source::Engine(Box::new(pretrained.engine(size, config)?)),
             },
@@ -151,7 +151,7 @@ impl Levels {
     pub fn maps(&self, image: &Image) -> Vec<Vec<FeatureMap>> {
         match &self.source {
             Source::Engine(engine) => {
-                let wanted = [FINE, WIDE].concat().into_iter().map(|(level, _)| level).collect::<Vec<_>>();
+                let wanted = [FINE, WIDE].concat();
                 let mut fine = engine.forward(&image.in_three_channels(), None, &wanted).features;
                 let wide = fine.split_off(FINE.len());
                 vec![fine, wide]
