@@ -62,6 +62,7 @@ def read_mask(path: Path) -> np.ndarray:
 
 @dataclass
 class Test:
+    paths: list[Path]
     images: list[Tensor]
     defective: np.ndarray
     masks: np.ndarray | None  # `[N, 256, 256]`, or None without a folder of masks
@@ -80,7 +81,7 @@ class Test:
                     mask[:] = read_mask(truth / path.parent.name / f"{path.stem}_mask.png")
             if empty := int((masks[defective].max(axis=(1, 2)) == 0).sum()):
                 print(f"{data}: {empty} defective images with an empty mask at {SIZE} x {SIZE}", file=sys.stderr)
-        return cls([read(p) for p in paths], defective, masks)
+        return cls(paths, [read(p) for p in paths], defective, masks)
 
 
 def light(image: Tensor) -> tuple[float, float]:
@@ -154,12 +155,12 @@ def milliseconds(runs: list[Callable[[int], object]], warm_up: int = 10, timed: 
     return [1000 * float(np.median(own[warm_up:])) for own in times]
 
 
-def blemish_run(model: Path, images: list[Path]) -> Callable[[int], object]:
+def blemish_run(model: Path, paths: list[Path]) -> Callable[[int], object]:
     """Scores of the images, as they are in their files, by the Python package."""
     import blemish
 
     detector = blemish.Detector.load(model)
-    pixels = [np.array(Image.open(path)) for path in images]
+    pixels = [np.array(Image.open(path)) for path in paths]
     return lambda i: detector.predict(pixels[i % len(pixels)]).score
 
 
@@ -177,7 +178,7 @@ def measure(features: Features, data: Path, seed: int, beside: Path | None) -> d
     # Timed before the metrics, which leave caches and memory in another state.
     runs = [lambda i: float(model.map(test.images[i % len(test.images)]).max())]
     if beside:
-        runs.append(blemish_run(beside, files(data / "test" / "good")))
+        runs.append(blemish_run(beside, test.paths))
     speed, *of_blemish = milliseconds(runs)
     return {"data": str(data), "seed": seed, "threads": torch.get_num_threads(), "fit_seconds": seconds, "image_ms": speed,
             "blemish_ms": of_blemish[0] if beside else None,
