@@ -28,12 +28,14 @@ mod scene;
 mod surface;
 mod texture;
 mod varied;
+mod wide;
 
 pub use blemish::Image;
 pub use defect::{DefectKind, VISIBLE};
 pub use on_photo::PhotoDefects;
 pub use scene::{Defective, Scene};
 pub use varied::{Varied, VariedSet};
+pub use wide::wide_defect;
 
 /// An image as a camera of 8 bits has it: values clamped to [0, 1] and rounded to 255ths.
 pub fn in_8_bits(mut image: Image) -> Image {

@@ -248,6 +248,14 @@ fn features_have_their_places() {
         assert_eq!(feature.values.len(), 2 * feature.height * feature.width * feature.channels);
         assert!(feature.values.iter().any(|&v| v != 0.0));
     }
+    // Without the pixels they are the same, wherever the head stops.
+    for range in [0..5, 0..4, 0..3, 3..4] {
+        assert_eq!(
+            engine.features(&images, &wanted[range.clone()]),
+            output.features[range.clone()],
+            "{range:?}"
+        );
+    }
     // The level is what the stem gives.
     let weights = model.weights();
     let (w, b) = (&weights["stem.convs.0.weight"].values, &weights["stem.convs.0.bias"].values);

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use blemish::Image;
 use blemish::image::PixelMask;
-use blemish_synthetic::{Families, Scene, Varied, VariedSet, in_8_bits};
+use blemish_synthetic::{Families, Scene, Varied, VariedSet, in_8_bits, wide_defect};
 use rayon::prelude::*;
 
 /// Good images to fit on, unless told.
@@ -21,8 +21,16 @@ pub struct Set {
     pub tests: Vec<(Image, Option<PixelMask>)>,
 }
 
-/// The sets that `which` asks for, `SCENES[:GOOD]` or `varied:SETS[:GOOD]` (so many of each kind), of images of `side`.
+/// The sets that `which` asks for, `SCENES[:GOOD]` or `varied:SETS[:GOOD]` (so many of each kind), of images of `side`. Behind `wide:` the
+/// defects cover much of a photo.
 pub fn sets(which: &str, side: usize) -> Vec<Set> {
+    if let Some(which) = which.strip_prefix("wide:") {
+        let mut sets = sets(which, side);
+        for (set, first_seed) in sets.iter_mut().zip((0..).step_by(1000)) {
+            set.tests = widely_defective(&set.tests, first_seed);
+        }
+        return sets;
+    }
     let varied = which.strip_prefix("varied:");
     let (count, images) = varied.unwrap_or(which).split_once(':').unwrap_or((varied.unwrap_or(which), GOOD));
     let (count, images): (u64, u64) = (count.parse().unwrap(), images.parse().unwrap());
@@ -34,6 +42,20 @@ pub fn sets(which: &str, side: usize) -> Vec<Set> {
         }
         None => (0..count).into_par_iter().map(|seed| scene_set(seed, images, side)).collect(),
     }
+}
+
+/// The good photos among these, and the same with a defect that covers much of each.
+fn widely_defective(
+    tests: &[(Image, Option<PixelMask>)],
+    first_seed: u64,
+) -> Vec<(Image, Option<PixelMask>)> {
+    let good = || tests.iter().filter(|(_, mask)| mask.is_none());
+    let defective = good().zip(first_seed..).map(|((image, _), seed)| {
+        let (changed, pixels) = wide_defect(image, seed);
+        let mask = PixelMask { height: image.height, width: image.width, pixels };
+        (in_8_bits(changed), Some(mask))
+    });
+    good().cloned().chain(defective).collect()
 }
 
 /// A set of a scene of families that pre-training has not seen.

@@ -76,33 +76,43 @@ impl Head {
         }
     }
 
-    /// From `buffers.decoded` to pixels, as far as the plan goes. `features` are the maps after each level's GELU, the
-    /// coarsest first, where they are wanted (else empty).
+    /// From `buffers.decoded` to pixels, as far as the plan goes; without `output` no further than the features. `features` are the maps after
+    /// each level's GELU, the coarsest first, where they are wanted (else empty).
     pub fn run(
         &self,
         buffers: &mut Workspace,
         plan: &Plan<'_>,
         residual: bool,
-        mut output: Pixels<'_>,
+        output: Option<Pixels<'_>>,
         features: &mut [Vec<f32>],
     ) {
         let (maps, batch) = (&mut buffers.maps, plan.batch);
         match self {
             Self::Linear { proj, patch_size } => {
                 let (tokens, rows) = (&buffers.decoded, &plan.decoded);
-                patches(proj, *patch_size, tokens, rows, &maps[0], residual, output.image);
+                if let Some(Pixels { image, .. }) = output {
+                    patches(proj, *patch_size, tokens, rows, &maps[0], residual, image);
+                }
             }
             Self::Pyramid { first, levels } => {
-                spread(first, &buffers.decoded, &plan.decoded, &mut maps[levels.len()], batch);
-                for (i, (level, feature)) in levels.iter().zip(features).enumerate() {
+                let wanted = match output {
+                    Some(_) => levels.len(),
+                    None => features.iter().rposition(|feature| !feature.is_empty()).map_or(0, |i| i + 1),
+                };
+                if wanted > 0 {
+                    spread(first, &buffers.decoded, &plan.decoded, &mut maps[levels.len()], batch);
+                }
+                let mut output = output;
+                for (i, (level, feature)) in levels.iter().zip(features).enumerate().take(wanted) {
                     let (finer, coarser) = maps.split_at_mut(levels.len() - i);
                     let (to, from) = (&mut finer[levels.len() - i - 1], &coarser[0]);
                     let fused = &plan.fused[levels.len() - i - 1];
-                    if i + 1 < levels.len() {
+                    if i + 1 < wanted {
                         level.up(from, fused, to, batch, feature);
+                    } else if let Some(output) = output.take() {
+                        level.finish(from, fused, to, residual, output, feature);
                     } else {
-                        let Pixels { image, extra } = &mut output;
-                        level.finish(from, fused, to, residual, Pixels { image, extra }, feature);
+                        level.stop(from, fused, batch, feature);
                     }
                 }
             }
@@ -177,6 +187,17 @@ impl Level {
             self.values(from.image(run.image), run.first, feature, run.count * shape.width, |values| {
                 finer.store_shuffled(values, self.up.outputs() / 4, out);
             });
+        });
+    }
+
+    /// The feature alone.
+    fn stop(&self, from: &Maps, wanted: &Lines, batch: usize, feature: &mut [f32]) {
+        let shape = from.shape;
+        let (runs, features) = self.runs(shape, wanted, feature);
+        let work = batch * shape.height * self.fuse.work();
+        each(runs.iter().zip(features).collect(), work, |(run, feature)| {
+            self.fuse.run(from.image(run.image), run.first, feature);
+            gelu_rows(feature);
         });
     }
 

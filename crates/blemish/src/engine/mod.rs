@@ -191,6 +191,20 @@ impl Engine {
         self.pass(images, &Plan::whole(&self.config, &self.maps, batch), mask, wanted)
     }
 
+    /// The `wanted` features alone, without a mask: the head stops after the finest of its maps among them.
+    ///
+    /// # Shapes
+    /// `images`: `[B, H, W, C]`
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward).
+    pub fn features(&self, images: &[f32], wanted: &[Feature]) -> Vec<FeatureMap> {
+        let MapShape { height, width, channels, .. } = self.maps[0];
+        let batch = images.len() / (height * width * channels);
+        assert_eq!(images.len(), batch * height * width * channels, "whole images");
+        self.pass_into(images, &Plan::whole(&self.config, &self.maps, batch), None, wanted, None)
+    }
+
     /// Every thread does whole images by itself, whose maps stay in its caches; what is left over, all threads do together.
     fn image_by_image(&self, images: &[f32], batch: usize) -> Output {
         let mut output = self.output(batch);
@@ -205,7 +219,7 @@ impl Engine {
         };
         let mut tasks: Vec<_> = images.chunks_exact(pixels).map(part).collect();
         let together = tasks.split_off(batch - batch % rayon::current_num_threads());
-        let pass = |(input, out)| _ = self.pass_into(input, &plan, None, &[], out);
+        let pass = |(input, out)| _ = self.pass_into(input, &plan, None, &[], Some(out));
         tasks.into_par_iter().for_each(|task| alone(|| pass(task)));
         together.into_iter().for_each(pass);
         output
@@ -229,7 +243,7 @@ impl Engine {
     fn pass(&self, images: &[f32], plan: &Plan<'_>, mask: Option<&Mask>, wanted: &[Feature]) -> Output {
         let mut output = self.output(plan.batch);
         let pixels = Pixels { image: &mut output.image, extra: &mut output.extra };
-        output.features = self.pass_into(images, plan, mask, wanted, pixels);
+        output.features = self.pass_into(images, plan, mask, wanted, Some(pixels));
         output
     }
 
@@ -239,7 +253,7 @@ impl Engine {
         plan: &Plan<'_>,
         mask: Option<&Mask>,
         wanted: &[Feature],
-        output: Pixels<'_>,
+        output: Option<Pixels<'_>>,
     ) -> Vec<FeatureMap> {
         self.with_workspace(|buffers| {
             let (batch, MapShape { height, width, .. }) = (plan.batch, self.maps[0]);

@@ -19,6 +19,7 @@ mod saturation;
 #[cfg(test)]
 pub mod testing;
 pub mod texture;
+mod whitening;
 
 use std::fmt::Debug;
 

@@ -5,18 +5,21 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::places::{squared_distance, squared_length};
-use blemish_kernels::matmul::matmul;
-use blemish_kernels::panels::Matrix;
-use blemish_kernels::product::Init;
+use blemish_kernels::panels::{Matrix, Panels, pack};
+use blemish_kernels::product::{Init, Product, Segment};
+use blemish_kernels::scratch;
 
-/// Queries at a time, whose products stay in a cache.
+/// Queries at a time, and vectors that they meet at a time: their products stay in a cache.
 const BLOCK: usize = 32;
+const PIECE: usize = 96;
 
-/// Vectors that are searched, with their squared lengths.
+/// Vectors that are searched.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Searched {
     channels: usize,
     vectors: Vec<f32>,
+    /// The same, packed for the product, a piece after the other, and their squared lengths.
+    packed: Vec<f32>,
     squares: Vec<f32>,
 }
 
@@ -24,7 +27,14 @@ impl Searched {
     /// Of `vectors`, `[N, channels]`.
     pub fn new(vectors: Vec<f32>, channels: usize) -> Self {
         let squares = vectors.chunks_exact(channels).map(squared_length).collect();
-        Self { channels, vectors, squares }
+        let mut packed = Vec::new();
+        for piece in vectors.chunks(PIECE * channels) {
+            let (from, n) = (packed.len(), piece.len() / channels);
+            packed.resize(from + Panels::len(channels, n), 0.0);
+            let columns = Matrix::rows(piece, channels).transposed();
+            pack(&mut packed[from..], channels, n, 0, channels, columns);
+        }
+        Self { channels, vectors, packed, squares }
     }
 
     /// All of them, `[N, channels]`.
@@ -44,35 +54,110 @@ impl Searched {
 
     /// For every query, `[n, channels]`, the nearest vector that `skipped` does not name; the first of equally near ones.
     pub fn nearest(&self, queries: &[f32], skipped: &(dyn Fn(usize) -> bool + Sync)) -> Vec<usize> {
-        let (rows, c) = (self.squares.len(), self.channels);
         let squares: Vec<f32> =
-            (0..rows).map(|i| if skipped(i) { f32::MAX } else { self.squares[i] }).collect();
-        let block = |queries: &[f32]| -> Vec<usize> {
-            let n = queries.len() / c;
-            let mut products = vec![0.0; n * rows];
-            let (a, b) = (Matrix::rows(queries, c), Matrix::rows(&self.vectors, c).transposed());
-            matmul(&mut products, a, b, [n, c, rows], Init::Zero);
-            products
-                .chunks_exact_mut(rows)
-                .map(|products| {
-                    products.iter_mut().zip(&squares).for_each(|(p, s)| *p = s - 2.0 * *p);
-                    smallest(products)
-                })
-                .collect()
+            (0..self.squares.len()).map(|i| if skipped(i) { f32::MAX } else { self.squares[i] }).collect();
+        let blocks = queries.par_chunks(BLOCK * self.channels);
+        blocks.flat_map_iter(|block| self.nearest_of(block, &squares, |_| true)).collect()
+    }
+
+    /// Lowers `distances`, one for every query, `[n, channels]`, to that of the nearest vector where it is nearer. The last two values of a
+    /// vector are a place; `blocks` are numbers of queries whose places lie together. Exact: what is left out lies too far away.
+    pub fn lower(&self, queries: &[f32], blocks: &[Vec<usize>], distances: &mut [f32]) {
+        let c = self.channels;
+        let bounds: Vec<Bounds> = self.vectors.chunks(PIECE * c).map(|piece| Bounds::of(piece, c)).collect();
+        let lowered = |block: &Vec<usize>| -> Vec<f32> {
+            let own: Vec<f32> = block.iter().flat_map(|&i| &queries[i * c..][..c]).copied().collect();
+            let most = block.iter().map(|&i| distances[i]).fold(0.0, f32::max);
+            let around = Bounds::of(&own, c);
+            let nearest = self.nearest_of(&own, &self.squares, |piece| {
+                bounds[piece].squared_distance(&around) < most * most
+            });
+            let pairs = own.chunks_exact(c).zip(nearest);
+            pairs.map(|(query, i)| squared_distance(query, self.vector(i)).sqrt()).collect()
         };
-        queries.par_chunks(BLOCK * c).flat_map_iter(block).collect()
+        let all: Vec<Vec<f32>> = blocks.par_iter().map(lowered).collect();
+        for (&i, found) in blocks.iter().flatten().zip(all.iter().flatten()) {
+            distances[i] = distances[i].min(*found);
+        }
+    }
+
+    /// The nearest vector of each of a block of queries, among those in the pieces that are `wanted`; the first vector where none is.
+    fn nearest_of(&self, queries: &[f32], squares: &[f32], wanted: impl Fn(usize) -> bool) -> Vec<usize> {
+        let c = self.channels;
+        let n = queries.len() / c;
+        let mut least = vec![(f32::INFINITY, 0); n];
+        scratch::with(n * (c + PIECE), |buffer| {
+            let (scaled, products) = buffer.split_at_mut(n * c);
+            scaled.iter_mut().zip(queries).for_each(|(scaled, q)| *scaled = -2.0 * q);
+            let length = Panels::len(c, PIECE);
+            for (piece, squares) in squares.chunks(PIECE).enumerate().filter(|(piece, _)| wanted(*piece)) {
+                let columns = squares.len();
+                let packed = &self.packed[piece * length..][..Panels::len(c, columns)];
+                // |v|^2 - 2 q v
+                Product {
+                    x: scaled,
+                    x_line: 0,
+                    x_row: c,
+                    x_k: 1,
+                    segments: &[Segment { x: 0, k0: 0, k: c }],
+                    panels: Panels::new(packed, c, columns),
+                    init: Init::Bias(squares),
+                    lines: 1,
+                    rows: n,
+                    out: &mut products[..n * columns],
+                    out_line: 0,
+                    out_row: columns,
+                }
+                .run();
+                for (least, products) in least.iter_mut().zip(products.chunks_exact(columns)) {
+                    let smallest = smallest(products);
+                    if smallest < least.0 {
+                        let at = products.iter().position(|v| *v <= smallest).unwrap_or(0);
+                        *least = (smallest, piece * PIECE + at);
+                    }
+                }
+            }
+        });
+        least.into_iter().map(|(_, i)| i).collect()
     }
 }
 
-/// Where the smallest value is; the first of equal ones.
-fn smallest(values: &[f32]) -> usize {
+/// What encloses the places of some vectors.
+struct Bounds {
+    low: [f32; 2],
+    high: [f32; 2],
+}
+
+impl Bounds {
+    /// Of vectors `[n, channels]` that end with their places.
+    fn of(vectors: &[f32], channels: usize) -> Self {
+        let mut enclosing = Self { low: [f32::INFINITY; 2], high: [f32::NEG_INFINITY; 2] };
+        for vector in vectors.chunks_exact(channels) {
+            for axis in 0..2 {
+                let at = vector[channels - 2 + axis];
+                enclosing.low[axis] = enclosing.low[axis].min(at);
+                enclosing.high[axis] = enclosing.high[axis].max(at);
+            }
+        }
+        enclosing
+    }
+
+    /// Of the nearest places in both.
+    fn squared_distance(&self, other: &Self) -> f32 {
+        let apart =
+            |axis: usize| (self.low[axis] - other.high[axis]).max(other.low[axis] - self.high[axis]).max(0.0);
+        (0..2).map(|axis| apart(axis).powi(2)).sum()
+    }
+}
+
+/// The smallest value.
+fn smallest(values: &[f32]) -> f32 {
     let mut least = [f32::INFINITY; 16];
     let (chunks, rest) = values.as_chunks::<16>();
     for chunk in chunks {
         least.iter_mut().zip(chunk).for_each(|(least, v)| *least = least.min(*v));
     }
-    let least = least.iter().chain(rest).copied().fold(f32::INFINITY, f32::min);
-    values.iter().position(|v| *v <= least).unwrap_or(0)
+    least.iter().chain(rest).copied().fold(f32::INFINITY, f32::min)
 }
 
 /// For every place of `queries`, `[rows, columns, channels]`, the nearest vector of `bank`, `[places, each, channels]`, at most
@@ -114,6 +199,9 @@ pub fn nearest_near(
 
 #[cfg(test)]
 mod tests {
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
     use super::*;
 
     #[test]
@@ -128,5 +216,34 @@ mod tests {
         assert_eq!(near(0), [1, 2, 4, 6]);
         assert_eq!(near(1), [2, 2, 4, 4]);
         assert_eq!(nearest_near(&queries, &bank, [1, 4], 2, 1, 1, &|i| i % 2 == 0), [3, 3, 5, 5]);
+    }
+
+    #[test]
+    fn only_what_may_be_nearer_is_searched_and_nothing_is_missed() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut vectors = |n: usize| -> Vec<f32> {
+            let vector = |_| {
+                let place = [rng.random_range(0.0..8.0f32), rng.random_range(0.0..8.0)];
+                [rng.random_range(-1.0..1.0), rng.random_range(-1.0..1.0), place[0], place[1]]
+            };
+            let mut all: Vec<[f32; 4]> = (0..n).map(vector).collect();
+            all.sort_by(|a, b| a[2].total_cmp(&b[2]));
+            all.concat()
+        };
+        let (bank, queries) = (vectors(1000), vectors(70));
+        let searched = Searched::new(bank.clone(), 4);
+        let blocks: Vec<Vec<usize>> = (0..70).collect::<Vec<_>>().chunks(9).map(<[usize]>::to_vec).collect();
+        for known in [0.0, 0.2, 0.5, 3.0] {
+            let mut found = vec![known; 70];
+            searched.lower(&queries, &blocks, &mut found);
+            for (query, found) in queries.chunks_exact(4).zip(found) {
+                let distances = bank.chunks_exact(4).map(|v| squared_distance(v, query).sqrt());
+                let nearest = distances.fold(known, f32::min);
+                assert!((found - nearest).abs() < 1e-5, "{known}: {found} {nearest}");
+            }
+        }
+        // It leaves out some.
+        let [piece, query] = [&bank[..4 * PIECE], &queries[4 * 69..]].map(|vectors| Bounds::of(vectors, 4));
+        assert!(piece.squared_distance(&query) > 4.0 && query.squared_distance(&query) == 0.0);
     }
 }

@@ -9,6 +9,8 @@ use crate::engine::{Array, Weights};
 
 /// How far apart, in descriptions, two places are that lie a view's longer side apart.
 const AWAY: f32 = 8.0;
+/// Rows and columns of places that are compared with vectors of any place together.
+const TILE: [usize; 2] = [4, 8];
 
 /// How many values a vector has, and whether its place counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,12 +64,16 @@ impl Bank {
     pub fn distances(&self, queries: Vec<f32>) -> Vec<f32> {
         let near = self.by_place.as_ref().map(|bank| bank.distances(&queries));
         let queries = self.layout.lengthened(queries);
-        let nearest = self.anywhere.nearest(&queries, &|_| false);
-        nearer(distances_to(&queries, nearest, |i| self.anywhere.vector(i)), near)
+        let Some((mut distances, grid)) = near.zip(self.layout.places) else {
+            let nearest = self.anywhere.nearest(&queries, &|_| false);
+            return distances_to(&queries, nearest, |i| self.anywhere.vector(i));
+        };
+        self.anywhere.lower(&queries, &tiles(grid), &mut distances);
+        distances
     }
 
-    /// The largest distance of a place's vector to the nearest one of another image than `image`; `None` where there is no other.
-    pub fn furthest_of(&self, image: usize, queries: Vec<f32>, owners: &Owners) -> Option<f32> {
+    /// Distance of every place's vector of image `image` to the nearest one of another; `None` where there is no other.
+    pub fn distances_without(&self, image: usize, queries: Vec<f32>, owners: &Owners) -> Option<Vec<f32>> {
         if owners.anywhere.iter().all(|&owner| owner == image) {
             return None;
         }
@@ -77,8 +83,7 @@ impl Bank {
         });
         let queries = self.layout.lengthened(queries);
         let nearest = self.anywhere.nearest(&queries, &|i| owners.anywhere[i] == image);
-        let distances = nearer(distances_to(&queries, nearest, |i| self.anywhere.vector(i)), near);
-        Some(distances.into_iter().fold(0.0, f32::max))
+        Some(nearer(distances_to(&queries, nearest, |i| self.anywhere.vector(i)), near))
     }
 
     /// Adds the vectors to a model file's tensors.
@@ -120,6 +125,29 @@ impl Bank {
     }
 }
 
+/// The places of each tile of a grid.
+fn tiles([rows, columns]: [usize; 2]) -> Vec<Vec<usize>> {
+    let tile = |top: usize, left: usize| {
+        let across = left..(left + TILE[1]).min(columns);
+        let places =
+            (top..(top + TILE[0]).min(rows)).flat_map(|y| across.clone().map(move |x| y * columns + x));
+        places.collect()
+    };
+    let tops = (0..rows).step_by(TILE[0]);
+    tops.flat_map(|top| (0..columns).step_by(TILE[1]).map(move |left| tile(top, left))).collect()
+}
+
+/// An order of vectors, which end with their places, in which those of a part of a view follow each other: an eighth of its longer side each way.
+pub fn by_part(vectors: &[f32], long: usize) -> Vec<usize> {
+    let part = |i: &usize| {
+        let place = &vectors[(i + 1) * long - 2..(i + 1) * long];
+        [place[0], place[1]].map(|at| (at / (AWAY / 8.0)) as usize)
+    };
+    let mut order: Vec<usize> = (0..vectors.len() / long).collect();
+    order.sort_by_key(part);
+    order
+}
+
 fn distances_to<'a>(queries: &[f32], nearest: Vec<usize>, vector: impl Fn(usize) -> &'a [f32]) -> Vec<f32> {
     let pairs = queries.chunks_exact(queries.len() / nearest.len().max(1)).zip(nearest);
     pairs.map(|(query, i)| squared_distance(query, vector(i)).sqrt()).collect()
@@ -152,9 +180,8 @@ mod tests {
         close(bank.distances(vec![7.0, 19.0]), [0.0, 1.0]);
         // Without the image that has the first of any place and the first of each: 0.5 is 6.5 from 7, and 1 is 6.
         let owners = Owners { anywhere: vec![0, 1], by_place: vec![0, 1] };
-        let furthest = bank.furthest_of(0, vec![0.5, 1.0], &owners).unwrap_or_default();
-        assert!((furthest - 6.5).abs() < 1e-5, "{furthest}");
+        close(bank.distances_without(0, vec![0.5, 1.0], &owners).unwrap_or_default(), [6.5, 6.0]);
         let alone = Owners { anywhere: vec![0, 0], by_place: vec![0, 0] };
-        assert_eq!(bank.furthest_of(0, vec![0.5, 1.0], &alone), None);
+        assert_eq!(bank.distances_without(0, vec![0.5, 1.0], &alone), None);
     }
 }

@@ -3,7 +3,6 @@
 use rayon::prelude::*;
 
 use super::super::memory::Components;
-use super::super::places::mean_3x3;
 use super::super::put;
 use super::taken;
 use crate::engine::{FeatureMap, Weights};
@@ -199,38 +198,45 @@ fn raise(values: &mut [f32], others: &[f32]) {
     values.iter_mut().zip(others).for_each(|(v, &other)| *v = v.max(other));
 }
 
-/// Means over 3 x 3 cells of a level, on the grid of places: means where it is finer, bilinear where it is coarser.
+/// Means over 3 x 3 cells of a level (fewer at the border), on the grid of places: bilinear between the nearest ones.
 fn means(map: &FeatureMap, grid: [usize; 2]) -> Vec<f32> {
     let FeatureMap { height, width, channels, values } = map;
-    let (h, w, c) = (*height, *width, *channels);
-    let around = mean_3x3(values, [h, w], c);
-    if [h, w] == grid {
-        return around;
-    }
+    let (w, c) = (*width, *channels);
     let mut out = vec![0.0; grid[0] * grid[1] * c];
-    let place = |i: usize, to: usize, from: usize| {
-        let at = ((i as f32 + 0.5) * from as f32 / to as f32 - 0.5).clamp(0.0, (from - 1) as f32);
-        let low = at as usize;
-        (low, (low + 1).min(from - 1), at - low as f32)
-    };
-    for y in 0..grid[0] {
-        let (top, bottom, v) = place(y, grid[0], h);
-        for x in 0..grid[1] {
-            let (left, right, u) = place(x, grid[1], w);
-            let out = &mut out[(y * grid[1] + x) * c..][..c];
-            let corners = [
-                (top, left, (1.0 - v) * (1.0 - u)),
-                (top, right, (1.0 - v) * u),
-                (bottom, left, v * (1.0 - u)),
-                (bottom, right, v * u),
-            ];
-            for (row, column, weight) in corners.into_iter().filter(|(_, _, weight)| *weight > 0.0) {
-                let cell = &around[(row * w + column) * c..][..c];
-                out.iter_mut().zip(cell).for_each(|(out, v)| *out += weight * v);
+    let across: Vec<_> = (0..grid[1]).map(|x| shares(x, grid[1], w)).collect();
+    let mut row = vec![0.0; w * c];
+    for (y, out) in out.chunks_exact_mut(grid[1] * c).enumerate() {
+        row.fill(0.0);
+        for (own, share) in shares(y, grid[0], *height) {
+            let cells = &values[own * w * c..][..w * c];
+            row.iter_mut().zip(cells).for_each(|(sum, v)| *sum += share * v);
+        }
+        for (out, shares) in out.chunks_exact_mut(c).zip(&across) {
+            for &(own, share) in shares {
+                out.iter_mut().zip(&row[own * c..]).for_each(|(sum, v)| *sum += share * v);
             }
         }
     }
     out
+}
+
+/// The cells along an axis of `from` that place `i` of `to` is a mean of, and the share of each.
+fn shares(i: usize, to: usize, from: usize) -> Vec<(usize, f32)> {
+    let at = ((i as f32 + 0.5) * from as f32 / to as f32 - 0.5).clamp(0.0, (from - 1) as f32);
+    let low = at as usize;
+    let along = at - low as f32;
+    let mut shares: Vec<(usize, f32)> = Vec::new();
+    for (centre, weight) in [(low, 1.0 - along), (low + 1, along)].into_iter().filter(|(_, w)| *w > 0.0) {
+        let around = centre.saturating_sub(1)..(centre + 2).min(from);
+        let each = weight / around.len() as f32;
+        for cell in around {
+            match shares.iter_mut().find(|(own, _)| *own == cell) {
+                Some((_, share)) => *share += each,
+                None => shares.push((cell, each)),
+            }
+        }
+    }
+    shares
 }
 
 #[cfg(test)]

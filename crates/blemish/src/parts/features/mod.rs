@@ -4,13 +4,15 @@
 //! units of its own variation on good images, averaged over 3 x 3 cells, joined on one grid; of levels that are finer than the grid, the
 //! largest values, too. The levels of the stem and those above it (encoder and pyramid head) form two groups, each with a memory of its
 //! own: above the stem, a level says as much of what is around a place as of the place. A place is as anomalous as the root of the sum of
-//! the squares of both distances, each in units of the most that good images show of it.
+//! the squares of both distances, each in units of the most that good images show of it. A third memory keeps what describes a place in
+//! the mean over regions of 64 pixels, for defects that cover much of an image ([`regions`]).
 //! On surfaces a place is compared with vectors of any place. Where the product has the same pose in every view, also with vectors that are
 //! kept of that place and its neighbours, and what is seen elsewhere counts as further away the further its place is.
 
 mod bank;
 mod descriptor;
 mod network;
+mod regions;
 mod seen;
 
 use std::sync::Arc;
@@ -18,10 +20,11 @@ use std::sync::Arc;
 use self::bank::{Bank, Layout};
 use self::descriptor::{Descriptor, Level, grid_of, joined, values_of};
 use self::network::{FeatureNetwork, Levels};
-use self::seen::{Remembered, Seen};
+use self::regions::{Regions, means};
+use self::seen::{Seen, Vectors};
 use super::{DetectorPart, FitInput, put, take};
 use crate::config::{Config, Use};
-use crate::engine::{FeatureMap, Weights};
+use crate::engine::Weights;
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::pretrained::{Pretrained, PretrainedOrigin};
@@ -33,6 +36,9 @@ const SAMPLE: usize = 20_000;
 
 /// What the tensors of each group's memory begin with. (`features.unit` would be the part's calibration.)
 const GROUPS: [&str; 2] = ["features", "features.wide"];
+/// What those of the regions' memory begin with, and the unit of what both groups say together.
+const REGIONS: &str = "features.regions";
+const JOINT: &str = "features.joint";
 
 /// The features of good images.
 #[derive(Debug)]
@@ -42,6 +48,9 @@ pub struct Features {
     /// The network on views of that size.
     levels: Arc<Levels>,
     groups: Vec<Group>,
+    /// The most that good images show of what both groups say together.
+    joint: f32,
+    far: Far,
     /// What the images show that it was fitted on; `None` where it was loaded.
     seen: Option<Arc<Seen>>,
 }
@@ -50,49 +59,66 @@ pub struct Features {
 #[derive(Debug)]
 struct Group {
     descriptor: Arc<Descriptor>,
-    memory: Remembered,
+    memory: Memory,
+}
+
+/// What regions show of good images.
+#[derive(Debug)]
+struct Far {
+    regions: Arc<Regions>,
+    memory: Memory,
+}
+
+/// What is kept of good images.
+#[derive(Debug)]
+struct Memory {
+    bank: Bank,
+    /// What a distance to it is divided by: the most that good images show, so that 1 is about that.
+    unit: f32,
+}
+
+/// The units of a fit on all images, in which folds measure, too.
+#[derive(Clone, Debug)]
+struct Units {
+    groups: Vec<f32>,
+    joint: f32,
+    far: f32,
 }
 
 impl DetectorPart for Features {
     fn fit(input: &FitInput<'_>) -> Result<Self> {
         let network = FeatureNetwork::of(input)?;
         let levels = network.on_views(input.images.size(), input.config).map_err(Error::Training)?;
-        Self::with(network, Arc::new(levels), input, &[])
+        Self::with(network, Arc::new(levels), input, None)
     }
 
     /// Units stay those of all images, so that distances by either are comparable; so do, where they come from many images, the levels' scale
     /// and the principal components, which then remember none of them.
     fn refit(&self, input: &FitInput<'_>) -> Option<Result<Box<dyn DetectorPart>>> {
-        let units: Vec<f32> = self.groups.iter().map(|group| group.memory.unit).collect();
+        let groups = self.groups.iter().map(|group| group.memory.unit).collect();
+        let units = Units { groups, joint: self.joint, far: self.far.memory.unit };
         let (network, levels) = (self.network.clone(), Arc::clone(&self.levels));
         let seen = self.seen.as_ref().filter(|seen| seen.len() >= SAMPLED_ON && seen.holds(input.images));
         let part = match seen {
-            None => Self::with(network, levels, input, &units),
+            None => Self::with(network, levels, input, Some(units)),
             Some(seen) => {
-                let descriptors = self.groups.iter().map(|group| Arc::clone(&group.descriptor));
-                let (size, kept) = (self.size, Some(Arc::clone(seen)));
-                groups(seen, input, descriptors, &units).map(|groups| Self {
-                    size,
-                    network,
-                    levels,
-                    groups,
-                    seen: kept,
-                })
+                let descriptors = self.groups.iter().map(|group| Arc::clone(&group.descriptor)).collect();
+                let regions = Some(Arc::clone(&self.far.regions));
+                Self::remembering(network, levels, descriptors, regions, Arc::clone(seen), input, Some(units))
             }
         };
         Some(part.map(|part| -> Box<dyn DetectorPart> { Box::new(part) }))
     }
 
     fn map(&self, image: &Image) -> Vec<f32> {
+        let grid @ [height, width] = grid_of(self.size);
         let pairs = self.groups.iter().zip(self.levels.maps(image));
-        let [height, width] = grid_of(self.size);
-        let mut pixels = vec![0.0f32; height * width];
-        for (group, levels) in pairs {
-            let distances = group.distances(&levels);
-            pixels.iter_mut().zip(distances).for_each(|(sum, v)| *sum += v * v);
-        }
-        pixels.iter_mut().for_each(|v| *v = v.sqrt());
-        Image { height, width, channels: 1, pixels }.enlarged(self.size)
+        let vectors: Vec<Vec<f32>> = pairs.map(|(group, maps)| group.descriptor.vectors(&maps)).collect();
+        let far = self.far.memory.of(self.far.regions.whitened(&means(grid, &vectors)));
+        let pairs = self.groups.iter().zip(vectors);
+        let mut near = root_of_squares(pairs.map(|(group, vectors)| group.memory.of(vectors)));
+        near.iter_mut().for_each(|v| *v /= self.joint);
+        Image { height, width, channels: 1, pixels: self.far.regions.joined(near, far) }.enlarged(self.size)
     }
 
     fn pretrained(&self) -> Option<&PretrainedOrigin> {
@@ -101,20 +127,32 @@ impl DetectorPart for Features {
 
     fn save(&self, tensors: &mut Weights) {
         self.network.put(tensors, "features.network.");
-        self.groups.iter().zip(GROUPS).for_each(|(group, name)| group.save(tensors, name));
+        for (group, name) in self.groups.iter().zip(GROUPS) {
+            group.descriptor.save(tensors, name);
+            group.memory.save(tensors, name);
+        }
+        put(tensors, JOINT, &[1], &[self.joint]);
+        self.far.regions.save(tensors, REGIONS);
+        self.far.memory.save(tensors, REGIONS);
     }
 
     fn load(tensors: &mut Weights, config: &Config) -> Result<Self, String> {
         let size = config.view_size();
         let network = FeatureNetwork::take(tensors, "features.network.")?;
         let levels = network.on_views(size, config)?;
+        let grid = grid_of(size);
         let group = |(levels, name): (&Vec<Level>, &str)| {
-            let descriptor = Descriptor::load(grid_of(size), levels, tensors, name)?;
-            let layout = layout_of(&descriptor, size, config);
-            Group::load(descriptor, layout, tensors, name)
+            let descriptor = Arc::new(Descriptor::load(grid, levels, tensors, name)?);
+            let memory = Memory::load(layout(descriptor.length(), grid, config), tensors, name)?;
+            Ok(Group { descriptor, memory })
         };
-        let groups = levels.groups().iter().zip(GROUPS).map(group).collect::<Result<_, _>>()?;
-        Ok(Self { size, network, levels: Arc::new(levels), groups, seen: None })
+        let groups = levels.groups().iter().zip(GROUPS).map(group).collect::<Result<Vec<_>, String>>()?;
+        let joint = positive(tensors, JOINT)?;
+        let length = groups.iter().map(|group| group.descriptor.length()).sum();
+        let regions = Arc::new(Regions::load(grid, length, tensors, REGIONS)?);
+        let memory = Memory::load(layout(length, regions.grid(), config), tensors, REGIONS)?;
+        let far = Far { regions, memory };
+        Ok(Self { size, network, levels: Arc::new(levels), groups, joint, far, seen: None })
     }
 }
 
@@ -124,17 +162,95 @@ impl Features {
         network: FeatureNetwork,
         levels: Arc<Levels>,
         input: &FitInput<'_>,
-        units: &[f32],
+        units: Option<Units>,
     ) -> Result<Self> {
         let descriptors = descriptors(input, &levels)?;
         let of = |image: &Image| {
             let pairs = descriptors.iter().zip(levels.maps(image));
-            pairs.map(|(descriptor, maps)| descriptor.vectors(&maps)).collect()
+            let mut all: Vec<Vec<f32>> = pairs.map(|(descriptor, maps)| descriptor.vectors(&maps)).collect();
+            all.push(means(grid_of(input.images.size()), &all));
+            all
         };
-        let seen = Seen::new(descriptors.len(), input.images, of, input.progress)?;
-        let groups = groups(&seen, input, descriptors.into_iter().map(Arc::new), units)?;
-        Ok(Self { size: input.images.size(), network, levels, groups, seen: Some(Arc::new(seen)) })
+        let seen = Arc::new(Seen::new(descriptors.len() + 1, input.images, of, input.progress)?);
+        let descriptors = descriptors.into_iter().map(Arc::new).collect();
+        Self::remembering(network, levels, descriptors, None, seen, input, units)
     }
+
+    /// What the images show that were seen, as it is described, in units that are known or else found.
+    fn remembering(
+        network: FeatureNetwork,
+        levels: Arc<Levels>,
+        descriptors: Vec<Arc<Descriptor>>,
+        regions: Option<Arc<Regions>>,
+        seen: Arc<Seen>,
+        input: &FitInput<'_>,
+        units: Option<Units>,
+    ) -> Result<Self> {
+        let (images, config, progress) = (input.images, input.config, input.progress);
+        let (size, grid) = (images.size(), grid_of(images.size()));
+        let kept = |vectors: &Vectors<'_>| {
+            let (bank, owners) = vectors.kept(progress)?;
+            let unseen = match &units {
+                Some(_) => Vec::new(),
+                None => vectors.unseen(&bank, &owners, progress)?,
+            };
+            Ok::<_, Error>((bank, unseen))
+        };
+        let of_groups = descriptors.iter().enumerate().map(|(kind, descriptor)| {
+            kept(&seen.vectors(kind, images, layout(descriptor.length(), grid, config)))
+        });
+        let (banks, unseen): (Vec<Bank>, Vec<Vec<Vec<f32>>>) =
+            of_groups.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        let length = descriptors.iter().map(|descriptor| descriptor.length()).sum();
+        let means = seen.vectors(descriptors.len(), images, layout(length, regions::grid_of(grid), config));
+        let regions = match regions {
+            Some(regions) => regions,
+            None => {
+                let of = |image| means.of(image);
+                Arc::new(Regions::fit(grid, images.len(), config.has_places(), &of)?)
+            }
+        };
+        let (far, unseen_far) = kept(&means.whitened(&regions))?;
+        let units =
+            units.unwrap_or_else(|| Units::of(&unseen, regions.unit(mean_peak(&unseen_far), images.len())));
+        let pairs = descriptors.into_iter().zip(banks).zip(units.groups);
+        let groups = pairs
+            .map(|((descriptor, bank), unit)| Group { descriptor, memory: Memory { bank, unit } })
+            .collect();
+        let far = Far { regions, memory: Memory { bank: far, unit: units.far } };
+        Ok(Self { size, network, levels, groups, joint: units.joint, far, seen: Some(seen) })
+    }
+}
+
+impl Units {
+    /// From what is seen of some images by what is kept of others, of every group, and that of regions.
+    fn of(groups: &[Vec<Vec<f32>>], far: f32) -> Self {
+        let units: Vec<f32> = groups.iter().map(|maps| mean_peak(maps)).collect();
+        let looked = groups.first().map_or(0, Vec::len);
+        let joint = |image: usize| {
+            let maps = groups.iter().zip(&units);
+            root_of_squares(maps.map(|(maps, unit)| maps[image].iter().map(|v| v / unit).collect()))
+        };
+        let joint = mean_peak(&(0..looked).map(joint).collect::<Vec<_>>());
+        Self { groups: units, joint, far }
+    }
+}
+
+/// The mean over maps of their largest value; 1 where that says nothing.
+fn mean_peak(maps: &[Vec<f32>]) -> f32 {
+    let peaks = maps.iter().map(|map| map.iter().copied().fold(0.0, f32::max));
+    let mean = peaks.sum::<f32>() / maps.len() as f32;
+    if mean > 0.0 { mean } else { 1.0 }
+}
+
+/// At each place the root of the sum of the maps' squares.
+fn root_of_squares(maps: impl Iterator<Item = Vec<f32>>) -> Vec<f32> {
+    let squares = maps.map(|map| map.into_iter().map(|v| v * v).collect::<Vec<f32>>());
+    let sum = squares.reduce(|mut sum, map| {
+        sum.iter_mut().zip(map).for_each(|(sum, v)| *sum += v);
+        sum
+    });
+    sum.unwrap_or_default().into_iter().map(f32::sqrt).collect()
 }
 
 /// What describes a place in each group, from some of the images.
@@ -158,54 +274,35 @@ fn descriptors(input: &FitInput<'_>, levels: &Levels) -> Result<Vec<Descriptor>>
     pairs.map(|(group, sample)| Descriptor::fit(grid, group, sample)).collect()
 }
 
-/// Groups that remember what these images show, in `units`, or in those that the images give where there are none.
-fn groups(
-    seen: &Seen,
-    input: &FitInput<'_>,
-    descriptors: impl Iterator<Item = Arc<Descriptor>>,
-    units: &[f32],
-) -> Result<Vec<Group>> {
-    let group = |(i, descriptor): (usize, Arc<Descriptor>)| {
-        let layout = layout_of(&descriptor, input.images.size(), input.config);
-        let memory = seen.remembered(i, input.images, layout, units.get(i).copied(), input.progress)?;
-        Ok(Group { descriptor, memory })
-    };
-    descriptors.enumerate().map(group).collect()
-}
-
-impl Group {
-    /// Distance of every place's vector to the nearest one of good images, in the memory's unit.
-    fn distances(&self, levels: &[FeatureMap]) -> Vec<f32> {
-        let distances = self.memory.bank.distances(self.descriptor.vectors(levels));
-        distances.into_iter().map(|distance| distance / self.memory.unit).collect()
+impl Memory {
+    /// Distance of every vector to the nearest one of good images, in its unit.
+    fn of(&self, vectors: Vec<f32>) -> Vec<f32> {
+        self.bank.distances(vectors).into_iter().map(|distance| distance / self.unit).collect()
     }
 
     fn save(&self, tensors: &mut Weights, name: &str) {
-        self.descriptor.save(tensors, name);
-        self.memory.bank.save(tensors, name);
-        put(tensors, &format!("{name}.peak"), &[1], &[self.memory.unit]);
+        self.bank.save(tensors, name);
+        put(tensors, &format!("{name}.peak"), &[1], &[self.unit]);
     }
 
-    fn load(
-        descriptor: Descriptor,
-        layout: Layout,
-        tensors: &mut Weights,
-        name: &str,
-    ) -> Result<Self, String> {
-        let unit = taken(tensors, &format!("{name}.peak"))?;
-        let &[unit] = &unit[..] else { return Err(format!("{name}.peak is not a number")) };
-        if !(unit.is_finite() && unit > 0.0) {
-            return Err(format!("{name}.peak is not above 0"));
-        }
-        let memory = Remembered { bank: Bank::load(tensors, name, layout)?, unit };
-        Ok(Self { descriptor: Arc::new(descriptor), memory })
+    fn load(layout: Layout, tensors: &mut Weights, name: &str) -> Result<Self, String> {
+        let unit = positive(tensors, &format!("{name}.peak"))?;
+        Ok(Self { bank: Bank::load(tensors, name, layout)?, unit })
     }
 }
 
-/// Where places are compared.
-fn layout_of(descriptor: &Descriptor, size: [usize; 2], config: &Config) -> Layout {
-    let length = descriptor.length();
-    Layout { length, places: config.has_places().then(|| grid_of(size)) }
+/// Where vectors of so many values on a grid are compared.
+fn layout(length: usize, grid: [usize; 2], config: &Config) -> Layout {
+    Layout { length, places: config.has_places().then_some(grid) }
+}
+
+/// Takes a single number above 0.
+fn positive(tensors: &mut Weights, name: &str) -> Result<f32, String> {
+    match taken(tensors, name)?[..] {
+        [value] if value.is_finite() && value > 0.0 => Ok(value),
+        [_] => Err(format!("{name} is not above 0")),
+        _ => Err(format!("{name} is not a number")),
+    }
 }
 
 /// Takes what a group has saved.
@@ -240,7 +337,7 @@ pub(crate) fn require_weights(config: &Config) -> Result<()> {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::engine::Array;
+    use crate::engine::{Array, FeatureMap};
     use crate::parts::testing::{config_of, fitted_as, with_input};
 
     fn image(seed: usize) -> Image {
@@ -282,8 +379,7 @@ mod tests {
             config.features.by_place = Some(by_place);
             let fitted: Features = fitted_as(&images, &config);
             let of = |(group, levels): (&Group, Vec<FeatureMap>)| {
-                let values = group.distances(&levels);
-                values.into_iter().map(|v| v * group.memory.unit).collect::<Vec<f32>>()
+                group.memory.bank.distances(group.descriptor.vectors(&levels))
             };
             fitted.groups.iter().zip(fitted.levels.maps(&query)).flat_map(of).collect()
         };
@@ -303,8 +399,12 @@ mod tests {
         let levels = fitted.levels.groups().iter().map(|levels| values_of(levels)).collect::<Vec<_>>();
         // Of what is finer than a place means and largest values: 2 (24 + 48) + 96, and 192 + 96 + 2 * 48.
         assert_eq!(levels, [240, 384]);
-        let [fine, wide] = [0, 1].map(|i| fitted.groups[i].distances(&maps[i]));
-        let pixels: Vec<f32> = fine.iter().zip(&wide).map(|(a, b)| a.hypot(*b)).collect();
+        let vectors = [0, 1].map(|i| fitted.groups[i].descriptor.vectors(&maps[i]));
+        let [fine, wide] = [0, 1].map(|i| fitted.groups[i].memory.of(vectors[i].clone()));
+        let near = fine.iter().zip(&wide).map(|(a, b)| a.hypot(*b) / fitted.joint).collect();
+        // A single region, whose means are of all places.
+        let far = fitted.far.memory.of(fitted.far.regions.whitened(&means([8, 8], &vectors)));
+        let pixels = fitted.far.regions.joined(near, far);
         let joined = Image { height: 8, width: 8, channels: 1, pixels }.enlarged([64, 64]);
         assert!(fitted.map(&query).iter().zip(&joined).all(|(a, b)| (a - b).abs() < 1e-4 * b.max(1.0)));
         assert!(fine.iter().zip(&wide).all(|(a, b)| *a > 0.0 && *b > 0.0));
@@ -318,16 +418,9 @@ mod tests {
             with_input(images, &config_of(&images[0]), |input| {
                 let of = |image: &Image| vec![vec![image.pixels[0], 0.0]];
                 let seen = Seen::new(1, input.images, of, input.progress)?;
-                Ok::<_, Error>(
-                    seen.remembered(
-                        0,
-                        input.images,
-                        Layout { length: 1, places: None },
-                        None,
-                        input.progress,
-                    )?
-                    .unit,
-                )
+                let vectors = seen.vectors(0, input.images, Layout { length: 1, places: None });
+                let (bank, owners) = vectors.kept(input.progress)?;
+                Ok::<_, Error>(mean_peak(&vectors.unseen(&bank, &owners, input.progress)?))
             })
             .unwrap()
         };
@@ -335,10 +428,15 @@ mod tests {
         assert!((unit(&images) - 5.0 / 3.0).abs() < 1e-6);
         // Nothing is compared with itself only.
         assert_eq!((unit(&images[1..2]), unit(&[image(0), image(0)])), (1.0, 1.0));
+        // Of two images 6 and 8, and 0 and 2, in units of 3 and 5: the roots of 4 + 64/25 and of 4/25.
+        let units = Units::of(&[vec![vec![6.0], vec![0.0]], vec![vec![8.0], vec![2.0]]], 2.0);
+        assert_eq!(units.groups, [3.0, 5.0]);
+        let by_hand = 0.5 * ((4.0 + 64.0 / 25.0f32).sqrt() + 0.4);
+        assert!((units.joint - by_hand).abs() < 1e-6, "{}", units.joint);
     }
 
     #[test]
-    fn a_model_file_keeps_both_groups_and_what_does_not_fit_is_refused() {
+    fn a_model_file_keeps_all_memories_and_what_does_not_fit_is_refused() {
         let images: Vec<Image> = (0..3).map(image).collect();
         let mut config = config_with_weights(&images[0]);
         config.features.by_place = Some(true);
@@ -369,6 +467,13 @@ mod tests {
         refused("features.wide.peak", Some(vec![0.0]), "features.wide.peak is not above 0");
         refused("features.peak", Some(vec![f32::NAN]), "features.peak is not above 0");
         refused("features.peak", Some(vec![1.0, 1.0]), "features.peak is not a number");
+        refused("features.joint", Some(vec![-1.0]), "features.joint is not above 0");
+        refused("features.regions.bank", None, "features.regions.bank is missing; a model of an earlier");
+        refused(
+            "features.regions.whitening",
+            Some(vec![0.0; 64]),
+            "features.regions.whitening is of another network",
+        );
         refused("features.places", None, "features.places is missing");
         refused(
             "features.wide.places",

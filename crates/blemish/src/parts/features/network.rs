@@ -152,7 +152,7 @@ impl Levels {
         match &self.source {
             Source::Engine(engine) => {
                 let wanted = [FINE, WIDE].concat();
-                let mut fine = engine.forward(&image.in_three_channels(), None, &wanted).features;
+                let mut fine = engine.features(&image.in_three_channels(), &wanted);
                 let wide = fine.split_off(FINE.len());
                 vec![fine, wide]
             }

@@ -9,7 +9,8 @@ use rand_chacha::ChaCha8Rng;
 use super::super::by_place::{BUDGET, ByPlace, Choice};
 use super::super::memory::k_centres;
 use super::super::nearest::Searched;
-use super::bank::{Bank, Layout, Owners};
+use super::bank::{Bank, Layout, Owners, by_part};
+use super::regions::Regions;
 use crate::error::Result;
 use crate::good::{GoodImages, Progress};
 use crate::image::Image;
@@ -25,36 +26,37 @@ const KEPT_AT_PLACE: usize = 64;
 /// Images that a distance's unit is taken from, at most.
 const LOOKED_AT: usize = 16;
 
-/// What is kept of good images.
-#[derive(Clone, Debug)]
-pub struct Remembered {
-    /// Vectors.
-    pub bank: Bank,
-    /// What a distance to them is divided by: the most that good images show, so that 1 is about that.
-    pub unit: f32,
-}
-
-/// The vectors of images, outside memory.
+/// Vectors of images of several kinds, outside memory.
 #[derive(Debug)]
 pub struct Seen {
     /// The number of each image, by what [`GoodImages::key`] calls it.
     numbers: HashMap<(usize, usize), usize>,
-    /// Of each group of levels: `[places, length]` an image.
-    groups: Vec<Spill>,
+    /// Of each kind `[places, length]` an image.
+    kinds: Vec<Spill>,
+}
+
+/// The vectors of one kind of some of the images.
+pub struct Vectors<'a> {
+    spill: &'a Spill,
+    /// The number of each image in it, and the view that it is of: a view may be seen in pieces.
+    of: Vec<(usize, usize)>,
+    layout: Layout,
+    /// How they are brought before they are kept and compared.
+    brought: Option<&'a Regions>,
 }
 
 impl Seen {
-    /// The vectors that `of` gives for every image, one array for each of so many groups.
+    /// The vectors that `of` gives for every image, one array for each of so many kinds.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io), [`Error::Interrupted`](crate::Error::Interrupted).
     pub fn new(
-        groups: usize,
+        kinds: usize,
         images: &GoodImages<'_>,
         of: impl Fn(&Image) -> Vec<Vec<f32>> + Sync,
         progress: &Progress<'_>,
     ) -> Result<Self> {
-        let mut spills: Vec<Spill> = (0..groups).map(|_| Spill::new()).collect::<Result<_>>()?;
+        let mut spills: Vec<Spill> = (0..kinds).map(|_| Spill::new()).collect::<Result<_>>()?;
         let mut written = Ok(());
         images.for_each(progress, of, |own| {
             if written.is_ok() {
@@ -62,7 +64,7 @@ impl Seen {
             }
         })?;
         written?;
-        Ok(Self { numbers: (0..images.len()).map(|i| (images.key(i), i)).collect(), groups: spills })
+        Ok(Self { numbers: (0..images.len()).map(|i| (images.key(i), i)).collect(), kinds: spills })
     }
 
     /// How many images there are.
@@ -75,54 +77,93 @@ impl Seen {
         (0..images.len()).all(|i| self.numbers.contains_key(&images.key(i)))
     }
 
-    /// What is kept of a group's vectors of `images`, which it [holds](Self::holds), in `unit` where that is known.
+    /// The vectors of one kind of `images`, which it [holds](Self::holds).
+    pub fn vectors(&self, kind: usize, images: &GoodImages<'_>, layout: Layout) -> Vectors<'_> {
+        let keys = (0..images.len()).map(|i| images.key(i));
+        let of = keys.map(|key| (self.numbers[&key], key.0)).collect();
+        Vectors { spill: &self.kinds[kind], of, layout, brought: None }
+    }
+}
+
+impl<'a> Vectors<'a> {
+    /// The same, as the means of regions are compared.
+    pub fn whitened(self, regions: &'a Regions) -> Self {
+        Self { brought: Some(regions), ..self }
+    }
+
+    /// How many images they are of.
+    pub fn images(&self) -> usize {
+        self.of.len()
+    }
+
+    /// Those of an image, `[places, length]`.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io), [`Error::Interrupted`](crate::Error::Interrupted).
-    pub fn remembered(
-        &self,
-        group: usize,
-        images: &GoodImages<'_>,
-        layout: Layout,
-        unit: Option<f32>,
-        progress: &Progress<'_>,
-    ) -> Result<Remembered> {
-        let vectors = &self.groups[group];
-        let of: Vec<usize> = (0..images.len()).map(|i| self.numbers[&images.key(i)]).collect();
-        let get = |image: usize| vectors.get(of[image]);
-        let lengthened = |image: usize| Ok(layout.lengthened(get(image)?));
-        let (anywhere, of_anywhere) = anywhere(of.len(), layout.long(), &lengthened, progress)?;
+    /// [`Error::Io`](crate::Error::Io).
+    pub fn of(&self, image: usize) -> Result<Vec<f32>> {
+        let own = self.spill.get(self.of[image].0)?;
+        Ok(match self.brought {
+            Some(regions) => regions.whitened(&own),
+            None => own,
+        })
+    }
+
+    /// What is kept of them, and the view that each is of.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of), [`Error::Interrupted`](crate::Error::Interrupted).
+    pub fn kept(&self, progress: &Progress<'_>) -> Result<(Bank, Owners)> {
+        let (layout, views) =
+            (self.layout, |own: Vec<usize>| own.into_iter().map(|i| self.of[i].1).collect());
+        let lengthened = |image: usize| Ok(layout.lengthened(self.of(image)?));
+        let (anywhere, own) = anywhere(self.images(), layout, &lengthened, progress)?;
         let mut bank = Bank { layout, anywhere, by_place: None };
-        let mut owners = Owners { anywhere: of_anywhere, by_place: Vec::new() };
+        let mut owners = Owners { anywhere: views(own), by_place: Vec::new() };
         if let Some(grid) = layout.places {
             let choice = Choice {
                 grid,
                 count: layout.length,
-                images: of.len(),
+                images: self.images(),
                 keep: KEPT_AT_PLACE,
                 budget: BUDGET,
                 progress,
             };
             let row = grid[1] * layout.length;
-            let (by_place, of_places) =
-                ByPlace::chosen(&choice, |i, rows| vectors.part(of[i], rows.start * row..rows.end * row))?;
-            (bank.by_place, owners.by_place) = (Some(by_place), of_places);
+            let (by_place, own) = ByPlace::chosen(&choice, |i, rows| {
+                let values = rows.start * row..rows.end * row;
+                match self.brought {
+                    Some(_) => Ok(self.of(i)?[values].to_vec()),
+                    None => self.spill.part(self.of[i].0, values),
+                }
+            })?;
+            (bank.by_place, owners.by_place) = (Some(by_place), views(own));
         }
-        let unit = match unit {
-            Some(unit) => unit,
-            None => most(&bank, &owners, of.len(), &get, progress)?,
+        Ok((bank, owners))
+    }
+
+    /// Of some images the distance of every vector to the nearest one that is kept of other views; none where there are no others.
+    ///
+    /// # Errors
+    /// As [`kept`](Self::kept).
+    pub fn unseen(&self, bank: &Bank, owners: &Owners, progress: &Progress<'_>) -> Result<Vec<Vec<f32>>> {
+        let looked = (0..self.images()).step_by(self.images().div_ceil(LOOKED_AT).max(1));
+        let of = |image: usize| {
+            progress.check()?;
+            Ok(bank.distances_without(self.of[image].1, self.of(image)?, owners))
         };
-        Ok(Remembered { bank, unit })
+        let all: Option<Vec<_>> = looked.map(of).collect::<Result<_>>()?;
+        Ok(all.unwrap_or_default())
     }
 }
 
-/// A greedy coreset of the vectors of so many images, of `length` values each, and the image that each is of.
+/// A greedy coreset of the vectors of so many images, and the image that each is of.
 fn anywhere(
     images: usize,
-    length: usize,
+    layout: Layout,
     vectors: &dyn Fn(usize) -> Result<Vec<f32>>,
     progress: &Progress<'_>,
 ) -> Result<(Searched, Vec<usize>)> {
+    let length = layout.long();
     let places = vectors(0)?.len() / length;
     let all = images * places;
     let mut chosen = sample(&mut ChaCha8Rng::seed_from_u64(1), all, CHOSEN_FROM.min(all)).into_vec();
@@ -133,28 +174,12 @@ fn anywhere(
         let own = vectors(of_one[0] / places)?;
         some.extend(of_one.iter().flat_map(|i| &own[i % places * length..][..length]));
     }
-    let kept = k_centres(&some, length, KEPT);
+    let mut kept = k_centres(&some, length, KEPT);
+    if layout.places.is_some() {
+        let bank: Vec<f32> = kept.iter().flat_map(|&i| &some[i * length..][..length]).copied().collect();
+        kept = by_part(&bank, length).into_iter().map(|i| kept[i]).collect();
+    }
     let bank = kept.iter().flat_map(|&i| &some[i * length..][..length]).copied().collect();
     let owners = kept.into_iter().map(|i| chosen[i] / places).collect();
     Ok((Searched::new(bank, length), owners))
-}
-
-/// The mean, over some of so many images, of the furthest that one of its places is from what the others show; 1 where that says
-/// nothing.
-fn most(
-    bank: &Bank,
-    owners: &Owners,
-    images: usize,
-    vectors: &dyn Fn(usize) -> Result<Vec<f32>>,
-    progress: &Progress<'_>,
-) -> Result<f32> {
-    let looked: Vec<usize> = (0..images).step_by(images.div_ceil(LOOKED_AT).max(1)).collect();
-    let mut sum = 0.0;
-    for &image in &looked {
-        progress.check()?;
-        let Some(furthest) = bank.furthest_of(image, vectors(image)?, owners) else { return Ok(1.0) };
-        sum += furthest;
-    }
-    let mean = sum / looked.len() as f32;
-    Ok(if mean > 0.0 { mean } else { 1.0 })
 }

@@ -5,10 +5,10 @@
 
 mod description;
 
-use nalgebra::{Cholesky, DMatrix};
 use rayon::prelude::*;
 
 use self::description::{describe, features};
+use super::whitening::whitening;
 use super::{DetectorPart, FitInput, put, take};
 use crate::calibrate::NORMAL_SHARE;
 use crate::config::Config;
@@ -214,15 +214,6 @@ fn centred(mut products: Vec<f64>, means: &[Vec<f32>], smooth: &[Vec<f32>], samp
 /// The median of a map, of one pixel of [`STEP`].
 fn median_of(map: &[f32]) -> f32 {
     median(&mut map.iter().step_by(STEP).copied().collect::<Vec<_>>())
-}
-
-/// The inverse of the lower triangle `L` of `covariance = L L^T` (Cholesky), row by row.
-fn whitening(covariance: &[f64], count: usize) -> Vec<f64> {
-    let symmetric = DMatrix::from_row_slice(count, count, covariance);
-    // Rounding may leave nothing of a value that others determine.
-    let inverse = Cholesky::new_with_substitute(symmetric, 1e-9)
-        .and_then(|cholesky| cholesky.l().solve_lower_triangular(&DMatrix::identity(count, count)));
-    inverse.unwrap_or_else(|| DMatrix::identity(count, count)).transpose().as_slice().to_vec()
 }
 
 #[cfg(test)]
