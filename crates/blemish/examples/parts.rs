@@ -2,7 +2,8 @@
 //!
 //! `cargo run --release -p blemish --example parts -- SCENES[:GOOD] SIDE SETTINGS..`: for every list of settings (separated by
 //! commas, such as `features=always,memory.use=never`) image AUROC and AUPRO, averaged over the scenes, and of the worst. `varied:SETS:GOOD`
-//! takes so many sets of each kind whose good photos differ much. GOOD is the number of good images to fit on.
+//! takes so many sets of each kind whose good photos differ much; behind `wide:` defects cover much of an image. GOOD is the number of good
+//! images to fit on.
 #![expect(clippy::unwrap_used, reason = "an example")]
 
 mod generated;

@@ -14,10 +14,10 @@ const STEP: usize = 4;
 
 /// Images that the covariance is computed from, at most.
 const IMAGES: usize = 256;
-/// Share of the mean variance of good images' values that is added to each, with so many images more as if they had shown it: what few
-/// images do not show must not count for much.
+/// Share of the mean variance of good images' values that is added to each, and so many times the number of values over that of means
+/// more: what few means do not show must not count for much.
 const SHRINKAGE: f64 = 0.3;
-const ASSUMED: f64 = 15.0;
+const FOR_EACH_VALUE: f64 = 3.0;
 
 /// Differences of means, as a root of their mean square, that rounding and light leave where good images hardly differ.
 const ROUNDING: f64 = 0.014;
@@ -80,7 +80,7 @@ impl Regions {
         }
         let count = (images * regions) as f64;
         let mean = covariance.iter().step_by(length + 1).sum::<f64>() / count / length as f64;
-        let added = (SHRINKAGE + ASSUMED / images as f64) * mean;
+        let added = (SHRINKAGE + FOR_EACH_VALUE * length as f64 / count) * mean;
         covariance.iter_mut().for_each(|v| *v /= count);
         covariance.iter_mut().step_by(length + 1).for_each(|v| *v += added.max(1e-9));
         // In the mean over its values, so that distances do not depend on how many there are.
@@ -233,10 +233,10 @@ mod tests {
         // One region of two values, which differ by 3 and by 0.1 from image to image.
         let own = [[3.0, 0.1], [3.0, -0.1], [-3.0, 0.1], [-3.0, -0.1]];
         let of = |image: usize| Ok(own[image % 4].to_vec());
-        let regions = Regions::fit([4, 4], 4000, true, &of).unwrap();
+        let regions = Regions::fit([4, 4], 256, true, &of).unwrap();
         let length = |v: [f32; 2]| regions.whitened(&v).iter().map(|v| v * v).sum::<f32>();
-        // Variances 9 and 0.01, and 0.30375 of their mean besides; each is half of the distance.
-        let added = (0.3 + 15.0 / 4000.0) * 4.505;
+        // Variances 9 and 0.01, and 0.3 + 3 * 2 / 256 of their mean besides; each is half of the distance.
+        let added = (0.3 + 6.0 / 256.0) * 4.505;
         for (v, by_hand) in [([1.0, 0.0], 0.5 / (9.0 + added)), ([0.0, 1.0], 0.5 / (0.01 + added))] {
             assert!((length(v) - by_hand).abs() < 1e-4 * by_hand, "{} {by_hand}", length(v));
         }
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn without_places_all_regions_have_one_mean() {
         // Two regions that are always 0 and 2: by place nothing differs, anywhere they do by 1.
-        let fitted = |by_place| Regions::fit([8, 12], 1000, by_place, &|_| Ok(vec![0.0, 2.0])).unwrap();
+        let fitted = |by_place| Regions::fit([8, 12], 100, by_place, &|_| Ok(vec![0.0, 2.0])).unwrap();
         assert_eq!(fitted(true).grid(), [1, 2]);
         let [near, anywhere] = [true, false].map(|by_place| fitted(by_place).whitened(&[1.0, 1.0])[0]);
         assert!(near > 1e3 && (anywhere - (1.0f32 + 0.315).sqrt().recip()).abs() < 1e-4, "{near} {anywhere}");
