@@ -181,9 +181,7 @@ impl Engine {
     /// If the length of `images` is no multiple of an image, the mask has another batch or grid, or the model
     /// [does not have](Self::has) a wanted feature.
     pub fn forward(&self, images: &[f32], mask: Option<&Mask>, wanted: &[Feature]) -> Output {
-        let MapShape { height, width, channels, .. } = self.maps[0];
-        let batch = images.len() / (height * width * channels);
-        assert_eq!(images.len(), batch * height * width * channels, "whole images");
+        let batch = self.batch_of(images);
         assert!(mask.is_none_or(|mask| mask.batch() == batch), "a mask per image");
         if mask.is_none() && wanted.is_empty() && batch > 1 {
             return self.image_by_image(images, batch);
@@ -199,10 +197,19 @@ impl Engine {
     /// # Panics
     /// As [`forward`](Self::forward).
     pub fn features(&self, images: &[f32], wanted: &[Feature]) -> Vec<FeatureMap> {
+        let batch = self.batch_of(images);
+        self.pass_into(images, &Plan::whole(&self.config, &self.maps, batch), None, wanted, None)
+    }
+
+    /// How many images there are.
+    ///
+    /// # Panics
+    /// If the last one is not whole.
+    fn batch_of(&self, images: &[f32]) -> usize {
         let MapShape { height, width, channels, .. } = self.maps[0];
         let batch = images.len() / (height * width * channels);
         assert_eq!(images.len(), batch * height * width * channels, "whole images");
-        self.pass_into(images, &Plan::whole(&self.config, &self.maps, batch), None, wanted, None)
+        batch
     }
 
     /// Every thread does whole images by itself, whose maps stay in its caches; what is left over, all threads do together.

@@ -137,15 +137,10 @@ fn tiles([rows, columns]: [usize; 2]) -> Vec<Vec<usize>> {
     tops.flat_map(|top| (0..columns).step_by(TILE[1]).map(move |left| tile(top, left))).collect()
 }
 
-/// An order of vectors, which end with their places, in which those of a part of a view follow each other: an eighth of its longer side each way.
-pub fn by_part(vectors: &[f32], long: usize) -> Vec<usize> {
-    let part = |i: &usize| {
-        let place = &vectors[(i + 1) * long - 2..(i + 1) * long];
-        [place[0], place[1]].map(|at| (at / (AWAY / 8.0)) as usize)
-    };
-    let mut order: Vec<usize> = (0..vectors.len() / long).collect();
-    order.sort_by_key(part);
-    order
+/// The part of a view, an eighth of its longer side each way, that a vector is of which ends with its place.
+pub fn part_of(vector: &[f32]) -> [usize; 2] {
+    let place = &vector[vector.len() - 2..];
+    [place[0], place[1]].map(|at| (at / (AWAY / 8.0)) as usize)
 }
 
 fn distances_to<'a>(queries: &[f32], nearest: Vec<usize>, vector: impl Fn(usize) -> &'a [f32]) -> Vec<f32> {

@@ -92,8 +92,8 @@ impl DetectorPart for Features {
         Self::with(network, Arc::new(levels), input, None)
     }
 
-    /// Units stay those of all images, so that distances by either are comparable; so do, where they come from many images, the levels' scale
-    /// and the principal components, which then remember none of them.
+    /// Units stay those of all images, so that distances by either are comparable; so do, where they come from many images, the levels' scale,
+    /// the principal components and the regions' covariance, which then remember none of them.
     fn refit(&self, input: &FitInput<'_>) -> Option<Result<Box<dyn DetectorPart>>> {
         let groups = self.groups.iter().map(|group| group.memory.unit).collect();
         let units = Units { groups, joint: self.joint, far: self.far.memory.unit };

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use super::super::by_place::{BUDGET, ByPlace, Choice};
 use super::super::memory::k_centres;
 use super::super::nearest::Searched;
-use super::bank::{Bank, Layout, Owners, by_part};
+use super::bank::{Bank, Layout, Owners, part_of};
 use super::regions::Regions;
 use crate::error::Result;
 use crate::good::{GoodImages, Progress};
@@ -175,9 +175,9 @@ fn anywhere(
         some.extend(of_one.iter().flat_map(|i| &own[i % places * length..][..length]));
     }
     let mut kept = k_centres(&some, length, KEPT);
+    // Those of a part of the view together, so that a search can leave out what lies far away.
     if layout.places.is_some() {
-        let bank: Vec<f32> = kept.iter().flat_map(|&i| &some[i * length..][..length]).copied().collect();
-        kept = by_part(&bank, length).into_iter().map(|i| kept[i]).collect();
+        kept.sort_by_key(|&i| part_of(&some[i * length..][..length]));
     }
     let bank = kept.iter().flat_map(|&i| &some[i * length..][..length]).copied().collect();
     let owners = kept.into_iter().map(|i| chosen[i] / places).collect();
