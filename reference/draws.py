@@ -61,7 +61,7 @@ def draw_step(record: Record, step: int, seed: int, masked_share: float) -> Step
     grid = side // PATCH
     rng = generator(seed, OF_LIGHT, step)
     arrays = {
-        "image": record.image, "clean": record.clean, "reference": record.reference, "good": record.good,
+        "image": record.image, "clean": record.clean, "reference": record.references[0], "good": record.good,
         "mask": record.mask, "grey": record.grey,
     }
     near = (~record.surface & (rng.random(scenes) < 0.5)).tolist()

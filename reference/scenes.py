@@ -14,15 +14,15 @@ from typing import BinaryIO
 
 import numpy as np
 
-KIND, MAGIC = b"BLMSCEN", b"BLMSCEN3"
-HEADER = struct.Struct("<8sQQII")
+KIND, MAGIC = b"BLMSCEN", b"BLMSCEN4"
+HEADER = struct.Struct("<8sQQIII")
 # Steps that a source prepares ahead.
 AHEAD = 2
 
 
 @dataclass
 class Record:
-    """The scenes of a step, three photos of each."""
+    """The scenes of a step, three photos of each or, with more references, more."""
 
     seed: int
     step: int
@@ -31,7 +31,7 @@ class Record:
     surface: np.ndarray  # [S] bool
     image: np.ndarray  # [S, side, side, 3] u8, perhaps defective
     clean: np.ndarray  # [S, side, side, 3] u8, without its defect
-    reference: np.ndarray  # [S, side, side, 3] u8, a good photo
+    references: np.ndarray  # [R, S, side, side, 3] u8, good photos
     good: np.ndarray  # [S, side, side, 3] u8, another good photo
     mask: np.ndarray  # [S, side, side] u8, 1 where defective
 
@@ -41,18 +41,20 @@ def read_record(file: BinaryIO) -> Record | None:
     header = file.read(HEADER.size)
     if not header:
         return None
-    seed, step, scenes, side = parse(header)
-    body = np.empty(body_size(scenes, side), np.uint8)
+    seed, step, scenes, side, references = parse(header)
+    body = np.empty(body_size(scenes, side, references), np.uint8)
     if file.readinto(body) != len(body):
         raise ValueError("the scenes end within a record")
     photo = 3 * scenes * side * side
-    grey, surface, *photos, mask = np.split(body, np.cumsum([scenes, scenes, photo, photo, photo, photo]))
+    sizes = [scenes, scenes, photo, photo, references * photo, photo]
+    grey, surface, *photos, mask = np.split(body, np.cumsum(sizes))
     shape = (scenes, side, side)
-    photos = (each.reshape(*shape, 3) for each in photos)
-    return Record(seed, step, side, grey.astype(bool), surface.astype(bool), *photos, mask.reshape(shape))
+    image, clean, others, good = (each.reshape(-1, *shape, 3) for each in photos)
+    return Record(seed, step, side, grey.astype(bool), surface.astype(bool), image[0], clean[0], others, good[0],
+                  mask.reshape(shape))
 
 
-def parse(header: bytes) -> tuple[int, int, int, int]:
+def parse(header: bytes) -> tuple[int, int, int, int, int]:
     if len(header) < HEADER.size or not header.startswith(MAGIC):
         earlier = header.startswith(KIND)
         raise ValueError("these scenes are of another version of `--example scenes`: build it anew, write them anew"
@@ -60,15 +62,17 @@ def parse(header: bytes) -> tuple[int, int, int, int]:
     return HEADER.unpack(header)[1:]
 
 
-def body_size(scenes: int, side: int) -> int:
-    return scenes * (2 + 13 * side * side)
+def body_size(scenes: int, side: int, references: int) -> int:
+    return scenes * (2 + (10 + 3 * references) * side * side)
 
 
 class Generators:
     """Processes of `command`, each of which writes every so manieth step."""
 
-    def __init__(self, command: str, seed: int, batch_size: int, workers: int, side: int | None = None):
+    def __init__(self, command: str, seed: int, batch_size: int, workers: int, side: int | None = None,
+                 references: int = 1):
         self.command = [*shlex.split(command), "--seed", str(seed), "--batch-size", str(batch_size)]
+        self.command += ["--references", str(references)]
         self.command += ["--side", str(side)] if side else []
         self.workers = workers
 
@@ -104,9 +108,9 @@ class Recorded:
         size = path.stat().st_size
         with open(path, "rb") as file:
             while header := file.read(HEADER.size):
-                _, _, scenes, side = parse(header)
+                _, _, scenes, side, references = parse(header)
                 self.places.append(file.tell() - HEADER.size)
-                if file.seek(body_size(scenes, side), 1) > size:
+                if file.seek(body_size(scenes, side, references), 1) > size:
                     raise ValueError(f"{path} ends within a record")
         if not self.places:
             raise ValueError(f"{path} is empty")

@@ -60,10 +60,10 @@ def in_crate_names(tensors: Tensors) -> Tensors:
     }
 
 
-def write_pretrained(path: Path, network: Light, origin: dict) -> None:
+def write_pretrained(path: Path, network: Light, origin: dict, projections: Tensors | None = None) -> None:
     """The file that `blemish` reads as pre-trained weights, in bf16; whole or not at all."""
     tensors = {name: value.detach().cpu().bfloat16().contiguous()
-               for name, value in in_crate_names(crate_layout(network)).items()}
+               for name, value in {**in_crate_names(crate_layout(network)), **(projections or {})}.items()}
     for name, value in tensors.items():
         if not value.isfinite().all():
             raise ValueError(f"{name} holds a value that is not finite")
@@ -78,13 +78,13 @@ def write_pretrained(path: Path, network: Light, origin: dict) -> None:
 
 
 def read_pretrained(path: Path) -> tuple[Light, dict]:
-    """A file of pre-trained weights as a network, and where it came from. The layers of the comparison are left out."""
+    """A file of pre-trained weights as a network, and where it came from. The layers of the comparison and projections are left out."""
     with safe_open(path, "pt") as file:
         metadata = (file.metadata() or {}).get("blemish")
         if metadata is None:
             raise ValueError(f"{path} holds no pre-trained weights of blemish")
         header = json.loads(metadata)
-        tensors = {name: file.get_tensor(name).float() for name in file.keys() if not name.startswith("comparison.")}
+        tensors = {name: file.get_tensor(name).float() for name in file.keys() if not name.startswith(("comparison.", "projection."))}
     shape = {name: value for name, value in header["model"].items() if name != "comparison"}
     other = {name: shape.pop(name) for name in FIXED if name in shape}
     assert {**FIXED, **other} == FIXED, f"{path} is of a network that this reference has not: {other}"

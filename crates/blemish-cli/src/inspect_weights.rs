@@ -18,6 +18,8 @@ struct Summary {
     channels: usize,
     /// Whether they have the layers that compare an image with references.
     compares: bool,
+    /// Shapes of what the memory of features brings the values of a place to fewer by; empty where principal components do.
+    projections: Vec<Vec<usize>>,
     origin: PretrainedOrigin,
 }
 
@@ -30,14 +32,16 @@ pub fn run(path: &Path, output: &Output) -> Result<bool> {
     if !Pretrained::is_one(path, &bytes) {
         return Ok(false);
     }
-    let Pretrained { model, image_size, channels, weights, origin } = Pretrained::from_bytes(path, &bytes)?;
+    let Pretrained { model, image_size, channels, weights, projections, origin } =
+        Pretrained::from_bytes(path, &bytes)?;
     let summary = Summary {
         weights: path.display().to_string(),
         bytes: bytes.len(),
-        parameters: weights.values().map(|array| array.values.len()).sum(),
+        parameters: weights.values().chain(&projections).map(|array| array.values.len()).sum(),
         image_size,
         channels,
         compares: model.comparison,
+        projections: projections.into_iter().map(|matrix| matrix.shape).collect(),
         origin,
     };
     output.result(&summary, || text(&summary))?;

@@ -8,14 +8,14 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 8 | `BLMSCEN3` |
+//! | 8 | `BLMSCEN4` |
 //! | 8, 8 | seed, step |
-//! | 4, 4 | scenes `S`, side of a photo `W` |
+//! | 4, 4, 4 | scenes `S`, side of a photo `W`, references `R` |
 //! | S | 1 where the scene is grey |
 //! | S | 1 where it is a surface |
 //! | 3 S W W | a photo of each scene, perhaps defective |
 //! | 3 S W W | the same without its defect |
-//! | 3 S W W | a good photo, which the others are compared with |
+//! | 3 R S W W | good photos, which the others are compared with: one of each scene, then the next |
 //! | 3 S W W | another good photo |
 //! | S W W | 1 where the first is defective |
 
@@ -28,21 +28,24 @@ use blemish_train::pretrain::triple::{Photos, photos};
 use rayon::prelude::*;
 
 const USAGE: &str =
-    "usage: scenes [--seed N] [--batch-size SCENES] [--side PIXELS] [--first STEP] [--every N] [--steps N]
+    "usage: scenes [--seed N] [--batch-size SCENES] [--side PIXELS] [--first STEP] [--every N] [--steps N] [--references N] [--defective PERCENT]
   --seed        of the images (0)
   --batch-size  scenes of a step at 128 pixels, fewer of larger ones (8)
   --side        of all photos, a multiple of 16 (drawn by step: 128, 192 or 256)
   --first       the first step that is written (0)
   --every       every so many steps are written (1): several processes divide the work
-  --steps       how many are written (until nobody reads)";
+  --steps       how many are written (until nobody reads)
+  --references  good photos of a scene that others are compared with (1)
+  --defective   share of scenes with a defect (50)";
 
-const MAGIC: &[u8; 8] = b"BLMSCEN3";
+const MAGIC: &[u8; 8] = b"BLMSCEN4";
 
 struct Options {
     config: PretrainConfig,
     first: usize,
     every: usize,
     steps: Option<usize>,
+    references: usize,
 }
 
 fn main() -> io::Result<()> {
@@ -53,7 +56,7 @@ fn main() -> io::Result<()> {
     let mut out = BufWriter::with_capacity(1 << 20, io::stdout().lock());
     let steps = (0..options.steps.unwrap_or(usize::MAX)).map(|i| options.first + i * options.every);
     for step in steps {
-        match write(&options.config, step, &mut out) {
+        match write(&options, step, &mut out) {
             // Nobody reads any more.
             Err(e) if e.kind() == ErrorKind::BrokenPipe => return Ok(()),
             result => result?,
@@ -63,7 +66,8 @@ fn main() -> io::Result<()> {
 }
 
 fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options = Options { config: PretrainConfig::default(), first: 0, every: 1, steps: None };
+    let mut options =
+        Options { config: PretrainConfig::default(), first: 0, every: 1, steps: None, references: 1 };
     while let Some(name) = arguments.next() {
         let value = arguments.next().and_then(|v| v.parse::<usize>().ok());
         let value = value.ok_or_else(|| format!("{name} needs a number"))?;
@@ -76,6 +80,8 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
             "--first" => options.first = value,
             "--every" if value > 0 => options.every = value,
             "--steps" => options.steps = Some(value),
+            "--defective" if value <= 100 => options.config.defective = value as f64 / 100.0,
+            "--references" if (1..=64).contains(&value) => options.references = value,
             _ => return Err(format!("{name} {value}: there is no such option or value")),
         }
     }
@@ -83,28 +89,34 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
 }
 
 /// Writes the record of a step.
-fn write(config: &PretrainConfig, step: usize, out: &mut impl Write) -> io::Result<()> {
+fn write(options: &Options, step: usize, out: &mut impl Write) -> io::Result<()> {
+    let config = &options.config;
     let side = side(config, step);
-    let draw = |item| photos(config, [side; 2], step, item).0;
-    let drawn: Vec<Photos> = (0..config.scenes(side)).into_par_iter().map(draw).collect();
+    // More references than one are instances that the other photos have left.
+    let draw = |item| {
+        let photos = photos(config, [side; 2], step, item).0;
+        let more = (3..).take(options.references - 1);
+        let more: Vec<Image> = more.map(|i| photos.scene.draw(i, false, [side; 2]).image).collect();
+        (photos, more)
+    };
+    let drawn: Vec<(Photos, Vec<Image>)> = (0..config.scenes(side)).into_par_iter().map(draw).collect();
     out.write_all(MAGIC)?;
     out.write_all(&config.seed.to_le_bytes())?;
     out.write_all(&(step as u64).to_le_bytes())?;
-    for number in [drawn.len(), side] {
+    for number in [drawn.len(), side, options.references] {
         out.write_all(&(number as u32).to_le_bytes())?;
     }
-    for flag in [|p: &Photos| p.is_grey, |p: &Photos| p.is_surface] {
-        let flags: Vec<u8> = drawn.iter().map(|photos| u8::from(flag(photos))).collect();
+    for flag in [|p: &Photos| p.is_grey, |p: &Photos| p.scene.is_surface()] {
+        let flags: Vec<u8> = drawn.iter().map(|(photos, _)| u8::from(flag(photos))).collect();
         out.write_all(&flags)?;
     }
-    let of: [fn(&Photos) -> &Image; 4] =
-        [|p| &p.first.image, |p| &p.first.clean, |p| &p.reference, |p| &p.good];
-    for photo in of {
-        for photos in &drawn {
-            out.write_all(&in_bytes(photo(photos)))?;
-        }
+    let of: [fn(&Photos) -> &Image; 3] = [|p| &p.first.image, |p| &p.first.clean, |p| &p.reference];
+    let first = of.into_iter().flat_map(|photo| drawn.iter().map(move |(photos, _)| photo(photos)));
+    let more = (0..options.references - 1).flat_map(|i| drawn.iter().map(move |(_, more)| &more[i]));
+    for photo in first.chain(more).chain(drawn.iter().map(|(photos, _)| &photos.good)) {
+        out.write_all(&in_bytes(photo))?;
     }
-    for photos in &drawn {
+    for (photos, _) in &drawn {
         out.write_all(&photos.first.mask)?;
     }
     out.flush()

@@ -14,6 +14,8 @@ use crate::tensors::{header_of, read_tensors_of, require_parameters, write_tenso
 
 /// Version of the file's layout; a file of a newer one is refused.
 const VERSION: u32 = 1;
+/// The tensors of the [`projections`](Pretrained::projections).
+const PROJECTIONS: [&str; 2] = ["projection.fine", "projection.wide"];
 
 /// Pre-trained weights.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +28,9 @@ pub struct Pretrained {
     pub channels: usize,
     /// Parameters by name.
     pub weights: Weights,
+    /// By what the memory of features brings the values that describe a place to fewer, `[values, fewer]`: that of the stem's levels and
+    /// that of those above, as `reference/describe.py` has learnt them; none where they were not learnt.
+    pub projections: Vec<Array>,
     /// Where they came from.
     pub origin: PretrainedOrigin,
 }
@@ -54,6 +59,8 @@ impl Pretrained {
             origin: self.origin.clone(),
         };
         let mut weights = self.weights.clone();
+        let named = PROJECTIONS.into_iter().map(str::to_owned).zip(self.projections.iter().cloned());
+        weights.extend(named);
         for array in weights.values_mut() {
             array.values.iter_mut().for_each(|v| *v = to_bf16(*v));
         }
@@ -73,7 +80,7 @@ impl Pretrained {
     /// # Errors
     /// As [`load`](Self::load), without [`Error::Io`].
     pub fn from_bytes(name: &Path, bytes: &[u8]) -> Result<Self> {
-        let (text, weights) = read_tensors_of(name, bytes)?;
+        let (text, mut weights) = read_tensors_of(name, bytes)?;
         let bad = |reason: String| Error::model(name, reason);
         let header: Header = serde_json::from_str(&text).map_err(|e| {
             bad(format!("does not hold pre-trained weights: its metadata is not understood: {e}"))
@@ -87,10 +94,20 @@ impl Pretrained {
         let mut run = Config { model, ..Config::default() };
         (run.data.image_size, run.data.channels) = (image_size, Some(channels));
         run.validate().map_err(|e| bad(e.to_string()))?;
+        let projections: Vec<Array> = PROJECTIONS.iter().filter_map(|name| weights.remove(*name)).collect();
+        let is_map = |array: &Array| matches!(array.shape[..], [from, to] if (1..=from).contains(&to));
+        if !(projections.is_empty() || projections.len() == PROJECTIONS.len())
+            || !projections.iter().all(is_map)
+        {
+            let names = PROJECTIONS.join(" and ");
+            return Err(bad(format!(
+                "must hold both or none of {names}, matrices that give no more values than they take"
+            )));
+        }
         let grid = run.grid();
         require_parameters(&weights, &run.model, grid).map_err(bad)?;
         let weights = weights_for_grid(weights, grid, grid).map_err(bad)?;
-        Ok(Self { model: run.model, image_size, channels, weights, origin })
+        Ok(Self { model: run.model, image_size, channels, weights, projections, origin })
     }
 
     /// The weights that come with the program.
@@ -111,7 +128,8 @@ impl Pretrained {
             .is_some_and(|header| header.get("pretrained").is_some())
     }
 
-    /// Adds the parameters to a model file's tensors, their names behind `prefix`; the shape is not stored, since it is that of `light`.
+    /// Adds the parameters to a model file's tensors, their names behind `prefix`; the shape is not stored, since it is that of `light`, nor
+    /// are the projections, which a memory that was fitted with them holds.
     pub fn put(&self, tensors: &mut Weights, prefix: &str) {
         let named = |(name, array): (&String, &Array)| (format!("{prefix}{name}"), array.clone());
         tensors.extend(self.weights.iter().map(named));
@@ -133,7 +151,8 @@ impl Pretrained {
             return Err("its positional table is of no square grid".to_owned());
         }
         let image_size = [side * model.patch_size; 2];
-        Ok(Self { model, image_size, channels: 3, weights, origin: PretrainedOrigin::default() })
+        let origin = PretrainedOrigin::default();
+        Ok(Self { model, image_size, channels: 3, weights, projections: Vec::new(), origin })
     }
 
     /// The network on views of `size`, in the arithmetic that the configuration names.
@@ -273,6 +292,31 @@ mod tests {
         assert!(pretrained.weights_for(&ModelConfig::diyt(), size, 3).is_err());
         let single = Pretrained { channels: 1, ..pretrained };
         assert!(single.weights_for(&model, size, 3).unwrap_err().contains("1 channels"));
+    }
+
+    #[test]
+    fn projections_are_kept_in_the_file_and_apart_from_the_parameters() {
+        let plain = Pretrained {
+            projections: Vec::new(),
+            ..Pretrained::from_bytes(Path::new("light"), LIGHT).unwrap()
+        };
+        let matrix = |from: usize, to: usize| Array { shape: vec![from, to], values: vec![0.5; from * to] };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights.safetensors");
+        let learnt = Pretrained { projections: vec![matrix(240, 48), matrix(384, 32)], ..plain.clone() };
+        for pretrained in [&plain, &learnt] {
+            pretrained.save(&path).unwrap();
+            assert_eq!(&Pretrained::load(&path).unwrap(), pretrained);
+        }
+        let mut tensors = Weights::new();
+        learnt.put(&mut tensors, "network.");
+        assert!(!tensors.keys().any(|name| name.contains("projection")));
+        // One of two, and one that does not bring values to fewer.
+        for projections in [vec![matrix(240, 48)], vec![matrix(240, 48), matrix(32, 384)]] {
+            Pretrained { projections, ..plain.clone() }.save(&path).unwrap();
+            let refused = Pretrained::load(&path).unwrap_err().to_string();
+            assert!(refused.contains("both or none of projection.fine and projection.wide"), "{refused}");
+        }
     }
 
     #[test]

@@ -268,7 +268,9 @@ impl<'a> Run<'a> {
             objective: serde_json::to_value(&self.config.objective).unwrap_or_default(),
         };
         let (model, image_size) = (self.config.model.clone(), self.config.image_size);
-        Pretrained { model, image_size, channels: CHANNELS, weights: self.ema.clone(), origin }.save(path)
+        let projections = Vec::new();
+        Pretrained { model, image_size, channels: CHANNELS, weights: self.ema.clone(), projections, origin }
+            .save(path)
     }
 }
 

@@ -23,8 +23,8 @@ pub struct Photos {
     pub reference: Image,
     /// Another good one.
     pub good: Image,
-    /// Whether it is a surface rather than a product.
-    pub is_surface: bool,
+    /// What they are of.
+    pub scene: TrainingScene,
     /// Whether it is without colour.
     pub is_grey: bool,
 }
@@ -53,13 +53,13 @@ pub fn photos(config: &PretrainConfig, size: [usize; 2], step: usize, item: usiz
     let first = scene.draw(0, defective, size);
     let [reference, good] = [1, 2].map(|instance| scene.draw(instance, false, size).image);
     let is_grey = [&first.image, &first.clean, &reference, &good].into_iter().all(is_grey);
-    (Photos { first, reference, good, is_surface: scene.is_surface(), is_grey }, rng)
+    (Photos { first, reference, good, scene, is_grey }, rng)
 }
 
 /// The triple of scene `item` of `step`.
 pub fn triple(config: &PretrainConfig, size: [usize; 2], step: usize, item: usize) -> Triple {
     let (photos, mut rng) = photos(config, size, step, item);
-    let Photos { first: Drawn { image: mut first, mut clean, mask }, reference, good, is_surface, is_grey } =
+    let Photos { first: Drawn { image: mut first, mut clean, mask }, reference, good, scene, is_grey } =
         photos;
     if rng.random::<f32>() < 0.5 {
         // The same draws for both: they differ by the defect alone.
@@ -76,7 +76,7 @@ pub fn triple(config: &PretrainConfig, size: [usize; 2], step: usize, item: usiz
     affine.apply(&mut first);
     affine.apply(&mut clean);
     let [reference, good] = others.map(|photo| Normalize::Robust.apply(&photo));
-    let near = !is_surface && rng.random::<f32>() < 0.5;
+    let near = !scene.is_surface() && rng.random::<f32>() < 0.5;
     Triple { first, clean, mask, reference, good, near }
 }
 

@@ -56,7 +56,8 @@ fn pretrained(image_size: [usize; 2]) -> Pretrained {
     let model = ModelConfig { comparison: true, ..tiny(Preset::Light).detector.model };
     let weights =
         Mae::new(&model, image_size, CHANNELS, &mut ChaCha8Rng::seed_from_u64(1), &device()).weights();
-    Pretrained { model, image_size, channels: CHANNELS, weights, origin: PretrainedOrigin::default() }
+    let origin = PretrainedOrigin::default();
+    Pretrained { model, image_size, channels: CHANNELS, weights, projections: Vec::new(), origin }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::super::memory::Components;
 use super::super::put;
+use super::network::LevelGroup;
 use super::taken;
 use crate::engine::{FeatureMap, Weights};
 use crate::error::{Error, Result};
@@ -31,15 +32,21 @@ pub struct Descriptor {
 
 impl Descriptor {
     /// From `sample`, what [`joined`] gives for good images: every channel in units of its standard deviation, all means and all largest
-    /// values of a level alike in sum, and the principal components of that.
+    /// values of a level alike in sum, and of that what the group's projection or, where none was learnt, the principal components keep.
     ///
     /// # Errors
     /// Values that are not finite.
-    pub fn fit(grid: [usize; 2], levels: &[Level], mut sample: Vec<f32>) -> Result<Self> {
-        let scale = scale_of(levels, &sample)?;
-        scale_all(&mut sample, &scale);
-        let components = Components::new(&sample, scale.len(), COMPONENTS);
-        Ok(Self { grid, levels: levels.to_vec(), scale, components })
+    pub fn fit(grid: [usize; 2], group: &LevelGroup, mut sample: Vec<f32>) -> Result<Self> {
+        let scale = scale_of(&group.levels, &sample)?;
+        let components = match &group.projection {
+            // Only differences between places count: there is no need of a mean.
+            Some(basis) => Components { mean: vec![0.0; scale.len()], basis: basis.clone() },
+            None => {
+                scale_all(&mut sample, &scale);
+                Components::new(&sample, scale.len(), COMPONENTS)
+            }
+        };
+        Ok(Self { grid, levels: group.levels.clone(), scale, components })
     }
 
     /// Values of a vector.

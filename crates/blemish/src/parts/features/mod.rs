@@ -17,9 +17,11 @@ mod seen;
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use self::bank::{Bank, Layout};
-use self::descriptor::{Descriptor, Level, grid_of, joined, values_of};
-use self::network::{FeatureNetwork, Levels};
+use self::descriptor::{Descriptor, grid_of, joined, values_of};
+use self::network::{FeatureNetwork, LevelGroup, Levels};
 use self::regions::{Regions, means};
 use self::seen::{Seen, Vectors};
 use super::{DetectorPart, FitInput, put, take};
@@ -141,8 +143,8 @@ impl DetectorPart for Features {
         let network = FeatureNetwork::take(tensors, "features.network.")?;
         let levels = network.on_views(size, config)?;
         let grid = grid_of(size);
-        let group = |(levels, name): (&Vec<Level>, &str)| {
-            let descriptor = Arc::new(Descriptor::load(grid, levels, tensors, name)?);
+        let group = |(group, name): (&LevelGroup, &str)| {
+            let descriptor = Arc::new(Descriptor::load(grid, &group.levels, tensors, name)?);
             let memory = Memory::load(layout(descriptor.length(), grid, config), tensors, name)?;
             Ok(Group { descriptor, memory })
         };
@@ -196,21 +198,30 @@ impl Features {
             };
             Ok::<_, Error>((bank, unseen))
         };
-        let of_groups = descriptors.iter().enumerate().map(|(kind, descriptor)| {
-            kept(&seen.vectors(kind, images, layout(descriptor.length(), grid, config)))
-        });
-        let (banks, unseen): (Vec<Bank>, Vec<Vec<Vec<f32>>>) =
-            of_groups.collect::<Result<Vec<_>>>()?.into_iter().unzip();
-        let length = descriptors.iter().map(|descriptor| descriptor.length()).sum();
-        let means = seen.vectors(descriptors.len(), images, layout(length, regions::grid_of(grid), config));
-        let regions = match regions {
-            Some(regions) => regions,
-            None => {
-                let of = |image| means.of(image);
-                Arc::new(Regions::fit(grid, images.len(), config.has_places(), &of)?)
-            }
+        let of_groups = || {
+            let of = |(kind, descriptor): (usize, &Arc<Descriptor>)| {
+                kept(&seen.vectors(kind, images, layout(descriptor.length(), grid, config)))
+            };
+            descriptors.par_iter().enumerate().map(of).collect::<Result<Vec<_>>>()
         };
-        let (far, unseen_far) = kept(&means.whitened(&regions))?;
+        let of_regions = || {
+            let length = descriptors.iter().map(|descriptor| descriptor.length()).sum();
+            let layout = layout(length, regions::grid_of(grid), config);
+            let means = seen.vectors(descriptors.len(), images, layout);
+            let regions = match regions {
+                Some(regions) => regions,
+                None => {
+                    let of = |image| means.of(image);
+                    Arc::new(Regions::fit(grid, images.len(), config.has_places(), &of)?)
+                }
+            };
+            let (bank, unseen) = kept(&means.whitened(&regions))?;
+            Ok::<_, Error>((regions, bank, unseen))
+        };
+        // The choice of what is kept is a chain of small steps: one after the other would leave most threads idle.
+        let (of_groups, of_regions) = rayon::join(of_groups, of_regions);
+        let (banks, unseen): (Vec<Bank>, Vec<Vec<Vec<f32>>>) = of_groups?.into_iter().unzip();
+        let (regions, far, unseen_far) = of_regions?;
         let units =
             units.unwrap_or_else(|| Units::of(&unseen, regions.unit(mean_peak(&unseen_far), images.len())));
         let pairs = descriptors.into_iter().zip(banks).zip(units.groups);
@@ -262,11 +273,11 @@ fn descriptors(input: &FitInput<'_>, levels: &Levels) -> Result<Vec<Descriptor>>
         input.progress,
         |image| {
             let pairs = levels.groups().iter().zip(levels.maps(image));
-            pairs.map(|(group, maps)| joined(group, &maps, grid)).collect::<Vec<_>>()
+            pairs.map(|(group, maps)| joined(&group.levels, &maps, grid)).collect::<Vec<_>>()
         },
         |groups| {
             for ((sample, values), group) in samples.iter_mut().zip(groups).zip(levels.groups()) {
-                sample.extend(values.chunks_exact(values_of(group)).step_by(step).flatten());
+                sample.extend(values.chunks_exact(values_of(&group.levels)).step_by(step).flatten());
             }
         },
     )?;
@@ -396,7 +407,7 @@ mod tests {
         let fitted: Features = fitted_as(&images, &config_with_weights(&images[0]));
         let query = image(5);
         let maps = fitted.levels.maps(&query);
-        let levels = fitted.levels.groups().iter().map(|levels| values_of(levels)).collect::<Vec<_>>();
+        let levels = fitted.levels.groups().iter().map(|group| values_of(&group.levels)).collect::<Vec<_>>();
         // Of what is finer than a place means and largest values: 2 (24 + 48) + 96, and 192 + 96 + 2 * 48.
         assert_eq!(levels, [240, 384]);
         let vectors = [0, 1].map(|i| fitted.groups[i].descriptor.vectors(&maps[i]));

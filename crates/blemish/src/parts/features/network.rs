@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::FitInput;
-use super::descriptor::Level;
+use super::descriptor::{Level, values_of};
 use crate::backbone::Backbone;
 use crate::config::Config;
-use crate::engine::{Engine, Feature, FeatureMap, Weights};
+use crate::engine::{Array, Engine, Feature, FeatureMap, Weights};
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::pretrained::Pretrained;
@@ -111,19 +111,23 @@ impl FeatureNetwork {
     /// A sentence: weights that do not fit the view.
     pub fn on_views(&self, size: [usize; 2], config: &Config) -> Result<Levels, String> {
         Ok(match self {
-            Self::Pretrained(pretrained) => Levels {
-                groups: [FINE, WIDE]
-                    .map(|group| {
-                        let level = |of| Level::new(pretrained.channels_of(of), pretrained.stride_of(of));
-                        group.map(level).to_vec()
-                    })
-                    .to_vec(),
-                source: Source::Engine(Box::new(pretrained.engine(size, config)?)),
-            },
-            Self::Backbone(backbone) => Levels {
-                groups: vec![backbone.channels().map(|channels| Level { channels, largest: false }).to_vec()],
-                source: Source::Backbone(Arc::clone(backbone)),
-            },
+            Self::Pretrained(pretrained) => {
+                let level = |of| Level::new(pretrained.channels_of(of), pretrained.stride_of(of));
+                let mut learnt = pretrained.projections.iter().cloned();
+                let groups =
+                    [FINE, WIDE].map(|group| LevelGroup::new(group.map(level).to_vec(), learnt.next()));
+                Levels {
+                    groups: groups.into_iter().collect::<Result<_, String>>()?,
+                    source: Source::Engine(Box::new(pretrained.engine(size, config)?)),
+                }
+            }
+            Self::Backbone(backbone) => {
+                let levels = backbone.channels().map(|channels| Level { channels, largest: false });
+                Levels {
+                    groups: vec![LevelGroup::new(levels.to_vec(), None)?],
+                    source: Source::Backbone(Arc::clone(backbone)),
+                }
+            }
         })
     }
 }
@@ -132,7 +136,26 @@ impl FeatureNetwork {
 #[derive(Debug)]
 pub struct Levels {
     source: Source,
-    groups: Vec<Vec<Level>>,
+    groups: Vec<LevelGroup>,
+}
+
+/// Levels that describe places together.
+#[derive(Clone, Debug)]
+pub struct LevelGroup {
+    /// The levels.
+    pub levels: Vec<Level>,
+    /// What brings their values to fewer, `[values, fewer]`, where that was learnt.
+    pub projection: Option<Vec<f32>>,
+}
+
+impl LevelGroup {
+    fn new(levels: Vec<Level>, projection: Option<Array>) -> Result<Self, String> {
+        let values = values_of(&levels);
+        if projection.as_ref().is_some_and(|matrix| matrix.shape.first() != Some(&values)) {
+            return Err(format!("its projections must have {values} rows, one for each value of the levels"));
+        }
+        Ok(Self { levels, projection: projection.map(|matrix| matrix.values) })
+    }
 }
 
 #[derive(Debug)]
@@ -142,8 +165,8 @@ enum Source {
 }
 
 impl Levels {
-    /// The levels of every group.
-    pub fn groups(&self) -> &[Vec<Level>] {
+    /// The groups of levels.
+    pub fn groups(&self) -> &[LevelGroup] {
         &self.groups
     }
 
@@ -165,4 +188,26 @@ impl Levels {
 fn natural(image: &Image) -> Image {
     let pixels = image.pixels.iter().map(|v| 0.5 + CONTRAST * (v - 0.5)).collect();
     Image { pixels, ..*image }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn projections_must_fit_the_levels() {
+        let bytes = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../weights/light.safetensors"))
+            .as_slice();
+        let pretrained = Pretrained::builtin(bytes).unwrap();
+        let levels = |rows: [usize; 2]| {
+            let matrix = |rows: usize| Array { shape: vec![rows, 2], values: vec![0.5; rows * 2] };
+            let learnt = Pretrained { projections: rows.map(matrix).to_vec(), ..pretrained.clone() };
+            FeatureNetwork::Pretrained(Arc::new(learnt)).on_views([32, 32], &Config::default())
+        };
+        let groups = levels([240, 384]).unwrap().groups;
+        assert_eq!(groups.iter().map(|group| values_of(&group.levels)).collect::<Vec<_>>(), [240, 384]);
+        assert!(groups.iter().all(|group| group.projection.as_ref().is_some_and(|matrix| matrix[0] == 0.5)));
+        assert!(levels([240, 240]).unwrap_err().contains("384 rows"));
+    }
 }
