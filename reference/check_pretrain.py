@@ -40,7 +40,8 @@ def check_file(path: Path) -> str:
     network, origin = read_pretrained(path)
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder) / "again.safetensors"
-        write_pretrained(again, network, origin)
+        projections = {name: v for name, v in load_file(path).items() if name.startswith("projection.")}
+        write_pretrained(again, network, origin, projections)
         kept, written = ({name: v for name, v in load_file(file).items() if not name.startswith("comparison.")}
                          for file in (path, again))
         headers = []

@@ -38,13 +38,11 @@ impl Descriptor {
     /// Values that are not finite.
     pub fn fit(grid: [usize; 2], group: &LevelGroup, mut sample: Vec<f32>) -> Result<Self> {
         let scale = scale_of(&group.levels, &sample)?;
+        scale_all(&mut sample, &scale);
         let components = match &group.projection {
-            // Only differences between places count: there is no need of a mean.
-            Some(basis) => Components { mean: vec![0.0; scale.len()], basis: basis.clone() },
-            None => {
-                scale_all(&mut sample, &scale);
-                Components::new(&sample, scale.len(), COMPONENTS)
-            }
+            // Only differences between places count, but a common offset would cost digits of them.
+            Some(basis) => Components::with_basis(&sample, scale.len(), basis.clone()),
+            None => Components::new(&sample, scale.len(), COMPONENTS),
         };
         Ok(Self { grid, levels: group.levels.clone(), scale, components })
     }

@@ -116,7 +116,7 @@ impl Grid {
 pub struct Components {
     /// The mean patch.
     pub mean: Vec<f32>,
-    /// Orthonormal columns, `[values, components]`.
+    /// Orthonormal columns (or what was learnt in their place), `[values, components]`.
     pub basis: Vec<f32>,
 }
 
@@ -125,11 +125,7 @@ impl Components {
     pub fn new(patches: &[f32], values: usize, components: usize) -> Self {
         let count = components.min(values);
         let n = patches.len() / values;
-        let mut mean = vec![0.0f64; values];
-        for patch in patches.chunks_exact(values) {
-            mean.iter_mut().zip(patch).for_each(|(sum, &v)| *sum += f64::from(v));
-        }
-        let mean: Vec<f32> = mean.iter().map(|sum| (sum / n.max(1) as f64) as f32).collect();
+        let mean = mean_of(patches, values);
         let centred: Vec<f32> = patches.iter().enumerate().map(|(i, v)| v - mean[i % values]).collect();
         let mut covariance = vec![0.0; values * values];
         let rows = Matrix::rows(&centred, values);
@@ -151,6 +147,11 @@ impl Components {
             basis = next;
         }
         Self { mean, basis }
+    }
+
+    /// With a `basis` that is known, `[values, components]`, around the mean of `patches`, `[n, values]`.
+    pub(crate) fn with_basis(patches: &[f32], values: usize, basis: Vec<f32>) -> Self {
+        Self { mean: mean_of(patches, values), basis }
     }
 
     /// Puts them together; `None` where `basis` is not `[mean.len(), components]` with at least one component.
@@ -187,6 +188,16 @@ impl Components {
         matmul(&mut out, rows, basis.transposed(), [n, count, values], Init::Bias(&self.mean));
         out
     }
+}
+
+/// The mean of `patches`, `[n, values]`.
+fn mean_of(patches: &[f32], values: usize) -> Vec<f32> {
+    let mut sums = vec![0.0f64; values];
+    for patch in patches.chunks_exact(values) {
+        sums.iter_mut().zip(patch).for_each(|(sum, &v)| *sum += f64::from(v));
+    }
+    let n = (patches.len() / values).max(1);
+    sums.iter().map(|sum| (sum / n as f64) as f32).collect()
 }
 
 /// Gram and Schmidt, twice over for rounding; a column that vanishes stays zero.
