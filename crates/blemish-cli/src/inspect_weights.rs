@@ -49,14 +49,20 @@ pub fn run(path: &Path, output: &Output) -> Result<bool> {
 }
 
 fn text(summary: &Summary) -> String {
-    let Summary { weights, bytes, parameters, image_size: [height, width], channels, .. } = summary;
-    format!(
-        "weights      {weights}\nsize         {:.1} MB, {} parameters\ninput        {height} x {width} pixels in pre-training, {}\n\n{}",
+    let Summary { weights, bytes, parameters, image_size: [height, width], channels, projections, .. } =
+        summary;
+    let mut text = format!(
+        "weights      {weights}\nsize         {:.1} MB, {} parameters\ninput        {height} x {width} pixels in pre-training, {}\n",
         *bytes as f64 / 1e6,
         thousands(*parameters),
         colours(*channels),
-        facts(&summary.origin)
-    )
+    );
+    if !projections.is_empty() {
+        let each: Vec<String> =
+            projections.iter().map(|shape| format!("{} to {}", shape[0], shape[1])).collect();
+        text += &format!("projections  {} values\n", each.join(", "));
+    }
+    text + "\n" + &facts(&summary.origin)
 }
 
 /// Where pre-trained weights came from, a line each.

@@ -28,7 +28,8 @@ use blemish_train::pretrain::triple::{Photos, photos};
 use rayon::prelude::*;
 
 const USAGE: &str =
-    "usage: scenes [--seed N] [--batch-size SCENES] [--side PIXELS] [--first STEP] [--every N] [--steps N] [--references N] [--defective PERCENT]
+    "usage: scenes [--seed N] [--batch-size SCENES] [--side PIXELS] [--first STEP] [--every N] [--steps N]
+              [--references N] [--defective PERCENT]
   --seed        of the images (0)
   --batch-size  scenes of a step at 128 pixels, fewer of larger ones (8)
   --side        of all photos, a multiple of 16 (drawn by step: 128, 192 or 256)
@@ -36,7 +37,7 @@ const USAGE: &str =
   --every       every so many steps are written (1): several processes divide the work
   --steps       how many are written (until nobody reads)
   --references  good photos of a scene that others are compared with (1)
-  --defective   share of scenes with a defect (50)";
+  --defective   percentage of scenes with a defect (70)";
 
 const MAGIC: &[u8; 8] = b"BLMSCEN4";
 

@@ -96,9 +96,7 @@ impl Pretrained {
         run.validate().map_err(|e| bad(e.to_string()))?;
         let projections: Vec<Array> = PROJECTIONS.iter().filter_map(|name| weights.remove(*name)).collect();
         let is_map = |array: &Array| matches!(array.shape[..], [from, to] if (1..=from).contains(&to));
-        if !(projections.is_empty() || projections.len() == PROJECTIONS.len())
-            || !projections.iter().all(is_map)
-        {
+        if ![0, PROJECTIONS.len()].contains(&projections.len()) || !projections.iter().all(is_map) {
             let names = PROJECTIONS.join(" and ");
             return Err(bad(format!(
                 "must hold both or none of {names}, matrices that give no more values than they take"

@@ -288,7 +288,7 @@ pub(super) fn look(folder: &Path) -> Result<Contents> {
             Ok(_) if is_called_output(&path) => skipped.push(called_output(&path)),
             Ok(_) if is_image(&path) || has_image(&path) => images.push(path),
             Ok(_) => {
-                skipped.push(Problem::new(path, format!("not judged: not one of {}", EXTENSIONS.join(", "))))
+                skipped.push(Problem::new(path, format!("left out: not one of {}", EXTENSIONS.join(", "))))
             }
         }
     }
@@ -296,7 +296,7 @@ pub(super) fn look(folder: &Path) -> Result<Contents> {
 }
 
 fn irregular(path: &Path) -> Problem {
-    Problem::new(path, "not judged: a pipe, socket or device, not a regular file")
+    Problem::new(path, "left out: a pipe, socket or device, not a regular file")
 }
 
 fn closed(folder: &Path, error: &Error) -> Problem {

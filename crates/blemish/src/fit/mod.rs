@@ -389,12 +389,17 @@ impl Prepared {
     fn remarks(&self, places: &[[usize; 4]], progress: &Progress<'_>) -> Vec<String> {
         let mut remarks = Vec::new();
         if self.blank > 0 {
-            remarks.push(format!("{} good images are blank and were not fitted on", self.blank));
+            let which = if self.blank == 1 { "image is blank and was" } else { "images are blank and were" };
+            remarks.push(format!("{} good {which} not fitted on", self.blank));
         }
         if self.repeated() > 0 {
             let groups = self.views.len() - self.repeated();
+            let which = match self.repeated() {
+                1 => "is a near-duplicate of another",
+                _ => "are near-duplicates of others",
+            };
             remarks.push(format!(
-                "{} of {} good images are near-duplicates of others: each product counts once, so rates are those of {groups} images",
+                "{} of {} good images {which}: each product counts once, so rates are those of {groups} images",
                 self.repeated(),
                 self.views.len(),
             ));

@@ -93,7 +93,7 @@ impl ByPlace {
                 progress.check()?;
                 let here = all.iter().flat_map(|p| &p[place * count..][..count]);
                 let here: Vec<f32> = here.map(|&bits| f32::from_bits(u32::from(bits) << 16)).collect();
-                let chosen = k_centres(&here, count, keep);
+                let chosen = k_centres(&here, count, keep, progress)?;
                 for ((out, owner), i) in out.chunks_exact_mut(count).zip(owners).zip(chosen) {
                     out.copy_from_slice(&here[i * count..][..count]);
                     *owner = i;

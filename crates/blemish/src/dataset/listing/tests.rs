@@ -42,7 +42,7 @@ fn every_file_is_an_image_or_named() {
     let skipped: Vec<PathBuf> = listing.skipped.iter().map(|problem| problem.path.clone()).collect();
     // The last is for what is hidden anywhere.
     assert_eq!(names(root, &skipped), ["empty", "notes.txt", "raw.nef", "sub/g.gif", ""]);
-    assert!(listing.skipped[..4].iter().all(|problem| problem.reason.contains("not judged")));
+    assert!(listing.skipped[..4].iter().all(|problem| problem.reason.contains("left out: ")));
     assert!(listing.skipped[4].reason.starts_with("1 hidden file is left out"), "{:?}", listing.skipped[4]);
     // Twice named is once listed; a file names itself, whatever it is called.
     let twice = list(&[root.to_path_buf(), root.join("sub"), root.join("notes.txt")]).unwrap();

@@ -173,7 +173,7 @@ impl LevelReferences {
         let (some, _) = all.partial_shuffle(&mut ChaCha8Rng::seed_from_u64(1), CHOSEN_FROM);
         let vector = |&(i, p): &(usize, usize)| &maps[i].values[p * c..][..c];
         let candidates: Vec<f32> = some.iter().flat_map(vector).copied().collect();
-        let chosen = k_centres(&candidates, c, KEPT);
+        let chosen = k_centres(&candidates, c, KEPT, progress)?;
         let origin: Vec<usize> = chosen.iter().map(|&i| some[i].0).collect();
         let anywhere = chosen.iter().flat_map(|&i| vector(&some[i])).copied().collect();
         let anywhere = Searched::new(anywhere, c);
@@ -184,10 +184,10 @@ impl LevelReferences {
             let at_place = |place: usize| {
                 let here: Vec<f32> =
                     maps.iter().flat_map(|map| &map.values[place * c..][..c]).copied().collect();
-                let chosen = k_centres(&here, c, each);
-                (chosen.iter().flat_map(|&i| &here[i * c..][..c]).copied().collect(), chosen)
+                let chosen = k_centres(&here, c, each, progress)?;
+                Ok((chosen.iter().flat_map(|&i| &here[i * c..][..c]).copied().collect(), chosen))
             };
-            (0..places).into_par_iter().map(at_place).collect()
+            (0..places).into_par_iter().map(at_place).collect::<Result<_>>()?
         } else {
             Vec::new()
         };

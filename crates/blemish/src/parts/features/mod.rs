@@ -31,7 +31,7 @@ use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::pretrained::{Pretrained, PretrainedOrigin};
 
-/// Images that the levels' variation and the principal components are computed from, at most.
+/// Images that the levels' variation and, where nothing was learnt, the principal components are computed from, at most.
 const SAMPLED_ON: usize = 64;
 /// Vectors of those, at most.
 const SAMPLE: usize = 20_000;
@@ -95,7 +95,7 @@ impl DetectorPart for Features {
     }
 
     /// Units stay those of all images, so that distances by either are comparable; so do, where they come from many images, the levels' scale,
-    /// the principal components and the regions' covariance, which then remember none of them.
+    /// what brings their values to fewer and the regions' covariance, which then remember none of them.
     fn refit(&self, input: &FitInput<'_>) -> Option<Result<Box<dyn DetectorPart>>> {
         let groups = self.groups.iter().map(|group| group.memory.unit).collect();
         let units = Units { groups, joint: self.joint, far: self.far.memory.unit };

@@ -124,7 +124,7 @@ impl FeatureNetwork {
             Self::Backbone(backbone) => {
                 let levels = backbone.channels().map(|channels| Level { channels, largest: false });
                 Levels {
-                    groups: vec![LevelGroup::new(levels.to_vec(), None)?],
+                    groups: vec![LevelGroup { levels: levels.to_vec(), projection: None }],
                     source: Source::Backbone(Arc::clone(backbone)),
                 }
             }

@@ -16,8 +16,9 @@ use crate::good::{GoodImages, Progress};
 use crate::image::Image;
 use crate::spill::Spill;
 
-/// Vectors that are kept where they are compared anywhere; of regions, which are fewer, a quarter finds as much.
+/// Vectors that are kept where they are compared anywhere.
 const KEPT: usize = 4096;
+/// The same of regions, which there are fewer of.
 const KEPT_OF_REGIONS: usize = 1024;
 /// Vectors that those are chosen from.
 const CHOSEN_FROM: usize = 16_384;
@@ -177,7 +178,7 @@ fn anywhere(
         let own = vectors(of_one[0] / places)?;
         some.extend(of_one.iter().flat_map(|i| &own[i % places * length..][..length]));
     }
-    let mut kept = k_centres(&some, length, keep);
+    let mut kept = k_centres(&some, length, keep, progress)?;
     // Those of a part of the view together, so that a search can leave out what lies far away.
     if layout.places.is_some() {
         kept.sort_by_key(|&i| part_of(&some[i * length..][..length]));
