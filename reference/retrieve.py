@@ -76,15 +76,30 @@ def ranking(a: Tensor, b: Tensor, g: Tensor, defect: Tensor, near: list[bool]) -
     distances, of_good = (nearest(x, b, near, REACH[stride]).clamp_min(1e-8).log() / 2 for x in (a, g))
     share = F.avg_pool2d(defect, stride).flatten(1)
     good = share == 0
-    bad = (share > 0) & (share >= (share.amax(1, keepdim=True) / 2).clamp_max(DEFECTIVE))
-    count = max(1, int(FURTHEST * cells * cells))
-    furthest = [x.topk(count, 1).values for x in (distances.masked_fill(~good, -1e4), of_good)]
-    furthest = torch.cat(furthest, 1) / SOFT_MAXIMUM
-    limit = SOFT_MAXIMUM * (torch.logsumexp(furthest, 1, keepdim=True) - math.log(2 * count))
-    short = F.softplus((limit + MARGIN - distances) / SOFTNESS) * bad
+    bad = is_defective(share)
+    count = furthest_of(cells * cells)
+    short = shortfall(distances, distances.masked_fill(~good, -1e4), of_good) * bad
     counted = bad.any(1) & (good.sum(1) >= count)
     of_scene = short.sum(1) / bad.sum(1).clamp_min(1)
     return (of_scene * counted).sum() / counted.sum().clamp_min(1)
+
+
+def is_defective(share: Tensor) -> Tensor:
+    """Of the share of each place that is defective, [.., places], where that counts."""
+    return (share > 0) & (share >= (share.amax(-1, keepdim=True) / 2).clamp_max(DEFECTIVE))
+
+
+def furthest_of(places: int) -> int:
+    """How many of so many places of a photo a defect is to surpass."""
+    return max(1, int(FURTHEST * places))
+
+
+def shortfall(distances: Tensor, *good: Tensor) -> Tensor:
+    """The softplus by which distances, in logarithms, [.., places], stay below the furthest ones of good photos and `MARGIN`."""
+    count = furthest_of(distances.shape[-1])
+    furthest = torch.cat([photo.topk(count, -1).values for photo in good], -1) / SOFT_MAXIMUM
+    limit = SOFT_MAXIMUM * (torch.logsumexp(furthest, -1, keepdim=True) - math.log(furthest.shape[-1]))
+    return F.softplus((limit + MARGIN - distances) / SOFTNESS)
 
 
 def nearest(a: Tensor, b: Tensor, near: list[bool], reach: int) -> Tensor:

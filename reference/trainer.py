@@ -98,6 +98,15 @@ def initialise(network: Light, seed: int) -> None:
     begin_with_filters(network.stem.convs)
 
 
+def parameter_groups(network: Light, weight_decay: float) -> list[dict]:
+    """For an optimiser: norms, biases and embeddings do not decay."""
+    named = list(network.named_parameters())
+    return [
+        {"params": [p for name, p in named if name.endswith(".weight")], "weight_decay": weight_decay},
+        {"params": [p for name, p in named if not name.endswith(".weight")], "weight_decay": 0.0},
+    ]
+
+
 class Trainer:
     """A run in `folder`. `note` has what the weights' file says of the program: `commands`, `commit`, `version`; and
     `source`, where the scenes come from."""
@@ -106,12 +115,7 @@ class Trainer:
         self.folder, self.settings, self.device, self.note = folder, settings, device, note
         self.network = network.to(device)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
-        # Norms, biases and embeddings do not decay.
-        named = list(self.network.named_parameters())
-        groups = [
-            {"params": [p for name, p in named if name.endswith(".weight")], "weight_decay": settings.weight_decay},
-            {"params": [p for name, p in named if not name.endswith(".weight")], "weight_decay": 0.0},
-        ]
+        groups = parameter_groups(self.network, settings.weight_decay)
         self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=device.type == "cuda")
         self.progress = Progress()
         # By step since the last line of the log: the loss, its parts (NaN: there is none), the gradient's norm.

@@ -78,13 +78,15 @@ def write_pretrained(path: Path, network: Light, origin: dict, projections: Tens
 
 
 def read_pretrained(path: Path) -> tuple[Light, dict]:
-    """A file of pre-trained weights as a network, and where it came from. The layers of the comparison and projections are left out."""
+    """A file of pre-trained weights as a network, and where it came from. The layers of the comparison and the projections
+    are left out."""
     with safe_open(path, "pt") as file:
         metadata = (file.metadata() or {}).get("blemish")
         if metadata is None:
             raise ValueError(f"{path} holds no pre-trained weights of blemish")
         header = json.loads(metadata)
-        tensors = {name: file.get_tensor(name).float() for name in file.keys() if not name.startswith(("comparison.", "projection."))}
+        names = [name for name in file.keys() if not name.startswith(("comparison.", "projection."))]
+        tensors = {name: file.get_tensor(name).float() for name in names}
     shape = {name: value for name, value in header["model"].items() if name != "comparison"}
     other = {name: shape.pop(name) for name in FIXED if name in shape}
     assert {**FIXED, **other} == FIXED, f"{path} is of a network that this reference has not: {other}"
@@ -95,6 +97,12 @@ def read_pretrained(path: Path) -> tuple[Light, dict]:
              for name, value in tensors.items()}
     load_crate_layout(network, named)
     return network, header["origin"]
+
+
+def read_projections(path: Path, names: tuple[str, ...]) -> list[Tensor]:
+    """Those of these names; none where the file has none."""
+    with safe_open(path, "pt") as file:
+        return [file.get_tensor(name).float() for name in names if name in file.keys()]
 
 
 def replace(part: Path, path: Path) -> None:
