@@ -225,17 +225,19 @@ def main() -> None:
     records = Generators(args.generator, 2000 + args.seed, 8, 1, 128, REFERENCES).records(0)
     held_out = [next(records) for _ in range(args.held_out // 8)]
     records.close()
-    projections = read_projections(args.init, NAMES) if learns else []
-    if not projections:
+    given = read_projections(args.init) if learns else {}
+    if given:
+        projections = [given[name] for name in NAMES]
+    else:
         with torch.no_grad():
             projections = components([own for i, record in enumerate(held_out)
                                       for own in described_by(network, Step(record, 1, i), bf16)])
     print("before:", measured(network, projections, held_out, args.seed, bf16, learns), file=sys.stderr, flush=True)
 
     projections = [p.requires_grad_() for p in projections]
-    of_optimizer = [*parameter_groups(network, WEIGHT_DECAY), {"params": projections, "weight_decay": 0.0}]
-    peaks = [args.network_rate, args.network_rate, args.learning_rate]
-    optimizer = torch.optim.AdamW(of_optimizer)
+    of_network = [{**group, "peak": args.network_rate} for group in parameter_groups(network, WEIGHT_DECAY)]
+    of_projections = {"params": projections, "weight_decay": 0.0, "peak": args.learning_rate}
+    optimizer = torch.optim.AdamW([*of_network, of_projections])
     learnt = [*network.parameters(), *projections]
     average, averages = copy.deepcopy((network, projections))
     first = copy.deepcopy(learnt)
@@ -255,8 +257,8 @@ def main() -> None:
     for i in range(args.steps):
         step = steps.take()
         share = (min((i + 1) / WARMUP, 1) if learns else 1) * 0.5 * (1 + math.cos(math.pi * i / args.steps))
-        for group, peak in zip(optimizer.param_groups, peaks):
-            group["lr"] = peak * share
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * share
         with torch.set_grad_enabled(learns):
             values = described_by(network, step, bf16)
         ranked = retrieval(values, projections, step, learns)

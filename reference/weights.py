@@ -99,10 +99,10 @@ def read_pretrained(path: Path) -> tuple[Light, dict]:
     return network, header["origin"]
 
 
-def read_projections(path: Path, names: tuple[str, ...]) -> list[Tensor]:
-    """Those of these names; none where the file has none."""
+def read_projections(path: Path) -> Tensors:
+    """The projections of a file of pre-trained weights, by name; none where it has none."""
     with safe_open(path, "pt") as file:
-        return [file.get_tensor(name).float() for name in names if name in file.keys()]
+        return {name: file.get_tensor(name).float() for name in file.keys() if name.startswith("projection.")}
 
 
 def replace(part: Path, path: Path) -> None:

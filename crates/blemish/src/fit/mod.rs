@@ -37,6 +37,7 @@ use crate::good::Progress;
 #[doc(hidden)]
 pub use crate::good::Views;
 use crate::image::{DecodeOptions, Image, ImageFacts, PixelMask, image_statistics, is_blank, median};
+use crate::number::{counted, some_of};
 use crate::parts::features::require_weights;
 use crate::parts::network::Start;
 use crate::parts::used;
@@ -389,19 +390,20 @@ impl Prepared {
     fn remarks(&self, places: &[[usize; 4]], progress: &Progress<'_>) -> Vec<String> {
         let mut remarks = Vec::new();
         if self.blank > 0 {
-            let which = if self.blank == 1 { "image is blank and was" } else { "images are blank and were" };
-            remarks.push(format!("{} good {which} not fitted on", self.blank));
+            let blank = if self.blank == 1 { "is blank and was" } else { "are blank and were" };
+            remarks.push(format!("{} {blank} not fitted on", counted(self.blank, "good image")));
         }
         if self.repeated() > 0 {
             let groups = self.views.len() - self.repeated();
-            let which = match self.repeated() {
-                1 => "is a near-duplicate of another",
-                _ => "are near-duplicates of others",
+            let what = if self.repeated() == 1 {
+                "a near-duplicate of another"
+            } else {
+                "near-duplicates of others"
             };
             remarks.push(format!(
-                "{} of {} good images {which}: each product counts once, so rates are those of {groups} images",
-                self.repeated(),
-                self.views.len(),
+                "{} {what}: each product counts once, so rates are those of {}",
+                some_of(self.repeated(), self.views.len(), "good image"),
+                counted(groups, "image"),
             ));
         }
         let view = self.config.view_size();

@@ -177,7 +177,6 @@ impl LevelReferences {
         let origin: Vec<usize> = chosen.iter().map(|&i| some[i].0).collect();
         let anywhere = chosen.iter().flat_map(|&i| vector(&some[i])).copied().collect();
         let anywhere = Searched::new(anywhere, c);
-        progress.check()?;
 
         let each = KEPT_AT_PLACE.min(maps.len());
         let near: Vec<(Vec<f32>, Vec<usize>)> = if has_places {
