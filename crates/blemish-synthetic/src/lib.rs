@@ -16,6 +16,7 @@
 //! same bytes in any order and on any number of threads (of one platform: sines and powers are its library's).
 
 mod canvas;
+mod damaged;
 mod defect;
 pub mod flange;
 mod noise;
@@ -31,6 +32,7 @@ mod varied;
 mod wide;
 
 pub use blemish::Image;
+pub use damaged::damaged_photo;
 pub use defect::{DefectKind, VISIBLE};
 pub use on_photo::PhotoDefects;
 pub use scene::{Defective, Scene};

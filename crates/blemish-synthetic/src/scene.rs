@@ -22,7 +22,7 @@ pub struct Scene {
     seed: u64,
     families: Families,
     channels: usize,
-    composition: Composition,
+    pub(crate) composition: Composition,
     style: Style,
 }
 
@@ -161,7 +161,7 @@ fn differing(planes: &[Vec<f32>], exposed: &[Vec<f32>]) -> Vec<u8> {
 }
 
 /// The defective photo, unless too little of it is visible.
-fn judged(image: Image, clean: &Image, kind: DefectKind) -> Option<Defective> {
+pub(crate) fn judged(image: Image, clean: &Image, kind: DefectKind) -> Option<Defective> {
     let (mask, seen) = mask(&image, clean);
     if seen < VISIBLE_PIXELS {
         return None;

@@ -1,9 +1,10 @@
 //! What each detector part finds on generated products and surfaces that pre-training has not seen.
 //!
-//! `cargo run --release -p blemish --example parts -- SCENES[:GOOD] SIDE SETTINGS..`: for every list of settings (separated by
-//! commas, such as `features=always,memory.use=never`) image AUROC and AUPRO, averaged over the scenes, and of the worst. `varied:SETS:GOOD`
-//! takes so many sets of each kind whose good photos differ much; behind `wide:` defects cover much of an image. GOOD is the number of good
-//! images to fit on.
+//! `cargo run --release -p blemish --example parts -- SCENES[:GOOD[:TESTS]] SIDE SETTINGS..`: for every list of settings (separated by
+//! commas, such as `features=always,memory.use=never`) image AUROC and AUPRO, averaged over the scenes, and of the worst.
+//! `varied:SETS:GOOD:TESTS` takes so many sets of each kind whose good photos differ much, `photos:FOLDER+FOLDER` photos in folders, with
+//! generated defects on some; behind `wide:` defects cover much of an image. GOOD is the number of good images to fit on, TESTS that of good
+//! and of defective test images.
 #![expect(clippy::unwrap_used, reason = "an example")]
 
 mod generated;
@@ -45,6 +46,9 @@ fn main() {
         for surface in [false, true] {
             let of_kind = || sets.iter().zip(&results).filter(|(set, _)| set.surface == surface);
             let n = of_kind().count() as f64;
+            if n == 0.0 {
+                continue;
+            }
             let mean = |of: fn(&(f64, f64, String)) -> f64| of_kind().map(|(_, r)| of(r)).sum::<f64>() / n;
             let worst = of_kind().min_by(|a, b| a.1.0.total_cmp(&b.1.0)).unwrap();
             println!(

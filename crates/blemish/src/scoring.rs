@@ -52,7 +52,10 @@ pub fn halves(
     match (shown.is_empty(), apart.is_empty()) {
         (true, _) => (seen(apart), None),
         (_, true) => (seen(shown), None),
-        _ => (seen(shown), Some(seen(apart))),
+        _ => {
+            let (shown, apart) = rayon::join(|| seen(shown), || seen(apart));
+            (shown, Some(apart))
+        }
     }
 }
 

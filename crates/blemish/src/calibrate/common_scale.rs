@@ -42,6 +42,11 @@ impl CommonScale {
         self.offset + self.factor * value
     }
 
+    /// How much of the shown map's scale a step on the other's is.
+    pub(crate) fn factor(&self) -> f32 {
+        self.factor
+    }
+
     /// The larger of an image's two scores; not a number where one is none.
     pub fn score(&self, shown: f32, apart: f32) -> f32 {
         let apart = self.of(apart);

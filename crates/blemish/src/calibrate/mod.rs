@@ -11,7 +11,7 @@ mod thresholds;
 
 #[doc(hidden)]
 pub use self::common_scale::CommonScale;
-pub(crate) use self::places::Moments;
+pub(crate) use self::places::{Moments, Raised, ReadingScale, roots};
 #[doc(hidden)]
 pub use self::places::{PlaceCorrection, Side, Standard};
 #[doc(hidden)]

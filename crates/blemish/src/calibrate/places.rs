@@ -1,5 +1,8 @@
 //! How the values of a part's map are made comparable from place to place, where views show the same place at the same pixel.
 
+use super::CommonScale;
+use crate::image::median;
+
 /// Share of a place's variance that is the mean one of all places.
 const SHARED: f64 = 0.4;
 /// Least standard deviation, as a share of the size of the mean, over all places.
@@ -16,6 +19,8 @@ pub enum PlaceCorrection {
     Divided(Vec<f32>),
     /// Compared with what good images have at the place.
     Standardised(Standard),
+    /// Raised to what that comparison says, where it is more.
+    Raised(Raised),
 }
 
 impl PlaceCorrection {
@@ -25,6 +30,16 @@ impl PlaceCorrection {
             Self::None => {}
             Self::Divided(divisors) => map.iter_mut().zip(divisors).for_each(|(v, by)| *v /= by),
             Self::Standardised(standard) => standard.apply(map),
+            Self::Raised(raised) => raised.apply(map),
+        }
+    }
+
+    /// The same beside other good images, where it compares with them.
+    pub(crate) fn beside(&self, standard: Standard) -> Self {
+        match self {
+            Self::Standardised(_) => Self::Standardised(standard),
+            Self::Raised(raised) => Self::Raised(Raised { standard, ..raised.clone() }),
+            other => other.clone(),
         }
     }
 
@@ -33,8 +48,10 @@ impl PlaceCorrection {
         match self {
             Self::None => Vec::new(),
             Self::Divided(divisors) => vec![("place_scale", divisors)],
-            Self::Standardised(Standard { mean, deviation, .. }) => {
-                vec![("place_mean", mean), ("place_deviation", deviation)]
+            Self::Standardised(standard) => standard.tensors().into(),
+            Self::Raised(Raised { divisors, standard, scale }) => {
+                let divisors = divisors.iter().map(|divisors| ("place_scale", &divisors[..]));
+                divisors.chain(standard.tensors()).chain([("place_reading", &scale.0[..])]).collect()
             }
         }
     }
@@ -47,14 +64,26 @@ impl PlaceCorrection {
         mut take: impl FnMut(&str) -> Option<Vec<f32>>,
     ) -> Option<Self> {
         let fits = |values: &[f32]| values.len() == pixels && values.iter().all(|v| v.is_finite());
-        match (take("place_scale"), take("place_mean"), take("place_deviation")) {
-            (None, None, None) => Some(Self::None),
-            (Some(divisors), None, None) => {
-                (fits(&divisors) && divisors.iter().all(|v| *v >= 1.0)).then_some(Self::Divided(divisors))
-            }
-            (None, Some(mean), Some(deviation)) => {
+        let divisors = take("place_scale");
+        if divisors.as_ref().is_some_and(|divisors| !fits(divisors) || divisors.iter().any(|v| *v < 1.0)) {
+            return None;
+        }
+        let standard = match (take("place_mean"), take("place_deviation")) {
+            (None, None) => None,
+            (Some(mean), Some(deviation)) => {
                 let ok = fits(&mean) && fits(&deviation) && deviation.iter().all(|v| *v > 0.0);
-                side.filter(|_| ok).map(|side| Self::Standardised(Standard { mean, deviation, side }))
+                Some(Standard { mean, deviation, side: side.filter(|_| ok)? })
+            }
+            _ => return None,
+        };
+        match (divisors, standard, take("place_reading")) {
+            (None, None, None) => Some(Self::None),
+            (Some(divisors), None, None) => Some(Self::Divided(divisors)),
+            (None, Some(standard), None) => Some(Self::Standardised(standard)),
+            (divisors, Some(standard), Some(scale)) => {
+                let scale = <[f32; 3]>::try_from(scale).ok()?;
+                let ok = scale.iter().all(|v| v.is_finite() && *v > 0.0);
+                ok.then_some(Self::Raised(Raised { divisors, standard, scale: ReadingScale(scale) }))
             }
             _ => None,
         }
@@ -83,7 +112,71 @@ pub enum Side {
     Both,
 }
 
+/// A map of distances, raised where what it says beside good images at the same place is more.
+///
+/// Where good images hardly differ, a small distance is unusual; where they differ much, only a large one is a defect, and it may be one
+/// although the place is used to large ones. So the larger of both readings counts.
+#[doc(hidden)]
+#[derive(Clone, Debug, PartialEq)]
+pub struct Raised {
+    /// What values are divided by at each place, at least 1, where some places vary far more than the rest.
+    pub(crate) divisors: Option<Vec<f32>>,
+    /// Of the roots of values, whose spread depends less on their mean.
+    pub(crate) standard: Standard,
+    /// What brings standard deviations to the scale of values.
+    pub(crate) scale: ReadingScale,
+}
+
+/// How a second reading of a map is brought to the scale of the first: by a factor, up to the first reading's median peak of good images;
+/// beyond that the excess counts by a slope, so that the peaks of good images spread as much in both. What either sees is then as rare.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ReadingScale([f32; 3]);
+
+impl ReadingScale {
+    /// From the peaks of good images, at least one, in both readings.
+    pub(crate) fn new(first: &[f32], second: &[f32]) -> Self {
+        let middles = [first, second].map(|peaks| median(&mut peaks.to_vec()).max(1e-6));
+        let relative = |peaks: &[f32], middle: f32| peaks.iter().map(|v| v / middle).collect::<Vec<f32>>();
+        let [first, second] = [relative(first, middles[0]), relative(second, middles[1])];
+        Self([middles[0] / middles[1], middles[0], CommonScale::new(&first, &second).factor().max(1e-6)])
+    }
+
+    fn of(self, value: f32) -> f32 {
+        let Self([factor, usual, slope]) = self;
+        let scaled = factor * value;
+        if scaled > usual { usual + slope * (scaled - usual) } else { scaled }
+    }
+}
+
+impl Raised {
+    fn apply(&self, map: &mut [f32]) {
+        let mut beside = roots(map);
+        self.standard.apply(&mut beside);
+        for (v, by) in map.iter_mut().zip(self.divisors.iter().flatten()) {
+            *v /= by;
+        }
+        for (v, beside) in map.iter_mut().zip(beside) {
+            let beside = self.scale.of(beside);
+            // NaN stays NaN.
+            if beside > *v {
+                *v = beside;
+            }
+        }
+    }
+}
+
+/// The square roots of a map's values.
+pub(crate) fn roots(map: &[f32]) -> Vec<f32> {
+    map.iter().map(|&v| if v.is_nan() { v } else { v.max(0.0).sqrt() }).collect()
+}
+
 impl Standard {
+    /// What a model file keeps of it.
+    fn tensors(&self) -> [(&'static str, &[f32]); 2] {
+        [("place_mean", &self.mean), ("place_deviation", &self.deviation)]
+    }
+
     /// By how many standard deviations each value lies above the mean at its place, 0 below; or to either side. NaN stays NaN.
     fn apply(&self, map: &mut [f32]) {
         for ((v, mean), deviation) in map.iter_mut().zip(&self.mean).zip(&self.deviation) {
@@ -120,7 +213,7 @@ impl Moments {
 
     /// Of all maps. Two fifths of a place's variance are the mean one of all places, so that few images, and places that hardly
     /// vary, decide nothing by chance.
-    pub fn standard(&self, side: Side) -> Standard {
+    pub(crate) fn standard(&self, side: Side) -> Standard {
         let n = self.count.max(1.0);
         let average = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
         let mean: Vec<f64> = self.sums.iter().map(|sum| sum / n).collect();
@@ -165,6 +258,50 @@ mod tests {
     }
 
     #[test]
+    fn the_larger_reading_counts_by_hand() {
+        let mut moments = Moments::default();
+        // Roots of 1 and 9 where good images differ, of 4 twice where they do not.
+        let good = |v: f32| {
+            (0..2).flat_map(|differ| vec![if differ == 0 { v } else { 4.0 }; 9]).collect::<Vec<f32>>()
+        };
+        [1.0, 9.0].into_iter().for_each(|v| moments.add(&roots(&good(v)), 1.0));
+        let standard = moments.standard(Side::Above);
+        // Means 2; variances 1 and 0, of which two fifths are 0.5; the least deviation is 0.05 of 2.
+        let deviation = [(0.6 + 0.2 + 0.01f32).sqrt(), (0.2 + 0.01f32).sqrt()];
+        let raised = |divisors: Option<Vec<f32>>, map: &[f32]| {
+            let mut map = map.to_vec();
+            let standard = standard.clone();
+            let scale = ReadingScale([2.0, 8.0, 0.5]);
+            PlaceCorrection::Raised(Raised { divisors, standard, scale }).apply(&mut map);
+            [map[0], map[9], map[17]]
+        };
+        let mut map = good(9.0);
+        (map[9], map[17]) = (16.0, f32::NAN);
+        // 9 is 1.1 deviations above the mean, 16 in the other half 4.4 of them: 8.4 on the scale, less than it is.
+        let [differing, unusual, none] = raised(None, &map);
+        assert_eq!((differing, unusual), (9.0, 16.0));
+        assert!(none.is_nan());
+        let [differing, unusual, _] = raised(Some(vec![10.0; 18]), &map);
+        assert!((differing - 2.0 * (3.0 - 2.0) / deviation[0]).abs() < 1e-5, "{differing}");
+        assert!((unusual - (8.0 + 0.5 * (2.0 * 2.0 / deviation[1] - 8.0))).abs() < 1e-5, "{unusual}");
+    }
+
+    #[test]
+    fn peaks_of_both_readings_get_one_median_and_one_spread() {
+        let peaks = |median: f32, spread: f32| -> Vec<f32> {
+            (0..101u8).map(|i| median * (1.0 + spread * (f32::from(i) - 50.0) / 50.0)).collect()
+        };
+        let scale = ReadingScale::new(&peaks(10.0, 0.1), &peaks(2.0, 0.4));
+        // Squares of 1 to 16, and ten images that say 8.5 to 8.5.
+        let slope = ((101.0 + 85.0) / (16.0 * 101.0 + 85.0f32)).sqrt();
+        for (value, expected) in [(0.0, 0.0), (1.0, 5.0), (2.0, 10.0), (2.8, 10.0 + slope * 4.0)] {
+            assert!((scale.of(value) - expected).abs() < 1e-3, "{value}: {} {expected}", scale.of(value));
+        }
+        // Good images that show nothing are no reason for infinities.
+        assert!(ReadingScale::new(&[0.0; 30], &[0.0; 30]).0.iter().all(|v| v.is_finite() && *v > 0.0));
+    }
+
+    #[test]
     fn a_map_is_taken_out_again() {
         let mut moments = Moments::default();
         [1.0, 9.0].into_iter().for_each(|v| moments.add(&flat(v), 1.0));
@@ -196,18 +333,38 @@ mod tests {
     fn numbers_give_a_correction_back_and_nonsense_does_not() {
         let mut moments = Moments::default();
         [1.0, 9.0].into_iter().for_each(|v| moments.add(&flat(v), 1.0));
-        let standard = PlaceCorrection::Standardised(moments.standard(Side::Above));
-        for correction in [PlaceCorrection::None, PlaceCorrection::Divided(flat(2.0)), standard.clone()] {
+        let standard = moments.standard(Side::Above);
+        let raised = |divisors| {
+            PlaceCorrection::Raised(Raised {
+                divisors,
+                standard: standard.clone(),
+                scale: ReadingScale([0.5, 1.0, 0.2]),
+            })
+        };
+        let [raised, divided] = [None, Some(flat(3.0))].map(raised);
+        let standard = PlaceCorrection::Standardised(standard.clone());
+        let all = [
+            PlaceCorrection::None,
+            PlaceCorrection::Divided(flat(2.0)),
+            standard.clone(),
+            raised.clone(),
+            divided,
+        ];
+        for correction in all {
             let own = correction.tensors();
             let take = |name: &str| own.iter().find(|(own, _)| *own == name).map(|(_, v)| v.to_vec());
             assert_eq!(PlaceCorrection::take(30, Some(Side::Above), take).unwrap(), correction);
             let other = PlaceCorrection::take(31, Some(Side::Above), take);
             assert_eq!(other.is_some(), own.is_empty());
         }
-        let own = standard.tensors();
-        for (bad, value) in
-            [("place_mean", f32::NAN), ("place_deviation", 0.0), ("place_deviation", f32::INFINITY)]
-        {
+        let own = raised.tensors();
+        for (bad, value) in [
+            ("place_mean", f32::NAN),
+            ("place_deviation", 0.0),
+            ("place_deviation", f32::INFINITY),
+            ("place_reading", 0.0),
+            ("place_reading", f32::NAN),
+        ] {
             let take = |name: &str| {
                 let values = own.iter().find(|(own, _)| *own == name)?.1.to_vec();
                 Some(if name == bad { vec![value; values.len()] } else { values })
@@ -216,7 +373,11 @@ mod tests {
         }
         let whole = |name: &str| own.iter().find(|(own, _)| *own == name).map(|(_, v)| v.to_vec());
         assert!(PlaceCorrection::take(30, None, whole).is_none());
-        let half = |name: &str| (name == "place_mean").then(|| flat(1.0));
-        assert!(PlaceCorrection::take(30, Some(Side::Above), half).is_none());
+        for half in ["place_mean", "place_reading"] {
+            let half = |name: &str| (name == half).then(|| flat(1.0));
+            assert!(PlaceCorrection::take(30, Some(Side::Above), half).is_none());
+        }
+        let two = |name: &str| if name == "place_reading" { Some(vec![1.0; 2]) } else { whole(name) };
+        assert!(PlaceCorrection::take(30, Some(Side::Above), two).is_none());
     }
 }

@@ -61,7 +61,7 @@ impl Engine {
         &self,
         buffers: &Workspace,
         feature: Feature,
-        head: &mut [Vec<f32>],
+        head: &[Vec<f32>],
         batch: usize,
         masked: Option<&Masked>,
     ) -> FeatureMap {

@@ -7,7 +7,7 @@ use blemish_kernels::aligned::Aligned;
 use blemish_kernels::bf16::{halves, pairs};
 use blemish_kernels::precision::Precision;
 use blemish_kernels::product::Segment;
-use blemish_kernels::scratch;
+use blemish_kernels::{scratch, simd};
 
 /// Sizes of a map `[B, H + 2, W + 2, C]` whose outer pixels are zeros.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,11 +101,27 @@ impl MapShape {
         let [channels, first] = [channels, first].map(|n| self.precision.depth(n));
         let inner = image[self.inside()..].chunks(self.line()).take(self.height);
         let pixels = inner.flat_map(|line| line.chunks_exact(self.pixel()).take(self.width));
-        let kept = pixels.flat_map(|pixel| &pixel[first..first + channels]).copied();
-        match self.precision {
-            Precision::F32 => kept.collect(),
-            Precision::Bf16 => kept.flat_map(halves).collect(),
-        }
+        let kept = pixels.map(|pixel| &pixel[first..first + channels]);
+        let each = match self.precision {
+            Precision::F32 => channels,
+            Precision::Bf16 => 2 * channels,
+        };
+        let mut values = vec![0.0; self.height * self.width * each];
+        simd::run(
+            #[inline(always)]
+            || {
+                for (out, words) in values.chunks_exact_mut(each).zip(kept) {
+                    match self.precision {
+                        Precision::F32 => out.copy_from_slice(words),
+                        Precision::Bf16 => {
+                            let pairs = out.as_chunks_mut().0.iter_mut().zip(words);
+                            pairs.for_each(|(pair, &word)| *pair = halves(word));
+                        }
+                    }
+                }
+            },
+        );
+        values
     }
 }
 

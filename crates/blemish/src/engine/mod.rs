@@ -293,8 +293,8 @@ impl Engine {
             let residual = self.config.output == config::Output::Residual;
             self.head.run(buffers, plan, residual, output, &mut maps);
             wanted
-                .iter()
-                .map(|&feature| self.feature(buffers, feature, &mut maps, batch, masked.as_ref()))
+                .par_iter()
+                .map(|&feature| self.feature(buffers, feature, &maps, batch, masked.as_ref()))
                 .collect()
         })
     }

@@ -7,7 +7,10 @@ use rayon::prelude::*;
 use super::places::{PlaceScale, place_scale};
 use super::{LIGHT, Prepared};
 use crate::calibrate::robust;
-use crate::calibrate::{Calibration, CommonScale, Moments, PlaceCorrection, Side, TailCalibration};
+use crate::calibrate::{
+    Calibration, CommonScale, Moments, PlaceCorrection, Raised, ReadingScale, Side, Standard,
+    TailCalibration, roots,
+};
 use crate::engine::Weights;
 use crate::error::{Error, Result};
 use crate::good::{GoodImages, Progress};
@@ -23,8 +26,10 @@ const FOLDS: usize = 5;
 const SAMPLES: usize = 1 << 21;
 /// Images whose maps show which places vary more than others.
 const PLACE_IMAGES: usize = 64;
-/// Fewest products whose maps say what a place has on good images.
+/// Fewest products whose maps say what a place has on good images: instead of what the maps say, and beside it, where how they spread is
+/// asked, too.
 const FEWEST_PRODUCTS: usize = 8;
+const FEWEST_BESIDE: usize = 20;
 /// How far the copies of a single image are shifted, as a share of its shorter side.
 const SHIFT: f64 = 1.0 / 128.0;
 
@@ -75,9 +80,11 @@ pub(crate) fn cross_fit(
 
     let probed: Vec<usize> = folds.concat();
     let products = probed.iter().map(|&i| prepared.groups.of[i]).collect::<HashSet<_>>().len();
-    let by_place = config.one_size().is_some() && config.has_places() && products >= FEWEST_PRODUCTS;
-    let sides: Vec<Option<Side>> = kinds.iter().map(|kind| kind.side(config).filter(|_| by_place)).collect();
-    let mut probes = Probes::new(sides.clone())?;
+    let by_place = config.one_size().is_some() && config.has_places();
+    let compares = |compared: &Compared| by_place && products >= compared.fewest_products();
+    let compared: Vec<Option<Compared>> =
+        kinds.iter().map(|kind| Compared::of((kind.places)(config)).filter(compares)).collect();
+    let mut probes = Probes::new(&compared)?;
     for (done, fold) in folds.iter().enumerate() {
         progress.step("fitting", done, folds.len() + 1)?;
         let rest: Vec<usize> = images.iter().copied().filter(|i| !fold.contains(i)).collect();
@@ -90,7 +97,7 @@ pub(crate) fn cross_fit(
             let map = |&i: &usize| -> Result<Vec<(Vec<f32>, Vec<f32>)>> {
                 let image = prepared.views.normalised(i)?;
                 let seen = if alone && !by_holdout { shifted(&image) } else { vec![image] };
-                let maps = seen.iter().map(|image| maps_and_peaks(fold_parts, &sides, image));
+                let maps = seen.iter().map(|image| maps_and_peaks(fold_parts, &compared, image));
                 Ok(maps.collect())
             };
             let results: Vec<Result<Vec<_>>> = some.par_iter().map(map).collect();
@@ -104,15 +111,30 @@ pub(crate) fn cross_fit(
     let mut places = Vec::new();
     let only_network = kinds.len() == 1 && kinds[0].name == "network";
     for (k, part) in parts.iter_mut().enumerate() {
-        if let (PlaceRule::Divided, Some(size)) = ((part.kind.places)(config), config.one_size()) {
+        let divided = (part.kind.places)(config) == PlaceRule::Raised { divided: true };
+        if let (true, Some(size)) = (divided, config.one_size()) {
             let maps = probes.maps_of(k, PLACE_IMAGES, prepared)?;
             if let Some(PlaceScale { divisors, boxes }) = place_scale(&maps, size) {
                 part.places = PlaceCorrection::Divided(divisors);
                 places.extend(boxes);
             }
         }
-        if let Some((side, moments)) = &probes.moments[k] {
-            part.places = PlaceCorrection::Standardised(moments.standard(*side));
+        if matches!(probes.moments[k], Some((Compared::Beside, _))) {
+            probes.leave_out_unusual(k, prepared)?;
+        }
+        if let Some((compared, moments)) = &probes.moments[k] {
+            let standard = moments.standard(compared.side());
+            part.places = match (compared, std::mem::take(&mut part.places)) {
+                (Compared::Alone(_), _) => PlaceCorrection::Standardised(standard),
+                (Compared::Beside, alone) => {
+                    let divisors = match alone {
+                        PlaceCorrection::Divided(divisors) => Some(divisors),
+                        _ => None,
+                    };
+                    let scale = probes.reading_scale(k, divisors.as_deref(), prepared)?;
+                    PlaceCorrection::Raised(Raised { divisors, standard, scale })
+                }
+            };
         }
         if !only_network || part.places != PlaceCorrection::None {
             part.calibration = probes.calibration(k, part, prepared)?;
@@ -132,16 +154,62 @@ pub(crate) fn cross_fit(
     Ok(CrossFit { parts, scores, places })
 }
 
-/// What each part gives for an image: its map, or what is compared by place where there is a side; and its peak where a unit is taken
-/// from that, else 0: it may cost another pass.
-fn maps_and_peaks(parts: &[FittedPart], sides: &[Option<Side>], image: &Image) -> (Vec<f32>, Vec<f32>) {
+/// How a part's maps are compared with those of good images at the same place.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Compared {
+    /// Instead of their values.
+    Alone(Side),
+    /// Beside their values.
+    Beside,
+}
+
+impl Compared {
+    fn of(rule: PlaceRule) -> Option<Self> {
+        match rule {
+            PlaceRule::AsTheyAre => None,
+            PlaceRule::Standardised(side) => Some(Self::Alone(side)),
+            PlaceRule::Raised { .. } => Some(Self::Beside),
+        }
+    }
+
+    fn fewest_products(self) -> usize {
+        match self {
+            Self::Alone(_) => FEWEST_PRODUCTS,
+            Self::Beside => FEWEST_BESIDE,
+        }
+    }
+
+    fn side(self) -> Side {
+        match self {
+            Self::Alone(side) => side,
+            Self::Beside => Side::Above,
+        }
+    }
+
+    /// What of a map, without what is ignored, is compared.
+    fn values(self, map: &[f32], prepared: &Prepared) -> Vec<f32> {
+        let map = kept(map, prepared);
+        match self {
+            Self::Alone(_) => map,
+            Self::Beside => roots(&map),
+        }
+    }
+}
+
+/// What each part gives for an image: its map, or what is compared by place instead; and its peak where a unit is taken from that, else
+/// 0: it may cost another pass.
+fn maps_and_peaks(
+    parts: &[FittedPart],
+    compared: &[Option<Compared>],
+    image: &Image,
+) -> (Vec<f32>, Vec<f32>) {
     let (mut maps, mut peaks) = (Vec::new(), Vec::new());
-    for (part, side) in parts.iter().zip(sides) {
-        let map = match side {
-            Some(_) => part.part.comparable(image),
-            None => part.raw_map(image),
+    for (part, compared) in parts.iter().zip(compared) {
+        let map = match compared {
+            Some(Compared::Alone(_)) => part.part.comparable(image),
+            _ => part.raw_map(image),
         };
-        peaks.push(match (part.kind.calibration, side) {
+        peaks.push(match (part.kind.calibration, compared) {
             (CalibrationRule::Unit, None) => part.part.peak(image, &map),
             _ => 0.0,
         });
@@ -192,24 +260,30 @@ struct Probes {
     images: Vec<usize>,
     /// The parts' peaks.
     peaks: Vec<Vec<f32>>,
-    /// What the maps of each part that is standardised add up to.
-    moments: Vec<Option<(Side, Moments)>>,
+    /// What the maps of each part that is compared by place add up to.
+    moments: Vec<Option<(Compared, Moments)>>,
+    /// Of each part, which maps do not count there: one bad frame must not decide what is usual.
+    unusual: Vec<Vec<bool>>,
 }
 
 impl Probes {
-    /// Of no image yet, for parts that are standardised where there is a side.
-    fn new(sides: Vec<Option<Side>>) -> Result<Self> {
-        let moments = sides.into_iter().map(|side| side.map(|side| (side, Moments::default()))).collect();
-        Ok(Self { maps: Spill::new()?, images: Vec::new(), peaks: Vec::new(), moments })
+    /// Of no image yet, for parts that are compared by place or are not.
+    fn new(compared: &[Option<Compared>]) -> Result<Self> {
+        let moments = compared.iter().map(|compared| compared.map(|how| (how, Moments::default()))).collect();
+        let unusual = vec![Vec::new(); compared.len()];
+        Ok(Self { maps: Spill::new()?, images: Vec::new(), peaks: Vec::new(), moments, unusual })
     }
 
     /// Adds the parts' maps and peaks of image `i`.
     fn push(&mut self, i: usize, maps: &[f32], peaks: Vec<f32>, prepared: &Prepared) -> Result<()> {
         let pixels = maps.len() / self.moments.len();
-        for (map, moments) in maps.chunks_exact(pixels).zip(&mut self.moments) {
-            if let Some((_, moments)) = moments {
-                moments.add(&kept(map, prepared), 1.0);
+        for (map, (moments, unusual)) in
+            maps.chunks_exact(pixels).zip(self.moments.iter_mut().zip(&mut self.unusual))
+        {
+            if let Some((compared, moments)) = moments {
+                moments.add(&compared.values(map, prepared), 1.0);
             }
+            unusual.push(false);
             self.maps.push(map)?;
         }
         self.images.push(i);
@@ -232,18 +306,56 @@ impl Probes {
     /// have, as for an image that is not among them; else good images would look better than new ones.
     fn corrected(&self, i: usize, k: usize, part: &FittedPart, prepared: &Prepared) -> Result<Vec<f32>> {
         let mut map = self.map_of(i, k)?;
-        match &self.moments[k] {
-            Some((side, all)) => {
-                let mut others = all.clone();
-                let product = |probe: usize| prepared.groups.of[self.images[probe]];
-                for j in (0..self.images.len()).filter(|&j| product(j) == product(i)) {
-                    others.add(&kept(&self.map_of(j, k)?, prepared), -1.0);
-                }
-                PlaceCorrection::Standardised(others.standard(*side)).apply(&mut map);
-            }
+        match self.beside_others(i, k, prepared)? {
+            Some(standard) => part.places.beside(standard).apply(&mut map),
             None => part.places.apply(&mut map),
         }
         Ok(map)
+    }
+
+    /// Takes the maps of part `k` whose largest value is an outlier among the others' out of what is usual at a place.
+    fn leave_out_unusual(&mut self, k: usize, prepared: &Prepared) -> Result<()> {
+        let all = 0..self.images.len();
+        let map_of = |i: usize| Ok(kept(&self.map_of(i, k)?, prepared));
+        let peak = |i: usize| Ok(map_of(i)?.into_iter().fold(0.0, f32::max));
+        let unusual = robust::outliers(&all.clone().map(peak).collect::<Result<Vec<f32>>>()?);
+        let maps: Vec<Vec<f32>> = all.filter(|&i| unusual[i]).map(map_of).collect::<Result<_>>()?;
+        if let Some((compared, moments)) = &mut self.moments[k] {
+            maps.iter().for_each(|map| moments.add(&compared.values(map, prepared), -1.0));
+        }
+        self.unusual[k] = unusual;
+        Ok(())
+    }
+
+    /// What probes of other products than that of probe `i` have at each place by part `k`, where it is compared with that.
+    fn beside_others(&self, i: usize, k: usize, prepared: &Prepared) -> Result<Option<Standard>> {
+        let Some((compared, all)) = &self.moments[k] else { return Ok(None) };
+        let mut others = all.clone();
+        let product = |probe: usize| prepared.groups.of[self.images[probe]];
+        for j in (0..self.images.len()).filter(|&j| product(j) == product(i) && !self.unusual[k][j]) {
+            others.add(&compared.values(&self.map_of(j, k)?, prepared), -1.0);
+        }
+        Ok(Some(others.standard(compared.side())))
+    }
+
+    /// What brings the maps of part `k` beside those of other products to the scale of the maps, divided where there are divisors.
+    fn reading_scale(&self, k: usize, divisors: Option<&[f32]>, prepared: &Prepared) -> Result<ReadingScale> {
+        let alone = divisors.map_or(PlaceCorrection::None, |by| PlaceCorrection::Divided(by.to_vec()));
+        let peak = |mut map: Vec<f32>, correction: PlaceCorrection| {
+            correction.apply(&mut map);
+            kept(&map, prepared).into_iter().fold(0.0, f32::max)
+        };
+        let peaks = |i: usize| -> Result<(f32, f32)> {
+            let map = self.map_of(i, k)?;
+            let standard = self.beside_others(i, k, prepared)?;
+            let beside = standard.map_or(PlaceCorrection::None, PlaceCorrection::Standardised);
+            let beside = peak(roots(&map), beside);
+            Ok((peak(map, alone.clone()), beside))
+        };
+        let usual = (0..self.images.len()).into_par_iter().filter(|&i| !self.unusual[k][i]);
+        let peaks: Vec<(f32, f32)> = usual.map(peaks).collect::<Result<_>>()?;
+        let (first, second): (Vec<f32>, Vec<f32>) = peaks.into_iter().unzip();
+        Ok(ReadingScale::new(&first, &second))
     }
 
     /// The calibration of part `k`. Images whose largest value is an outlier among the others' do not count: one frame without

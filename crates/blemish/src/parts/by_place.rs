@@ -5,13 +5,13 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::memory::k_centres;
-use super::nearest::nearest_near;
+use super::nearest::{nearest_near, smallest};
 use crate::error::Result;
 use crate::good::Progress;
 use blemish_kernels::bf16;
 use blemish_kernels::panels::{Matrix, Panels, pack};
 use blemish_kernels::product::{Init, Product, Segment};
-use blemish_kernels::scratch;
+use blemish_kernels::{scratch, simd};
 
 /// Neighbouring places that a vector may be compared with, either way.
 pub const REACH: usize = 1;
@@ -26,10 +26,10 @@ pub struct ByPlace {
     grid: [usize; 2],
     /// Values of a vector.
     count: usize,
-    /// `[places, each, count]`
+    /// `[places, each, count]`, bf16 numbers.
     kept: Vec<f32>,
-    /// The same vectors packed for the product, and their squared lengths, a place after the other.
-    packed: Vec<f32>,
+    /// The upper halves of the same vectors packed for the product, and their squared lengths, a place after the other.
+    packed: Vec<u16>,
     squares: Vec<f32>,
 }
 
@@ -50,14 +50,17 @@ pub struct Choice<'a> {
 }
 
 impl ByPlace {
-    /// Of `kept`, `[places, each, count]`.
-    pub fn new(grid: [usize; 2], count: usize, kept: Vec<f32>) -> Self {
+    /// Of `kept`, `[places, each, count]`, rounded to bf16 numbers.
+    pub fn new(grid: [usize; 2], count: usize, mut kept: Vec<f32>) -> Self {
+        kept.iter_mut().for_each(|v| *v = bf16::rounded(*v));
         let places = grid[0] * grid[1];
         let each = kept.len() / places;
         let n = each / count;
-        let mut packed = vec![0.0; Panels::len(count, n) * places];
-        for (out, place) in packed.chunks_exact_mut(Panels::len(count, n)).zip(kept.chunks_exact(each)) {
-            pack(out, count, n, 0, count, Matrix::rows(place, count).transposed());
+        let mut panels = vec![0.0; Panels::len(count, n)];
+        let mut packed = Vec::with_capacity(panels.len() * places);
+        for place in kept.chunks_exact(each) {
+            pack(&mut panels, count, n, 0, count, Matrix::rows(place, count).transposed());
+            packed.extend(panels.iter().copied().map(upper_half));
         }
         let squares = kept.chunks_exact(count).map(|p| p.iter().map(|v| v * v).sum()).collect();
         Self { grid, count, kept, packed, squares }
@@ -78,21 +81,20 @@ impl ByPlace {
         let mut kept = vec![0.0; rows * columns * keep * count];
         let mut owners = vec![0; rows * columns * keep];
         let band = (budget / (images * columns * count * size_of::<u16>()).max(1)).clamp(1, rows);
-        // As bf16 numbers, which make half the memory, and half the file.
-        let short = |v: f32| (bf16::rounded(v).to_bits() >> 16) as u16;
         let outs = kept.chunks_mut(band * columns * keep * count);
         for (k, (out, owners)) in outs.zip(owners.chunks_mut(band * columns * keep)).enumerate() {
             let band = k * band..rows.min((k + 1) * band);
             let of = |i: usize| -> Result<Vec<u16>> {
                 progress.check()?;
-                Ok(vectors(i, band.clone())?.into_iter().map(short).collect())
+                // As bf16 numbers, which make half the memory, and half the file.
+                Ok(vectors(i, band.clone())?.into_iter().map(|v| upper_half(bf16::rounded(v))).collect())
             };
             let all: Vec<Vec<u16>> = (0..images).into_par_iter().map(of).collect::<Result<_>>()?;
             let places = out.par_chunks_exact_mut(keep * count).zip(owners.par_chunks_exact_mut(keep));
             places.enumerate().try_for_each(|(place, (out, owners))| {
                 progress.check()?;
                 let here = all.iter().flat_map(|p| &p[place * count..][..count]);
-                let here: Vec<f32> = here.map(|&bits| f32::from_bits(u32::from(bits) << 16)).collect();
+                let here: Vec<f32> = here.copied().map(from_upper_half).collect();
                 let chosen = k_centres(&here, count, keep, progress)?;
                 for ((out, owner), i) in out.chunks_exact_mut(count).zip(owners).zip(chosen) {
                     out.copy_from_slice(&here[i * count..][..count]);
@@ -141,34 +143,57 @@ impl ByPlace {
             let out = &mut framed[(y + reach) * line + reach * count..][..columns * count];
             out.iter_mut().zip(row).for_each(|(out, q)| *out = -2.0 * q);
         }
-        let per_place = Panels::len(count, n);
-        // Row by row of places: the least of `|p|^2 - 2 q p` for each query within reach.
+        let (per_place, near) = (Panels::len(count, n), span * count);
+        // Row by row of places: the least of `|p|^2 - 2 q p` for each query within reach. The queries of a place are brought together, so
+        // that one product has them all, and its vectors are half as long on their way from memory.
         let nearest: Vec<Vec<f32>> = (0..rows)
             .into_par_iter()
             .map(|y| {
                 let mut least = vec![f32::INFINITY; span * (columns + 2 * reach)];
-                scratch::with(span * span * n, |products| {
+                scratch::with(per_place + span * near + span * span * n, |buffer| {
+                    let (panels, buffer) = buffer.split_at_mut(per_place);
+                    let (around, products) = buffer.split_at_mut(span * near);
                     for x in 0..columns {
                         let place = y * columns + x;
+                        let packed = &self.packed[place * per_place..][..per_place];
+                        simd::run(
+                            #[inline(always)]
+                            || {
+                                panels
+                                    .iter_mut()
+                                    .zip(packed)
+                                    .for_each(|(v, half)| *v = from_upper_half(*half))
+                            },
+                        );
+                        for (around, line) in
+                            around.chunks_exact_mut(near).zip(framed[y * line..].chunks(line))
+                        {
+                            around.copy_from_slice(&line[x * count..][..near]);
+                        }
                         Product {
-                            x: &framed[y * line + x * count..],
-                            x_line: line,
+                            x: around,
+                            x_line: 0,
                             x_row: count,
                             x_k: 1,
                             segments: &[Segment { x: 0, k0: 0, k: count }],
-                            panels: Panels::new(&self.packed[place * per_place..][..per_place], count, n),
+                            panels: Panels::new(panels, count, n),
                             init: Init::Bias(&self.squares[place * n..][..n]),
-                            lines: span,
-                            rows: span,
+                            lines: 1,
+                            rows: span * span,
                             out: products,
-                            out_line: span * n,
+                            out_line: 0,
                             out_row: n,
                         }
                         .run();
-                        for (k, products) in products.chunks_exact(n).enumerate() {
-                            let least = &mut least[k / span * (columns + 2 * reach) + x + k % span];
-                            *least = products.iter().fold(*least, |a, &b| if b < a { b } else { a });
-                        }
+                        simd::run(
+                            #[inline(always)]
+                            || {
+                                for (k, products) in products.chunks_exact(n).enumerate() {
+                                    let least = &mut least[k / span * (columns + 2 * reach) + x + k % span];
+                                    *least = least.min(smallest(products));
+                                }
+                            },
+                        );
                     }
                 });
                 least
@@ -188,4 +213,15 @@ impl ByPlace {
             })
             .collect()
     }
+}
+
+/// The upper half of a number: all of it, of a bf16 number.
+fn upper_half(v: f32) -> u16 {
+    (v.to_bits() >> 16) as u16
+}
+
+/// The bf16 number with this upper half.
+#[inline(always)]
+fn from_upper_half(half: u16) -> f32 {
+    f32::from_bits(u32::from(half) << 16)
 }

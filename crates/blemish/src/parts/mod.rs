@@ -29,7 +29,7 @@ use self::line_filter::LineFilter;
 use self::memory::Memory;
 use self::network::Network;
 use self::texture::TextureModel;
-use crate::calibrate::{Calibration, CommonScale, PlaceCorrection, Side};
+use crate::calibrate::{Calibration, CommonScale, PlaceCorrection, Side, roots};
 use crate::config::{Config, NetworkMap, Use};
 use crate::engine::{Array, Weights};
 use crate::error::Result;
@@ -67,7 +67,7 @@ pub trait DetectorPart: Debug + Send + Sync + 'static {
     /// What is compared with good images at the same place where maps are [standardised](PlaceRule::Standardised), `[H, W]`, of any
     /// sign: the square root of the map, whose spread depends less on its mean.
     fn comparable(&self, image: &Image) -> Vec<f32> {
-        roots(self.map(image))
+        roots(&self.map(image))
     }
 
     /// The largest value of this map of the image, before it was brought to the view's size where that is known; what [`Calibration::Unit`] is
@@ -144,10 +144,14 @@ pub enum CalibrationRule {
 pub enum PlaceRule {
     /// They are as they are.
     AsTheyAre,
-    /// Places that vary far more than the rest on good images, such as a serial number, are divided by how much more.
-    Divided,
     /// In standard deviations from the mean of good images at the place.
     Standardised(Side),
+    /// As they are, or in standard deviations, whichever is more ([`Raised`](crate::calibrate::PlaceCorrection::Raised)); before that, where
+    /// `divided`, places that vary far more than the rest on good images, such as a serial number, are divided by how much more.
+    Raised {
+        /// Whether such places are looked for, which takes fewer images.
+        divided: bool,
+    },
 }
 
 type Fit = fn(&FitInput<'_>) -> Result<Box<dyn DetectorPart>>;
@@ -206,11 +210,12 @@ impl PartKind {
         self
     }
 
-    /// Which side of the mean is anomalous where its maps are standardised by place; `None` where they are not.
+    /// Which side of the mean is anomalous where its maps are compared with those of good images by place; `None` where they are not.
     pub(crate) fn side(&self, config: &Config) -> Option<Side> {
         match (self.places)(config) {
             PlaceRule::Standardised(side) => Some(side),
-            _ => None,
+            PlaceRule::Raised { .. } => Some(Side::Above),
+            PlaceRule::AsTheyAre => None,
         }
     }
 
@@ -229,6 +234,7 @@ pub static PARTS: [PartKind; 6] = [
     PartKind::of::<Features>("features", "memory of the network's features", CalibrationRule::Unit, |c| {
         c.features.usage == Use::Always && !c.features.compare
     })
+    .corrected(|_| PlaceRule::Raised { divided: false })
     .scored_apart(),
     PartKind::of::<Network>("network", "network", CalibrationRule::Unit, |c| c.network.usage == Use::Always)
         .corrected(|config| match config.network.map {
@@ -239,7 +245,7 @@ pub static PARTS: [PartKind; 6] = [
     PartKind::of::<Memory>("memory", "memory of good patches", CalibrationRule::Unit, |c| {
         c.memory.usage == Use::Always
     })
-    .corrected(|_| PlaceRule::Divided),
+    .corrected(|_| PlaceRule::Raised { divided: true }),
     PartKind::of::<LineFilter>("lines", "line filter", CalibrationRule::Tail, |c| c.lines == Use::Always),
     PartKind::of::<TextureModel>("texture", "Gaussian texture model", CalibrationRule::Tail, |c| {
         c.texture == Use::Always
@@ -374,11 +380,6 @@ impl FittedPart {
         }
         Ok(Self { kind, part, calibration, places, common_scale, pieces })
     }
-}
-
-/// The square roots of a map's values.
-fn roots(map: Vec<f32>) -> Vec<f32> {
-    map.into_iter().map(|v| if v.is_nan() { v } else { v.max(0.0).sqrt() }).collect()
 }
 
 /// Takes the values of the tensor called `name`.

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::places::{squared_distance, squared_length};
 use blemish_kernels::panels::{Matrix, Panels, pack};
 use blemish_kernels::product::{Init, Product, Segment};
-use blemish_kernels::scratch;
+use blemish_kernels::{scratch, simd};
 
 /// Queries at a time, and vectors that they meet at a time: their products stay in a cache.
 const BLOCK: usize = 32;
@@ -109,13 +109,18 @@ impl Searched {
                     out_row: columns,
                 }
                 .run();
-                for (least, products) in least.iter_mut().zip(products.chunks_exact(columns)) {
-                    let smallest = smallest(products);
-                    if smallest < least.0 {
-                        let at = products.iter().position(|v| *v <= smallest).unwrap_or(0);
-                        *least = (smallest, piece * PIECE + at);
-                    }
-                }
+                simd::run(
+                    #[inline(always)]
+                    || {
+                        for (least, products) in least.iter_mut().zip(products.chunks_exact(columns)) {
+                            let smallest = smallest(products);
+                            if smallest < least.0 {
+                                let at = products.iter().position(|v| *v <= smallest).unwrap_or(0);
+                                *least = (smallest, piece * PIECE + at);
+                            }
+                        }
+                    },
+                );
             }
         });
         least.into_iter().map(|(_, i)| i).collect()
@@ -150,14 +155,17 @@ impl Bounds {
     }
 }
 
-/// The smallest value.
-fn smallest(values: &[f32]) -> f32 {
+/// The smallest value that is a number; infinity where there is none.
+#[inline(always)]
+pub(super) fn smallest(values: &[f32]) -> f32 {
+    // `f32::min` takes three instructions where this takes one.
+    let smaller = |a: f32, b: f32| if b < a { b } else { a };
     let mut least = [f32::INFINITY; 16];
     let (chunks, rest) = values.as_chunks::<16>();
     for chunk in chunks {
-        least.iter_mut().zip(chunk).for_each(|(least, v)| *least = least.min(*v));
+        least.iter_mut().zip(chunk).for_each(|(least, v)| *least = smaller(*least, *v));
     }
-    least.iter().chain(rest).copied().fold(f32::INFINITY, f32::min)
+    least.iter().chain(rest).copied().fold(f32::INFINITY, smaller)
 }
 
 /// For every place of `queries`, `[rows, columns, channels]`, the nearest vector of `bank`, `[places, each, channels]`, at most

@@ -36,10 +36,10 @@ impl Framed {
     ) -> Result<Self> {
         let original_size = [original.height, original.width];
         let is_whole = view.scale.is_some() || view.product.is_none() && view.size == image_size;
-        let view = View::new(original, view)?;
+        let (view, blank) = rayon::join(|| View::new(original, view), || is_blank(original));
+        let view = view?;
         let image = if is_whole { view.image.clone() } else { resize(original, image_size)? };
         let (inspected, product_found) = (view.inspected(), view.product_found());
-        let blank = is_blank(original);
         Ok(Self { image, view, original_size, facts, inspected, product_found, blank })
     }
 }

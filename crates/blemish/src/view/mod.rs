@@ -12,6 +12,7 @@ mod training;
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use self::foreground::foreground;
@@ -122,16 +123,16 @@ impl View {
         let longer = original.height.max(original.width) as f64;
         let whole = [original.height, original.width].map(|side| side as f64 / longer);
         let middle = Product { centre: whole.map(|side| 0.5 * side), axis: [0.0, 1.0], extent };
-        let found = find_product(original);
-        let product = found.unwrap_or(middle);
-
         let per_pixel = extent[1] * longer / width as f64;
-        let source = if per_pixel > SHRUNK_FROM {
+        let shrunk = || {
+            if per_pixel <= SHRUNK_FROM {
+                return Ok(original.clone());
+            }
             let side = |length: usize| ((length as f64 / per_pixel).round() as usize).max(1);
-            resize(original, [side(original.height), side(original.width)])?
-        } else {
-            original.clone()
+            resize(original, [side(original.height), side(original.width)])
         };
+        let (found, source) = rayon::join(|| find_product(original), shrunk);
+        let (product, source) = (found.unwrap_or(middle), source?);
         let placement =
             Placement::Rectified { centre: product.centre, axis: product.axis, extent, image: whole };
         let image = cut(&source, config.size, &placement, &Pose::default());
@@ -222,12 +223,16 @@ impl View {
     /// An image of the view's size, as a part of the whole image at size `frame`; `ground` where the view does not reach.
     pub(crate) fn in_frame(&self, image: &Image, frame: [usize; 2], ground: f32) -> Image {
         let mut out = Image::filled(frame[0], frame[1], image.channels, ground);
-        for (i, out) in out.pixels.chunks_exact_mut(image.channels).enumerate() {
-            let at = [(i / frame[1]) as f64 + 0.5, (i % frame[1]) as f64 + 0.5];
-            if let Some([y, x]) = self.place_of([at[0] / frame[0] as f64, at[1] / frame[1] as f64]) {
-                sample(image, x, y, Border::Replicate, out);
-            }
-        }
+        out.pixels.par_chunks_exact_mut((frame[1] * image.channels).max(1)).enumerate().for_each(
+            |(row, out)| {
+                for (column, out) in out.chunks_exact_mut(image.channels).enumerate() {
+                    let at = [(row as f64 + 0.5) / frame[0] as f64, (column as f64 + 0.5) / frame[1] as f64];
+                    if let Some([y, x]) = self.place_of(at) {
+                        sample(image, x, y, Border::Replicate, out);
+                    }
+                }
+            },
+        );
         out
     }
 }
@@ -237,12 +242,15 @@ fn cut(source: &Image, [height, width]: [usize; 2], placement: &Placement, pose:
     let mut image = Image::filled(height, width, source.channels, 0.0);
     let centre = [0.5 * (height as f32 - 1.0), 0.5 * (width as f32 - 1.0)];
     let sides = [source.height as f64, source.width as f64];
-    for (i, pixel) in image.pixels.chunks_exact_mut(source.channels).enumerate() {
-        let [y, x] = pose.place([(i / width) as f32 - centre[0], (i % width) as f32 - centre[1]]);
-        let [y, x] = [(y + centre[0] + 0.5) / height as f32, (x + centre[1] + 0.5) / width as f32];
-        let [y, x] = placement.back([f64::from(y), f64::from(x)]);
-        sample(source, (x * sides[1] - 0.5) as f32, (y * sides[0] - 0.5) as f32, Border::Replicate, pixel);
-    }
+    image.pixels.par_chunks_exact_mut(width * source.channels).enumerate().for_each(|(row, pixels)| {
+        for (column, pixel) in pixels.chunks_exact_mut(source.channels).enumerate() {
+            let [y, x] = pose.place([row as f32 - centre[0], column as f32 - centre[1]]);
+            let [y, x] = [(y + centre[0] + 0.5) / height as f32, (x + centre[1] + 0.5) / width as f32];
+            let [y, x] = placement.back([f64::from(y), f64::from(x)]);
+            let [y, x] = [y * sides[0] - 0.5, x * sides[1] - 0.5].map(|at| at as f32);
+            sample(source, x, y, Border::Replicate, pixel);
+        }
+    });
     image
 }
 

@@ -92,7 +92,7 @@ impl DetectorPart for Network {
     /// the same direction on all of them, and is taken out with their mean.
     fn comparable(&self, image: &Image) -> Vec<f32> {
         match self.config.map {
-            NetworkMap::Defect => roots(self.map(image)),
+            NetworkMap::Defect => roots(&self.map(image)),
             NetworkMap::Reconstruction => self.smoothed(signed_error(&self.output(image), image), image),
         }
     }
