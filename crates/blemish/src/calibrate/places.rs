@@ -1,7 +1,7 @@
 //! How the values of a part's map are made comparable from place to place, where views show the same place at the same pixel.
 
 use super::CommonScale;
-use crate::image::median;
+use super::robust::median;
 
 /// Share of a place's variance that is the mean one of all places.
 const SHARED: f64 = 0.4;
@@ -136,7 +136,11 @@ pub struct ReadingScale([f32; 3]);
 impl ReadingScale {
     /// From the peaks of good images, at least one, in both readings.
     pub(crate) fn new(first: &[f32], second: &[f32]) -> Self {
-        let middles = [first, second].map(|peaks| median(&mut peaks.to_vec()).max(1e-6));
+        let middles = [first, second].map(|peaks| {
+            let mut sorted: Vec<f64> = peaks.iter().map(|&v| f64::from(v)).collect();
+            sorted.sort_unstable_by(f64::total_cmp);
+            median(&sorted).max(1e-6) as f32
+        });
         let relative = |peaks: &[f32], middle: f32| peaks.iter().map(|v| v / middle).collect::<Vec<f32>>();
         let [first, second] = [relative(first, middles[0]), relative(second, middles[1])];
         Self([middles[0] / middles[1], middles[0], CommonScale::new(&first, &second).factor().max(1e-6)])
