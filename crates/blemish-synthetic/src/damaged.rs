@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_photo_without_plain_ground_is_all_product() {
-        assert!(product_of(&photo(0.9)).iter().any(|v| *v == 0.0));
+        assert!(product_of(&photo(0.9)).contains(&0.0));
         let gradient = (0..32 * 32).flat_map(|i| [(i % 32) as f32 / 32.0; 3]).collect();
         let gradient = Image { height: 32, width: 32, channels: 3, pixels: gradient };
         assert!(product_of(&gradient).iter().all(|v| *v == 1.0));
