@@ -1,10 +1,11 @@
 //! A photo with a defect of the kinds that scenes have.
 
 use blemish::Image;
+use blemish::view::foreground;
 
 use crate::Families;
 use crate::canvas::Canvas;
-use crate::defect::{Damage, DefectKind, apply, enlarge};
+use crate::defect::{Damage, DefectKind, apply};
 use crate::random::{pick, random};
 use crate::render::View;
 use crate::scene::{Defective, Scene, judged};
@@ -13,9 +14,6 @@ use crate::scene::{Defective, Scene, judged};
 const DEFECT: u64 = 12;
 /// Tries to draw one that is seen.
 const TRIES: u32 = 12;
-/// A border whose grey levels differ by less, but for a tenth at each end, is plain ground; what differs from it by more is the product.
-const PLAIN: f32 = 0.08;
-const PRODUCT: f32 = 0.1;
 /// The kinds that need no light and no parts; lines and stains twice.
 const KINDS: [DefectKind; 19] = [
     DefectKind::HairlineCrack,
@@ -42,14 +40,14 @@ const KINDS: [DefectKind; 19] = [
 /// A photo, `[H, W, 3]`, of at least 16 pixels a side, with one defect that stands out as those of scenes do ([`Scene::defective`]), on the
 /// product where the ground is plain; `None` where none was seen. A pure function of both.
 pub fn damaged_photo(photo: &Image, seed: u64) -> Option<Defective> {
-    let size @ [height, width] = [photo.height, photo.width];
-    let pixels = height * width;
+    let size = [photo.height, photo.width];
+    let pixels = size[0] * size[1];
     let mut rng = random(seed, DEFECT);
     let scene = Scene::new(seed, Families::Validation);
     let view = View::new(&mut rng, &scene.composition, size, seed);
     let colour = (0..3).map(|k| photo.pixels.iter().skip(k).step_by(3).copied().collect()).collect();
     let flat = || vec![0.0; pixels];
-    let clean = Canvas { size, colour, relief: flat(), fine: flat(), object: product_of(photo) };
+    let clean = Canvas { size, colour, relief: flat(), fine: flat(), object: foreground(photo) };
     (0..TRIES).find_map(|attempt| {
         let kind = pick(&mut rng, &KINDS);
         let mut damage = Damage {
@@ -66,23 +64,6 @@ pub fn damaged_photo(photo: &Image, seed: u64) -> Option<Defective> {
         let image = Image { pixels: (0..3 * pixels).map(value).collect(), ..*photo };
         judged(image, photo, kind)
     })
-}
-
-/// 1 where the product is, with a pixel around it; 1 throughout where the ground is not plain.
-fn product_of(photo: &Image) -> Vec<f32> {
-    let (grey, [height, width]) = (photo.grey(), [photo.height, photo.width]);
-    let is_border = |at: usize| {
-        let (y, x) = (at / width, at % width);
-        y.min(height - 1 - y).min(x).min(width - 1 - x) < 3
-    };
-    let mut border: Vec<f32> = (0..grey.len()).filter(|&at| is_border(at)).map(|at| grey[at]).collect();
-    border.sort_unstable_by(f32::total_cmp);
-    let [low, middle, high] = [1, 5, 9].map(|tenths| border[border.len() * tenths / 10]);
-    if high - low >= PLAIN {
-        return vec![1.0; grey.len()];
-    }
-    let product: Vec<u8> = grey.iter().map(|v| u8::from((v - middle).abs() > PRODUCT)).collect();
-    enlarge(height, width, &product).into_iter().map(f32::from).collect()
 }
 
 #[cfg(test)]
@@ -103,7 +84,7 @@ mod tests {
     #[test]
     fn most_photos_take_a_defect_that_the_mask_covers_on_the_product() {
         let photo = photo(0.9);
-        let product = product_of(&photo);
+        let product = foreground(&photo);
         let all: Vec<Defective> = (0..40).filter_map(|seed| damaged_photo(&photo, seed)).collect();
         assert!(all.len() >= 36, "{}", all.len());
         let mut inside = 0;
@@ -123,9 +104,9 @@ mod tests {
 
     #[test]
     fn a_photo_without_plain_ground_is_all_product() {
-        assert!(product_of(&photo(0.9)).contains(&0.0));
+        assert!(foreground(&photo(0.9)).contains(&0.0));
         let gradient = (0..32 * 32).flat_map(|i| [(i % 32) as f32 / 32.0; 3]).collect();
         let gradient = Image { height: 32, width: 32, channels: 3, pixels: gradient };
-        assert!(product_of(&gradient).iter().all(|v| *v == 1.0));
+        assert!(foreground(&gradient).iter().all(|v| *v == 1.0));
     }
 }

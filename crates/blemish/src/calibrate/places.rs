@@ -38,7 +38,9 @@ impl PlaceCorrection {
     pub(crate) fn beside(&self, standard: Standard) -> Self {
         match self {
             Self::Standardised(_) => Self::Standardised(standard),
-            Self::Raised(raised) => Self::Raised(Raised { standard, ..raised.clone() }),
+            Self::Raised(Raised { divisors, scale, .. }) => {
+                Self::Raised(Raised { divisors: divisors.clone(), standard, scale: *scale })
+            }
             other => other.clone(),
         }
     }

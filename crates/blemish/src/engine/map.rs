@@ -98,19 +98,15 @@ impl MapShape {
 
     /// The channels from `first` on of the pixels of an image, contiguous.
     pub fn load(self, image: &[f32], channels: usize, first: usize) -> Vec<f32> {
-        let [channels, first] = [channels, first].map(|n| self.precision.depth(n));
+        let [words, first] = [channels, first].map(|n| self.precision.depth(n));
         let inner = image[self.inside()..].chunks(self.line()).take(self.height);
         let pixels = inner.flat_map(|line| line.chunks_exact(self.pixel()).take(self.width));
-        let kept = pixels.map(|pixel| &pixel[first..first + channels]);
-        let each = match self.precision {
-            Precision::F32 => channels,
-            Precision::Bf16 => 2 * channels,
-        };
-        let mut values = vec![0.0; self.height * self.width * each];
+        let kept = pixels.map(|pixel| &pixel[first..first + words]);
+        let mut values = vec![0.0; self.height * self.width * channels];
         simd::run(
             #[inline(always)]
             || {
-                for (out, words) in values.chunks_exact_mut(each).zip(kept) {
+                for (out, words) in values.chunks_exact_mut(channels).zip(kept) {
                     match self.precision {
                         Precision::F32 => out.copy_from_slice(words),
                         Precision::Bf16 => {

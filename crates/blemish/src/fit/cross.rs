@@ -81,9 +81,13 @@ pub(crate) fn cross_fit(
     let probed: Vec<usize> = folds.concat();
     let products = probed.iter().map(|&i| prepared.groups.of[i]).collect::<HashSet<_>>().len();
     let by_place = config.one_size().is_some() && config.has_places();
-    let compares = |compared: &Compared| by_place && products >= compared.fewest_products();
-    let compared: Vec<Option<Compared>> =
-        kinds.iter().map(|kind| Compared::of((kind.places)(config)).filter(compares)).collect();
+    let compared = |kind: &&PartKind| -> Option<Compared> {
+        let beside = matches!((kind.places)(config), PlaceRule::Raised { .. });
+        let fewest = if beside { FEWEST_BESIDE } else { FEWEST_PRODUCTS };
+        let side = kind.side(config).filter(|_| by_place && products >= fewest)?;
+        Some(Compared { side, beside })
+    };
+    let compared: Vec<Option<Compared>> = kinds.iter().map(compared).collect();
     let mut probes = Probes::new(&compared)?;
     for (done, fold) in folds.iter().enumerate() {
         progress.step("fitting", done, folds.len() + 1)?;
@@ -119,21 +123,20 @@ pub(crate) fn cross_fit(
                 places.extend(boxes);
             }
         }
-        if matches!(probes.moments[k], Some((Compared::Beside, _))) {
+        if compared[k].is_some_and(|compared| compared.beside) {
             probes.leave_out_unusual(k, prepared)?;
         }
         if let Some((compared, moments)) = &probes.moments[k] {
-            let standard = moments.standard(compared.side());
-            part.places = match (compared, std::mem::take(&mut part.places)) {
-                (Compared::Alone(_), _) => PlaceCorrection::Standardised(standard),
-                (Compared::Beside, alone) => {
-                    let divisors = match alone {
-                        PlaceCorrection::Divided(divisors) => Some(divisors),
-                        _ => None,
-                    };
-                    let scale = probes.reading_scale(k, divisors.as_deref(), prepared)?;
-                    PlaceCorrection::Raised(Raised { divisors, standard, scale })
-                }
+            let standard = moments.standard(compared.side);
+            part.places = if compared.beside {
+                let scale = probes.reading_scale(k, &part.places, prepared)?;
+                let divisors = match std::mem::take(&mut part.places) {
+                    PlaceCorrection::Divided(divisors) => Some(divisors),
+                    _ => None,
+                };
+                PlaceCorrection::Raised(Raised { divisors, standard, scale })
+            } else {
+                PlaceCorrection::Standardised(standard)
             };
         }
         if !only_network || part.places != PlaceCorrection::None {
@@ -155,44 +158,19 @@ pub(crate) fn cross_fit(
 }
 
 /// How a part's maps are compared with those of good images at the same place.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Compared {
-    /// Instead of their values.
-    Alone(Side),
-    /// Beside their values.
-    Beside,
+#[derive(Clone, Copy, Debug)]
+struct Compared {
+    /// Which values are anomalous.
+    side: Side,
+    /// Beside their values, or instead of them.
+    beside: bool,
 }
 
 impl Compared {
-    fn of(rule: PlaceRule) -> Option<Self> {
-        match rule {
-            PlaceRule::AsTheyAre => None,
-            PlaceRule::Standardised(side) => Some(Self::Alone(side)),
-            PlaceRule::Raised { .. } => Some(Self::Beside),
-        }
-    }
-
-    fn fewest_products(self) -> usize {
-        match self {
-            Self::Alone(_) => FEWEST_PRODUCTS,
-            Self::Beside => FEWEST_BESIDE,
-        }
-    }
-
-    fn side(self) -> Side {
-        match self {
-            Self::Alone(side) => side,
-            Self::Beside => Side::Above,
-        }
-    }
-
     /// What of a map, without what is ignored, is compared.
     fn values(self, map: &[f32], prepared: &Prepared) -> Vec<f32> {
         let map = kept(map, prepared);
-        match self {
-            Self::Alone(_) => map,
-            Self::Beside => roots(&map),
-        }
+        if self.beside { roots(&map) } else { map }
     }
 }
 
@@ -206,7 +184,7 @@ fn maps_and_peaks(
     let (mut maps, mut peaks) = (Vec::new(), Vec::new());
     for (part, compared) in parts.iter().zip(compared) {
         let map = match compared {
-            Some(Compared::Alone(_)) => part.part.comparable(image),
+            Some(Compared { beside: false, .. }) => part.part.comparable(image),
             _ => part.raw_map(image),
         };
         peaks.push(match (part.kind.calibration, compared) {
@@ -262,8 +240,8 @@ struct Probes {
     peaks: Vec<Vec<f32>>,
     /// What the maps of each part that is compared by place add up to.
     moments: Vec<Option<(Compared, Moments)>>,
-    /// Of each part, which maps do not count there: one bad frame must not decide what is usual.
-    unusual: Vec<Vec<bool>>,
+    /// Of each part, the probes whose maps do not count there: one bad frame must not decide what is usual.
+    unusual: Vec<Vec<usize>>,
 }
 
 impl Probes {
@@ -277,13 +255,10 @@ impl Probes {
     /// Adds the parts' maps and peaks of image `i`.
     fn push(&mut self, i: usize, maps: &[f32], peaks: Vec<f32>, prepared: &Prepared) -> Result<()> {
         let pixels = maps.len() / self.moments.len();
-        for (map, (moments, unusual)) in
-            maps.chunks_exact(pixels).zip(self.moments.iter_mut().zip(&mut self.unusual))
-        {
+        for (map, moments) in maps.chunks_exact(pixels).zip(&mut self.moments) {
             if let Some((compared, moments)) = moments {
                 moments.add(&compared.values(map, prepared), 1.0);
             }
-            unusual.push(false);
             self.maps.push(map)?;
         }
         self.images.push(i);
@@ -315,15 +290,16 @@ impl Probes {
 
     /// Takes the maps of part `k` whose largest value is an outlier among the others' out of what is usual at a place.
     fn leave_out_unusual(&mut self, k: usize, prepared: &Prepared) -> Result<()> {
-        let all = 0..self.images.len();
-        let map_of = |i: usize| Ok(kept(&self.map_of(i, k)?, prepared));
-        let peak = |i: usize| Ok(map_of(i)?.into_iter().fold(0.0, f32::max));
-        let unusual = robust::outliers(&all.clone().map(peak).collect::<Result<Vec<f32>>>()?);
-        let maps: Vec<Vec<f32>> = all.filter(|&i| unusual[i]).map(map_of).collect::<Result<_>>()?;
-        if let Some((compared, moments)) = &mut self.moments[k] {
-            maps.iter().for_each(|map| moments.add(&compared.values(map, prepared), -1.0));
+        let peak = |i| Ok(kept(&self.map_of(i, k)?, prepared).into_iter().fold(0.0, f32::max));
+        let peaks = (0..self.images.len()).map(peak).collect::<Result<Vec<f32>>>()?;
+        let outlier = robust::outliers(&peaks);
+        self.unusual[k] = (0..peaks.len()).filter(|&i| outlier[i]).collect();
+        for &i in &self.unusual[k] {
+            let map = self.map_of(i, k)?;
+            if let Some((compared, moments)) = &mut self.moments[k] {
+                moments.add(&compared.values(&map, prepared), -1.0);
+            }
         }
-        self.unusual[k] = unusual;
         Ok(())
     }
 
@@ -332,16 +308,16 @@ impl Probes {
         let Some((compared, all)) = &self.moments[k] else { return Ok(None) };
         let mut others = all.clone();
         let product = |probe: usize| prepared.groups.of[self.images[probe]];
-        for j in (0..self.images.len()).filter(|&j| product(j) == product(i) && !self.unusual[k][j]) {
+        for j in (0..self.images.len()).filter(|&j| product(j) == product(i) && !self.unusual[k].contains(&j))
+        {
             others.add(&compared.values(&self.map_of(j, k)?, prepared), -1.0);
         }
-        Ok(Some(others.standard(compared.side())))
+        Ok(Some(others.standard(compared.side)))
     }
 
-    /// What brings the maps of part `k` beside those of other products to the scale of the maps, divided where there are divisors.
-    fn reading_scale(&self, k: usize, divisors: Option<&[f32]>, prepared: &Prepared) -> Result<ReadingScale> {
-        let alone = divisors.map_or(PlaceCorrection::None, |by| PlaceCorrection::Divided(by.to_vec()));
-        let peak = |mut map: Vec<f32>, correction: PlaceCorrection| {
+    /// What brings the maps of part `k` beside those of other products to the scale of the maps corrected by `alone`.
+    fn reading_scale(&self, k: usize, alone: &PlaceCorrection, prepared: &Prepared) -> Result<ReadingScale> {
+        let peak = |mut map: Vec<f32>, correction: &PlaceCorrection| {
             correction.apply(&mut map);
             kept(&map, prepared).into_iter().fold(0.0, f32::max)
         };
@@ -349,10 +325,10 @@ impl Probes {
             let map = self.map_of(i, k)?;
             let standard = self.beside_others(i, k, prepared)?;
             let beside = standard.map_or(PlaceCorrection::None, PlaceCorrection::Standardised);
-            let beside = peak(roots(&map), beside);
-            Ok((peak(map, alone.clone()), beside))
+            let beside = peak(roots(&map), &beside);
+            Ok((peak(map, alone), beside))
         };
-        let usual = (0..self.images.len()).into_par_iter().filter(|&i| !self.unusual[k][i]);
+        let usual = (0..self.images.len()).into_par_iter().filter(|i| !self.unusual[k].contains(i));
         let peaks: Vec<(f32, f32)> = usual.map(peaks).collect::<Result<_>>()?;
         let (first, second): (Vec<f32>, Vec<f32>) = peaks.into_iter().unzip();
         Ok(ReadingScale::new(&first, &second))
