@@ -17,7 +17,7 @@ from draws import Places
 from model import Config, Light, PosEmbed
 from objective import COMPARED, weights
 from retrieve import MARGIN, SOFT_MAXIMUM, SOFTNESS, contrast, ranking
-from weights import load_crate_layout, read_pretrained, read_projections, write_pretrained
+from weights import DECODER, PROJECTION, load_crate_layout, read_added, read_pretrained, write_pretrained
 
 FIXTURES = Path(__file__).resolve().parents[1] / "crates/blemish-train/tests/fixtures"
 
@@ -40,7 +40,7 @@ def check_file(path: Path) -> str:
     network, origin = read_pretrained(path)
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder) / "again.safetensors"
-        write_pretrained(again, network, origin, read_projections(path))
+        write_pretrained(again, network, origin, read_added(path, (PROJECTION, DECODER)))
         kept, written = ({name: v for name, v in load_file(file).items() if not name.startswith("comparison.")}
                          for file in (path, again))
         headers = []

@@ -39,11 +39,11 @@ from photos import Photos, normalised
 from retrieve import LEAST_UNIT, MARGIN, SOFTNESS, furthest_of, is_defective, means, shortfall
 from scenes import Generators, Prepared, Record
 from trainer import parameter_groups
-from weights import read_pretrained, read_projections, write_pretrained
+from weights import PROJECTION, read_added, read_pretrained, write_pretrained
 
 ROOT = Path(__file__).resolve().parents[1]
 GENERATOR = ROOT / "target/release/examples/scenes"
-NAMES = ("projection.fine", "projection.wide")
+NAMES = (PROJECTION + "fine", PROJECTION + "wide")
 # Pixels between places; values that a group describes a place by; how far two places are from each other that lie a view's side apart.
 STRIDE, VALUES, AWAY = 8, 48, 8.0
 # References of a scene that are drawn, the fewest that are taken, and how many of their places are looked at.
@@ -225,7 +225,7 @@ def main() -> None:
     records = Generators(args.generator, 2000 + args.seed, 8, 1, 128, REFERENCES).records(0)
     held_out = [next(records) for _ in range(args.held_out // 8)]
     records.close()
-    given = read_projections(args.init) if learns else {}
+    given = read_added(args.init, PROJECTION) if learns else {}
     if given:
         projections = [given[name] for name in NAMES]
     else:

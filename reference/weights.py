@@ -15,6 +15,8 @@ Tensors = dict[str, Tensor]
 
 # What the crate's configuration of a network says beside `Config`: this reference has one way for each.
 FIXED = {"dyt_alpha": 0.5, "sinusoid": "two_d", "decoder_pos_embed": True, "aggregation_keys": "visible"}
+# What the names of projections, and of the tensors of the decoder that corrects distances to references, begin with.
+PROJECTION, DECODER = "projection.", "references."
 # The preset `light`, for images in colour.
 LIGHT = Config(image_size=(256, 256), in_channels=3, patch_embed="conv_stem", stem_dims=(24, 48, 96), embed_dim=192,
                depth=6, num_heads=6, mlp_ratio=2.0, norm="dyt", decoder_embed_dim=128, decoder_depth=1,
@@ -60,10 +62,10 @@ def in_crate_names(tensors: Tensors) -> Tensors:
     }
 
 
-def write_pretrained(path: Path, network: Light, origin: dict, projections: Tensors | None = None) -> None:
+def write_pretrained(path: Path, network: Light, origin: dict, added: Tensors | None = None) -> None:
     """The file that `blemish` reads as pre-trained weights, in bf16; whole or not at all."""
     tensors = {name: value.detach().cpu().bfloat16().contiguous()
-               for name, value in {**in_crate_names(crate_layout(network)), **(projections or {})}.items()}
+               for name, value in {**in_crate_names(crate_layout(network)), **(added or {})}.items()}
     for name, value in tensors.items():
         if not value.isfinite().all():
             raise ValueError(f"{name} holds a value that is not finite")
@@ -78,14 +80,14 @@ def write_pretrained(path: Path, network: Light, origin: dict, projections: Tens
 
 
 def read_pretrained(path: Path) -> tuple[Light, dict]:
-    """A file of pre-trained weights as a network, and where it came from. The layers of the comparison and the projections
-    are left out."""
+    """A file of pre-trained weights as a network, and where it came from. The layers of the comparison, projections and
+    decoder are left out."""
     with safe_open(path, "pt") as file:
         metadata = (file.metadata() or {}).get("blemish")
         if metadata is None:
             raise ValueError(f"{path} holds no pre-trained weights of blemish")
         header = json.loads(metadata)
-        names = [name for name in file.keys() if not name.startswith(("comparison.", "projection."))]
+        names = [name for name in file.keys() if not name.startswith(("comparison.", PROJECTION, DECODER))]
         tensors = {name: file.get_tensor(name).float() for name in names}
     shape = {name: value for name, value in header["model"].items() if name != "comparison"}
     other = {name: shape.pop(name) for name in FIXED if name in shape}
@@ -99,10 +101,10 @@ def read_pretrained(path: Path) -> tuple[Light, dict]:
     return network, header["origin"]
 
 
-def read_projections(path: Path) -> Tensors:
-    """The projections of a file of pre-trained weights, by name; none where it has none."""
+def read_added(path: Path, prefix: str | tuple[str, ...]) -> Tensors:
+    """What a file of pre-trained weights holds beside the network under names that begin so; nothing where it has none."""
     with safe_open(path, "pt") as file:
-        return {name: file.get_tensor(name).float() for name in file.keys() if name.startswith("projection.")}
+        return {name: file.get_tensor(name).float() for name in file.keys() if name.startswith(prefix)}
 
 
 def replace(part: Path, path: Path) -> None:

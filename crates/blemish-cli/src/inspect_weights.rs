@@ -20,6 +20,8 @@ struct Summary {
     compares: bool,
     /// Shapes of what the memory of features brings the values of a place to fewer by; empty where principal components do.
     projections: Vec<Vec<usize>>,
+    /// Whether they have the decoder that corrects distances to references.
+    decoder: bool,
     origin: PretrainedOrigin,
 }
 
@@ -32,16 +34,22 @@ pub fn run(path: &Path, output: &Output) -> Result<bool> {
     if !Pretrained::is_one(path, &bytes) {
         return Ok(false);
     }
-    let Pretrained { model, image_size, channels, weights, projections, origin } =
+    let Pretrained { model, image_size, channels, weights, projections, decoder, origin } =
         Pretrained::from_bytes(path, &bytes)?;
     let summary = Summary {
         weights: path.display().to_string(),
         bytes: bytes.len(),
-        parameters: weights.values().chain(&projections).map(|array| array.values.len()).sum(),
+        parameters: weights
+            .values()
+            .chain(&projections)
+            .chain(decoder.values())
+            .map(|array| array.values.len())
+            .sum(),
         image_size,
         channels,
         compares: model.comparison,
         projections: projections.into_iter().map(|matrix| matrix.shape).collect(),
+        decoder: !decoder.is_empty(),
         origin,
     };
     output.result(&summary, || text(&summary))?;
@@ -61,6 +69,9 @@ fn text(summary: &Summary) -> String {
         let each: Vec<String> =
             projections.iter().map(|shape| format!("{} to {}", shape[0], shape[1])).collect();
         text += &format!("projections  {} values\n", each.join(", "));
+    }
+    if summary.decoder {
+        text += "decoder      corrects distances to references\n";
     }
     text + "\n" + &facts(&summary.origin)
 }

@@ -17,6 +17,9 @@ const VERSION: u32 = 1;
 /// The tensors of the [`projections`](Pretrained::projections).
 const PROJECTIONS: [&str; 2] = ["projection.fine", "projection.wide"];
 
+/// What the names of the [`decoder`](Pretrained::decoder)'s tensors begin with in a file.
+const DECODER: &str = "references.";
+
 /// Pre-trained weights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pretrained {
@@ -29,8 +32,11 @@ pub struct Pretrained {
     /// Parameters by name.
     pub weights: Weights,
     /// By what the memory of features brings the values that describe a place to fewer, `[values, fewer]`: that of the stem's levels and
-    /// that of those above, as `reference/describe.py` has learnt them; none where they were not learnt.
+    /// that of those above, as `reference/projection.py` has learnt them; none where they were not learnt.
     pub projections: Vec<Array>,
+    /// The reference-conditioned decoder of the memory of features, as `reference/decoder.py` has learnt it: its tensors by name; none where it
+    /// was not learnt.
+    pub decoder: Weights,
     /// Where they came from.
     pub origin: PretrainedOrigin,
 }
@@ -61,6 +67,7 @@ impl Pretrained {
         let mut weights = self.weights.clone();
         let named = PROJECTIONS.into_iter().map(str::to_owned).zip(self.projections.iter().cloned());
         weights.extend(named);
+        weights.extend(self.decoder.iter().map(|(name, array)| (format!("{DECODER}{name}"), array.clone())));
         for array in weights.values_mut() {
             array.values.iter_mut().for_each(|v| *v = to_bf16(*v));
         }
@@ -102,10 +109,11 @@ impl Pretrained {
                 "must hold both or none of {names}, matrices that give no more values than they take"
             )));
         }
+        let decoder = take_prefixed(&mut weights, DECODER);
         let grid = run.grid();
         require_parameters(&weights, &run.model, grid).map_err(bad)?;
         let weights = weights_for_grid(weights, grid, grid).map_err(bad)?;
-        Ok(Self { model: run.model, image_size, channels, weights, projections, origin })
+        Ok(Self { model: run.model, image_size, channels, weights, projections, decoder, origin })
     }
 
     /// The weights that come with the program.
@@ -127,7 +135,7 @@ impl Pretrained {
     }
 
     /// Adds the parameters to a model file's tensors, their names behind `prefix`; the shape is not stored, since it is that of `light`, nor
-    /// are the projections, which a memory that was fitted with them holds.
+    /// are projections and decoder, which a memory that was fitted with them holds.
     pub fn put(&self, tensors: &mut Weights, prefix: &str) {
         let named = |(name, array): (&String, &Array)| (format!("{prefix}{name}"), array.clone());
         tensors.extend(self.weights.iter().map(named));
@@ -150,7 +158,8 @@ impl Pretrained {
         }
         let image_size = [side * model.patch_size; 2];
         let origin = PretrainedOrigin::default();
-        Ok(Self { model, image_size, channels: 3, weights, projections: Vec::new(), origin })
+        let (projections, decoder) = (Vec::new(), Weights::new());
+        Ok(Self { model, image_size, channels: 3, weights, projections, decoder, origin })
     }
 
     /// The network on views of `size`, in the arithmetic that the configuration names.
@@ -293,22 +302,25 @@ mod tests {
     }
 
     #[test]
-    fn projections_are_kept_in_the_file_and_apart_from_the_parameters() {
+    fn projections_and_decoder_are_kept_in_the_file_and_apart_from_the_parameters() {
         let plain = Pretrained {
             projections: Vec::new(),
+            decoder: Weights::new(),
             ..Pretrained::from_bytes(Path::new("light"), LIGHT).unwrap()
         };
         let matrix = |from: usize, to: usize| Array { shape: vec![from, to], values: vec![0.5; from * to] };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("weights.safetensors");
-        let learnt = Pretrained { projections: vec![matrix(240, 48), matrix(384, 32)], ..plain.clone() };
+        let projections = vec![matrix(240, 48), matrix(384, 32)];
+        let decoder = Weights::from([("out.weight".to_owned(), matrix(32, 1))]);
+        let learnt = Pretrained { projections, decoder, ..plain.clone() };
         for pretrained in [&plain, &learnt] {
             pretrained.save(&path).unwrap();
             assert_eq!(&Pretrained::load(&path).unwrap(), pretrained);
         }
         let mut tensors = Weights::new();
         learnt.put(&mut tensors, "network.");
-        assert!(!tensors.keys().any(|name| name.contains("projection")));
+        assert!(!tensors.keys().any(|name| name.contains("projection") || name.contains("references")));
         // One of two, and one that does not bring values to fewer.
         for projections in [vec![matrix(240, 48)], vec![matrix(240, 48), matrix(32, 384)]] {
             Pretrained { projections, ..plain.clone() }.save(&path).unwrap();

@@ -268,9 +268,8 @@ impl<'a> Run<'a> {
             objective: serde_json::to_value(&self.config.objective).unwrap_or_default(),
         };
         let (model, image_size) = (self.config.model.clone(), self.config.image_size);
-        let projections = Vec::new();
-        Pretrained { model, image_size, channels: CHANNELS, weights: self.ema.clone(), projections, origin }
-            .save(path)
+        let (weights, projections, decoder) = (self.ema.clone(), Vec::new(), Weights::new());
+        Pretrained { model, image_size, channels: CHANNELS, weights, projections, decoder, origin }.save(path)
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use blemish::Error;
 use blemish::config::{Arithmetic, ModelConfig, Precision, Preset};
-use blemish::engine::{Array, weights_for_grid};
+use blemish::engine::{Array, Weights, weights_for_grid};
 use blemish::model_file::{read_tensors, write_tensors};
 use blemish::parts::comparison::compare;
 use blemish::pretrained::{Pretrained, PretrainedOrigin};
@@ -57,7 +57,8 @@ fn pretrained(image_size: [usize; 2]) -> Pretrained {
     let weights =
         Mae::new(&model, image_size, CHANNELS, &mut ChaCha8Rng::seed_from_u64(1), &device()).weights();
     let origin = PretrainedOrigin::default();
-    Pretrained { model, image_size, channels: CHANNELS, weights, projections: Vec::new(), origin }
+    let (projections, decoder) = (Vec::new(), Weights::new());
+    Pretrained { model, image_size, channels: CHANNELS, weights, projections, decoder, origin }
 }
 
 #[test]

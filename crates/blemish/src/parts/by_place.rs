@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::memory::k_centres;
 use super::nearest::{nearest_near, smallest};
+use super::places::squared_distance;
 use crate::error::Result;
 use crate::good::Progress;
 use blemish_kernels::bf16;
@@ -133,6 +134,27 @@ impl ByPlace {
 
     /// Distance of each of `queries`, `[places, count]`, to the nearest vector within [`REACH`] places.
     pub fn distances(&self, queries: &[f32]) -> Vec<f32> {
+        self.least(queries).into_iter().map(|(distance, _)| distance).collect()
+    }
+
+    /// The same, and which vector that is.
+    pub fn references(&self, queries: &[f32]) -> (Vec<f32>, Vec<usize>) {
+        let (each, [_, columns]) = (self.each(), self.grid);
+        let reference = |(place, (distance, row)): (usize, (f32, usize))| {
+            let query = &queries[place * self.count..][..self.count];
+            let x = place % columns;
+            let (from, to) = (x.saturating_sub(REACH), (x + REACH + 1).min(columns));
+            let near = (row * columns + from) * each..(row * columns + to) * each;
+            let nearest = near
+                .map(|i| (squared_distance(query, self.vector(i)), i))
+                .fold((f32::INFINITY, place * each), |a, b| if b.0 < a.0 { b } else { a });
+            (distance, nearest.1)
+        };
+        self.least(queries).into_par_iter().enumerate().map(reference).unzip()
+    }
+
+    /// Distance of each of `queries`, `[places, count]`, to the nearest vector within [`REACH`] places, and the row of places that keeps it.
+    fn least(&self, queries: &[f32]) -> Vec<(f32, usize)> {
         let ([rows, columns], reach) = (self.grid, REACH);
         let (count, n) = (self.count, self.each());
         let span = 2 * reach + 1;
@@ -205,11 +227,11 @@ impl ByPlace {
                 let (y, x) = (i / columns, i % columns);
                 // Places `y - reach ..= y + reach`: each saw this query in another of its lines.
                 let places = y.saturating_sub(reach)..(y + reach + 1).min(rows);
-                let least = places
-                    .map(|p| nearest[p][(y + reach - p) * width + x + reach])
-                    .fold(f32::INFINITY, f32::min);
+                let (least, row) = places
+                    .map(|p| (nearest[p][(y + reach - p) * width + x + reach], p))
+                    .fold((f32::INFINITY, y), |a, b| if b.0 < a.0 { b } else { a });
                 let square: f32 = queries[i * count..][..count].iter().map(|q| q * q).sum();
-                (least + square).max(0.0).sqrt()
+                ((least + square).max(0.0).sqrt(), row)
             })
             .collect()
     }

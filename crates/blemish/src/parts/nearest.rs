@@ -60,12 +60,13 @@ impl Searched {
         blocks.flat_map_iter(|block| self.nearest_of(block, &squares, |_| true)).collect()
     }
 
-    /// Lowers `distances`, one for every query, `[n, channels]`, to that of the nearest vector where it is nearer. The last two values of a
-    /// vector are a place; `blocks` are numbers of queries whose places lie together. Exact: what is left out lies too far away.
-    pub fn lower(&self, queries: &[f32], blocks: &[Vec<usize>], distances: &mut [f32]) {
+    /// Lowers `distances`, one for every query, `[n, channels]`, to that of the nearest vector where it is nearer, and says of each which one
+    /// that is. The last two values of a vector are a place; `blocks` are numbers of queries whose places lie together. Exact: what is
+    /// left out lies too far away.
+    pub fn lower(&self, queries: &[f32], blocks: &[Vec<usize>], distances: &mut [f32]) -> Vec<Option<usize>> {
         let c = self.channels;
         let bounds: Vec<Bounds> = self.vectors.chunks(PIECE * c).map(|piece| Bounds::of(piece, c)).collect();
-        let lowered = |block: &Vec<usize>| -> Vec<f32> {
+        let lowered = |block: &Vec<usize>| -> Vec<(f32, usize)> {
             let own: Vec<f32> = block.iter().flat_map(|&i| &queries[i * c..][..c]).copied().collect();
             let most = block.iter().map(|&i| distances[i]).fold(0.0, f32::max);
             let around = Bounds::of(&own, c);
@@ -73,12 +74,16 @@ impl Searched {
                 bounds[piece].squared_distance(&around) < most * most
             });
             let pairs = own.chunks_exact(c).zip(nearest);
-            pairs.map(|(query, i)| squared_distance(query, self.vector(i)).sqrt()).collect()
+            pairs.map(|(query, i)| (squared_distance(query, self.vector(i)).sqrt(), i)).collect()
         };
-        let all: Vec<Vec<f32>> = blocks.par_iter().map(lowered).collect();
-        for (&i, found) in blocks.iter().flatten().zip(all.iter().flatten()) {
-            distances[i] = distances[i].min(*found);
+        let all: Vec<Vec<(f32, usize)>> = blocks.par_iter().map(lowered).collect();
+        let mut nearer = vec![None; distances.len()];
+        for (&i, &(found, vector)) in blocks.iter().flatten().zip(all.iter().flatten()) {
+            if found < distances[i] {
+                (distances[i], nearer[i]) = (found, Some(vector));
+            }
         }
+        nearer
     }
 
     /// The nearest vector of each of a block of queries, among those in the pieces that are `wanted`; the first vector where none is.
@@ -243,11 +248,12 @@ mod tests {
         let blocks: Vec<Vec<usize>> = (0..70).collect::<Vec<_>>().chunks(9).map(<[usize]>::to_vec).collect();
         for known in [0.0, 0.2, 0.5, 3.0] {
             let mut found = vec![known; 70];
-            searched.lower(&queries, &blocks, &mut found);
-            for (query, found) in queries.chunks_exact(4).zip(found) {
-                let distances = bank.chunks_exact(4).map(|v| squared_distance(v, query).sqrt());
-                let nearest = distances.fold(known, f32::min);
+            let which = searched.lower(&queries, &blocks, &mut found);
+            for ((query, found), which) in queries.chunks_exact(4).zip(found).zip(which) {
+                let distance = |v: &[f32]| squared_distance(v, query).sqrt();
+                let nearest = bank.chunks_exact(4).map(distance).fold(known, f32::min);
                 assert!((found - nearest).abs() < 1e-5, "{known}: {found} {nearest}");
+                assert!((which.map_or(known, |i| distance(searched.vector(i))) - found).abs() < 1e-5);
             }
         }
         // It leaves out some.

@@ -51,6 +51,30 @@ pub struct Bank {
     pub by_place: Option<ByPlace>,
 }
 
+/// How the vectors of a view differ from their references.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compared {
+    /// How far each is; what is seen elsewhere is further away.
+    pub distances: Vec<f32>,
+    /// What each differs by, `[places, length]`.
+    pub residuals: Vec<f32>,
+    /// Values of a vector.
+    pub length: usize,
+}
+
+impl Compared {
+    /// What the vector of a place differs by.
+    pub fn residual(&self, place: usize) -> &[f32] {
+        &self.residuals[place * self.length..][..self.length]
+    }
+
+    /// The same in a unit.
+    pub fn over(mut self, unit: f32) -> Self {
+        self.distances.iter_mut().chain(&mut self.residuals).for_each(|v| *v /= unit);
+        self
+    }
+}
+
 /// The image that each of a bank's vectors is of.
 pub struct Owners {
     /// Of those of any place.
@@ -60,16 +84,31 @@ pub struct Owners {
 }
 
 impl Bank {
-    /// Distance of every place's vector to the nearest one.
-    pub fn distances(&self, queries: Vec<f32>) -> Vec<f32> {
-        let near = self.by_place.as_ref().map(|bank| bank.distances(&queries));
-        let queries = self.layout.lengthened(queries);
-        let Some((mut distances, grid)) = near.zip(self.layout.places) else {
-            let nearest = self.anywhere.nearest(&queries, &|_| false);
-            return distances_to(&queries, nearest, |i| self.anywhere.vector(i));
+    /// How every place's vector differs from the nearest one, its reference.
+    pub fn compared(&self, queries: Vec<f32>) -> Compared {
+        let length = self.layout.length;
+        let long = self.layout.lengthened(queries.clone());
+        let (distances, references): (Vec<f32>, Vec<&[f32]>) = match (&self.by_place, self.layout.places) {
+            (Some(bank), Some(grid)) => {
+                let (mut distances, nearest) = bank.references(&queries);
+                let anywhere = self.anywhere.lower(&long, &tiles(grid), &mut distances);
+                let reference = |(i, at): (Option<usize>, usize)| match i {
+                    Some(i) => &self.anywhere.vector(i)[..length],
+                    None => bank.vector(at),
+                };
+                (distances, anywhere.into_iter().zip(nearest).map(reference).collect())
+            }
+            _ => {
+                let nearest = self.anywhere.nearest(&long, &|_| false);
+                let references = nearest.iter().map(|&i| &self.anywhere.vector(i)[..length]).collect();
+                (distances_to(&long, nearest, |i| self.anywhere.vector(i)), references)
+            }
         };
-        self.anywhere.lower(&queries, &tiles(grid), &mut distances);
-        distances
+        let mut residuals = queries;
+        for (residual, reference) in residuals.chunks_exact_mut(length).zip(references) {
+            residual.iter_mut().zip(reference).for_each(|(v, reference)| *v -= reference);
+        }
+        Compared { distances, residuals, length }
     }
 
     /// Distance of every place's vector of image `image` to the nearest one of another; `None` where there is no other.
@@ -171,8 +210,10 @@ mod tests {
         let close = |found: Vec<f32>, by_hand: [f32; 2]| {
             assert!(found.iter().zip(by_hand).all(|(a, b)| (a - b).abs() < 1e-5), "{found:?} {by_hand:?}");
         };
-        close(bank.distances(vec![0.5, 1.0]), [0.5, 3.0]);
-        close(bank.distances(vec![7.0, 19.0]), [0.0, 1.0]);
+        close(bank.compared(vec![0.5, 1.0]).distances, [0.5, 3.0]);
+        close(bank.compared(vec![0.5, 1.0]).residuals, [0.5, -3.0]);
+        close(bank.compared(vec![7.0, 19.0]).distances, [0.0, 1.0]);
+        close(bank.compared(vec![7.0, 19.0]).residuals, [0.0, -1.0]);
         // Without the image that has the first of any place and the first of each: 0.5 is 6.5 from 7, and 1 is 6.
         let owners = Owners { anywhere: vec![0, 1], by_place: vec![0, 1] };
         close(bank.distances_without(0, vec![0.5, 1.0], &owners).unwrap_or_default(), [6.5, 6.0]);

@@ -4,12 +4,14 @@
 //! units of its own variation on good images, averaged over 3 x 3 cells, joined on one grid; of levels that are finer than the grid, the
 //! largest values, too. The levels of the stem and those above it (encoder and pyramid head) form two groups, each with a memory of its
 //! own: above the stem, a level says as much of what is around a place as of the place. A place is as anomalous as the root of the sum of
-//! the squares of both distances, each in units of the most that good images show of it. A third memory keeps what describes a place in
+//! the squares of both distances, each in units of the most that good images show of it, corrected by what a small network, learnt once,
+//! says of the residuals ([`decoder`]). A third memory keeps what describes a place in
 //! the mean over regions of 64 pixels, for defects that cover much of an image (`regions`).
 //! On surfaces a place is compared with vectors of any place. Where the product has the same pose in every view, also with vectors that are
 //! kept of that place and its neighbours, and what is seen elsewhere counts as further away the further its place is.
 
 mod bank;
+mod decoder;
 mod descriptor;
 mod network;
 mod regions;
@@ -19,7 +21,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use self::bank::{Bank, Layout};
+use self::bank::{Bank, Compared, Layout};
+use self::decoder::Decoder;
 use self::descriptor::{Descriptor, grid_of, joined, values_of};
 use self::network::{FeatureNetwork, LevelGroup, Levels};
 use self::regions::{Regions, means};
@@ -41,6 +44,8 @@ const GROUPS: [&str; 2] = ["features", "features.wide"];
 /// What those of the regions' memory begin with, and the unit of what both groups say together.
 const REGIONS: &str = "features.regions";
 const JOINT: &str = "features.joint";
+/// What those of the decoder begin with.
+const DECODER: &str = "features.decoder.";
 
 /// The features of good images.
 #[derive(Debug)]
@@ -52,6 +57,8 @@ pub struct Features {
     groups: Vec<Group>,
     /// The most that good images show of what both groups say together.
     joint: f32,
+    /// Where the network's file has one.
+    decoder: Option<Arc<Decoder>>,
     far: Far,
     /// What the images show that it was fitted on; `None` where it was loaded.
     seen: Option<Arc<Seen>>,
@@ -116,11 +123,9 @@ impl DetectorPart for Features {
         let grid @ [height, width] = grid_of(self.size);
         let pairs = self.groups.iter().zip(self.levels.maps(image));
         let vectors: Vec<Vec<f32>> = pairs.map(|(group, maps)| group.descriptor.vectors(&maps)).collect();
-        let far = self.far.memory.of(self.far.regions.whitened(&means(grid, &vectors)));
-        let pairs = self.groups.iter().zip(vectors);
-        let mut near = root_of_squares(pairs.map(|(group, vectors)| group.memory.of(vectors)));
-        near.iter_mut().for_each(|v| *v /= self.joint);
-        Image { height, width, channels: 1, pixels: self.far.regions.joined(near, far) }.enlarged(self.size)
+        let far = self.far.memory.compared(self.far.regions.whitened(&means(grid, &vectors))).distances;
+        let pixels = self.far.regions.joined(self.near(vectors), far);
+        Image { height, width, channels: 1, pixels }.enlarged(self.size)
     }
 
     fn pretrained(&self) -> Option<&PretrainedOrigin> {
@@ -134,6 +139,9 @@ impl DetectorPart for Features {
             group.memory.save(tensors, name);
         }
         put(tensors, JOINT, &[1], &[self.joint]);
+        if let Some(decoder) = &self.decoder {
+            decoder.save(tensors, DECODER);
+        }
         self.far.regions.save(tensors, REGIONS);
         self.far.memory.save(tensors, REGIONS);
     }
@@ -151,10 +159,13 @@ impl DetectorPart for Features {
         let groups = levels.groups().iter().zip(GROUPS).map(group).collect::<Result<Vec<_>, String>>()?;
         let joint = positive(tensors, JOINT)?;
         let length = groups.iter().map(|group| group.descriptor.length()).sum();
+        let decoder = Decoder::new(tensors, DECODER, length)?.map(Arc::new);
+        tensors.retain(|name, _| !name.starts_with(DECODER));
         let regions = Arc::new(Regions::load(grid, length, tensors, REGIONS)?);
         let memory = Memory::load(layout(length, regions.grid(), config), tensors, REGIONS)?;
         let far = Far { regions, memory };
-        Ok(Self { size, network, levels: Arc::new(levels), groups, joint, far, seen: None })
+        let levels = Arc::new(levels);
+        Ok(Self { size, network, levels, groups, joint, decoder, far, seen: None })
     }
 }
 
@@ -190,6 +201,8 @@ impl Features {
     ) -> Result<Self> {
         let (images, config, progress) = (input.images, input.config, input.progress);
         let (size, grid) = (images.size(), grid_of(images.size()));
+        let length = descriptors.iter().map(|descriptor| descriptor.length()).sum();
+        let decoder = network.decoder(length).map_err(Error::Training)?.map(Arc::new);
         let kept = |vectors: &Vectors<'_>| {
             let (bank, owners) = vectors.kept(progress)?;
             let unseen = match &units {
@@ -205,7 +218,6 @@ impl Features {
             descriptors.par_iter().enumerate().map(of).collect::<Result<Vec<_>>>()
         };
         let of_regions = || {
-            let length = descriptors.iter().map(|descriptor| descriptor.length()).sum();
             let layout = layout(length, regions::grid_of(grid), config);
             let means = seen.vectors(descriptors.len(), images, layout);
             let regions = match regions {
@@ -229,7 +241,20 @@ impl Features {
             .map(|((descriptor, bank), unit)| Group { descriptor, memory: Memory { bank, unit } })
             .collect();
         let far = Far { regions, memory: Memory { bank: far, unit: units.far } };
-        Ok(Self { size, network, levels, groups, joint: units.joint, far, seen: Some(seen) })
+        let (joint, seen) = (units.joint, Some(seen));
+        Ok(Self { size, network, levels, groups, joint, decoder, far, seen })
+    }
+
+    /// How anomalous every place is by what describes it in each group, 1 being about the most that good images show.
+    fn near(&self, vectors: Vec<Vec<f32>>) -> Vec<f32> {
+        let pairs = self.groups.iter().zip(vectors);
+        let compared: Vec<Compared> = pairs.map(|(group, vectors)| group.memory.compared(vectors)).collect();
+        let mut joint = root_of_squares(compared.iter().map(|own| own.distances.clone()));
+        joint.iter_mut().for_each(|v| *v /= self.joint);
+        if let Some(decoder) = &self.decoder {
+            decoder.correct(&compared, grid_of(self.size), &mut joint);
+        }
+        joint
     }
 }
 
@@ -286,9 +311,9 @@ fn descriptors(input: &FitInput<'_>, levels: &Levels) -> Result<Vec<Descriptor>>
 }
 
 impl Memory {
-    /// Distance of every vector to the nearest one of good images, in its unit.
-    fn of(&self, vectors: Vec<f32>) -> Vec<f32> {
-        self.bank.distances(vectors).into_iter().map(|distance| distance / self.unit).collect()
+    /// How every vector differs from the nearest one of good images, in its unit.
+    fn compared(&self, vectors: Vec<f32>) -> Compared {
+        self.bank.compared(vectors).over(self.unit)
     }
 
     fn save(&self, tensors: &mut Weights, name: &str) {
@@ -390,7 +415,7 @@ mod tests {
             config.features.by_place = Some(by_place);
             let fitted: Features = fitted_as(&images, &config);
             let of = |(group, levels): (&Group, Vec<FeatureMap>)| {
-                group.memory.bank.distances(group.descriptor.vectors(&levels))
+                group.memory.bank.compared(group.descriptor.vectors(&levels)).distances
             };
             fitted.groups.iter().zip(fitted.levels.maps(&query)).flat_map(of).collect()
         };
@@ -411,10 +436,12 @@ mod tests {
         // Of what is finer than a place means and largest values: 2 (24 + 48) + 96, and 192 + 96 + 2 * 48.
         assert_eq!(levels, [240, 384]);
         let vectors = [0, 1].map(|i| fitted.groups[i].descriptor.vectors(&maps[i]));
-        let [fine, wide] = [0, 1].map(|i| fitted.groups[i].memory.of(vectors[i].clone()));
-        let near = fine.iter().zip(&wide).map(|(a, b)| a.hypot(*b) / fitted.joint).collect();
+        let compared = [0, 1].map(|i| fitted.groups[i].memory.compared(vectors[i].clone()));
+        let [fine, wide] = [0, 1].map(|i| compared[i].distances.clone());
+        let mut near: Vec<f32> = fine.iter().zip(&wide).map(|(a, b)| a.hypot(*b) / fitted.joint).collect();
+        fitted.decoder.as_ref().unwrap().correct(&compared, [8, 8], &mut near);
         // A single region, whose means are of all places.
-        let far = fitted.far.memory.of(fitted.far.regions.whitened(&means([8, 8], &vectors)));
+        let far = fitted.far.memory.compared(fitted.far.regions.whitened(&means([8, 8], &vectors))).distances;
         let pixels = fitted.far.regions.joined(near, far);
         let joined = Image { height: 8, width: 8, channels: 1, pixels }.enlarged([64, 64]);
         assert!(fitted.map(&query).iter().zip(&joined).all(|(a, b)| (a - b).abs() < 1e-4 * b.max(1.0)));

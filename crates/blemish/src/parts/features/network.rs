@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::FitInput;
+use super::decoder::Decoder;
 use super::descriptor::{Level, values_of};
 use crate::backbone::Backbone;
 use crate::config::Config;
@@ -75,6 +76,17 @@ impl FeatureNetwork {
                 );
                 Err(Error::config("features.compare", reason))
             }
+        }
+    }
+
+    /// What corrects distances to references that so many values describe, where it has that.
+    ///
+    /// # Errors
+    /// A sentence: one that does not fit.
+    pub fn decoder(&self, values: usize) -> Result<Option<Decoder>, String> {
+        match self {
+            Self::Pretrained(pretrained) => Decoder::new(&pretrained.decoder, "", values),
+            Self::Backbone(_) => Ok(None),
         }
     }
 
