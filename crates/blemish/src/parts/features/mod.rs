@@ -5,7 +5,7 @@
 //! largest values, too. The levels of the stem and those above it (encoder and pyramid head) form two groups, each with a memory of its
 //! own: above the stem, a level says as much of what is around a place as of the place. A place is as anomalous as the root of the sum of
 //! the squares of both distances, each in units of the most that good images show of it, corrected by what a small network, learnt once,
-//! says of the residuals ([`decoder`]). A third memory keeps what describes a place in
+//! says of the residuals (`decoder`). A third memory keeps what describes a place in
 //! the mean over regions of 64 pixels, for defects that cover much of an image (`regions`).
 //! On surfaces a place is compared with vectors of any place. Where the product has the same pose in every view, also with vectors that are
 //! kept of that place and its neighbours, and what is seen elsewhere counts as further away the further its place is.
