@@ -13,7 +13,6 @@ learnt of the training families should not count in full on others.
 
 import argparse
 import math
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -25,7 +24,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from projection import (
-    AWAY, CLIP, DECAY, FEWEST, GENERATOR, NAMES, PLACES, REFERENCES, REMARK, WARMUP, WEIGHT_DECAY, Step, described_by, ranking, said,
+    CLIP, DECAY, GENERATOR, NAMES, REFERENCES, REMARK, WARMUP, WEIGHT_DECAY, Step, described_by, noted, pairs, ranking, residuals, said,
 )
 from scenes import Generators, Prepared
 from weights import DECODER, PROJECTION, crate_layout, read_added, read_pretrained, write_pretrained
@@ -62,33 +61,21 @@ def compared(values: list[Tensor], surface: bool, side: int, rng: torch.Generato
     """Of every place of the last three photos what the decoder sees, [3, places, 3 + values], and the logarithm of both groups'
     distance, [3, places]: the nearest of some places of the others is its reference; in units of the most that good photos
     show."""
-    line = torch.arange(side) * (0.0 if surface else AWAY / side)
-    places = torch.stack(torch.meshgrid(line, line, indexing="ij"), -1).flatten(0, 1)
-    count = len(values[0]) - 3
-    taken = torch.randperm(count, generator=rng)[: int(torch.randint(FEWEST, count + 1, (), generator=rng))]
-    some = torch.randperm(len(taken) * len(places), generator=rng)[:PLACES]
-    at = places.repeat(len(taken), 1)[some]
-    residuals, logarithms, both = [], [], 0.0
-    for own in values:
-        kept = torch.cat([own[taken].flatten(0, 1)[some], at], 1)
-        rows = torch.cat([own[count:], places.expand(3, -1, -1)], 2).flatten(0, 1)
-        nearest = torch.addmm(kept.square().sum(1), rows, kept.T, alpha=-2).argmin(1)
-        residual = (rows - kept[nearest]).unflatten(0, (3, -1))
+    told, logarithms, both = [], [], 0.0
+    for residual in residuals(values, surface, side, rng):
         distance = residual.square().sum(2).sqrt()
         unit = distance[1:].amax(1).mean().clamp_min(LEAST)
-        residuals.append(residual[..., :-2] / unit)
+        told.append(residual[..., :-2] / unit)
         logarithms.append((distance / unit).clamp_min(LEAST).log())
         both = both + (distance / unit).square()
     both = both.sqrt()
     joint = (both / both[1:].amax(1).mean().clamp_min(LEAST)).clamp_min(LEAST).log()
-    return torch.cat([torch.stack([*logarithms, joint], -1), *residuals], -1), joint
+    return torch.cat([torch.stack([*logarithms, joint], -1), *told], -1), joint
 
 
 def ranked(joint: Tensor, defect: Tensor, side: int) -> Tensor:
     """Both rankings of `projection.py`, and how often the first photo is further away at most than a good one."""
-    first, *good = joint.detach().amax(1)
-    pairs = torch.stack([first > other for other in good]).float().mean()
-    return torch.stack([*ranking((2 * joint).exp(), defect, side, False), pairs])
+    return torch.stack([*ranking((2 * joint).exp(), defect, side, False), pairs(joint)])
 
 
 def main() -> None:
@@ -159,10 +146,8 @@ def main() -> None:
     with torch.no_grad():
         for value in average.out.parameters():
             value.mul_(STRENGTH)
-    commands = [origin.get("command"), shlex.join(["python", *sys.argv])]
-    note = {**origin, "command": "; ".join(command for command in commands if command)}
     named = {DECODER + name: value for name, value in crate_layout(average).items()}
-    write_pretrained(args.out, network, note, {**projections, **named})
+    write_pretrained(args.out, network, noted(origin), {**projections, **named})
     print(args.out)
 
 

@@ -110,9 +110,9 @@ class Step:
         self.rng = torch.Generator().manual_seed(int(generator(seed, OF_CHOICE, step).integers(2**62)))
 
 
-def distances(values: list[Tensor], projections: list[Tensor], surface: bool, side: int,
-              rng: torch.Generator) -> list[Tensor]:
-    """[3, places] squared, by group, of every place of the last three photos to the nearest one of some of the others."""
+def residuals(values: list[Tensor], surface: bool, side: int, rng: torch.Generator) -> list[Tensor]:
+    """[3, places, values + 2], by group: what every place of the last three photos differs by from the nearest one of some of the others,
+    and how far that lies away."""
     line = torch.arange(side) * (0.0 if surface else AWAY / side)
     places = torch.stack(torch.meshgrid(line, line, indexing="ij"), -1).flatten(0, 1)
     count = len(values[0]) - 3
@@ -120,12 +120,12 @@ def distances(values: list[Tensor], projections: list[Tensor], surface: bool, si
     some = torch.randperm(len(taken) * len(places), generator=rng)[:PLACES]
     at = places.repeat(len(taken), 1)[some]
     out = []
-    for own, projection in zip(values, projections):
-        kept = torch.cat([own[taken].flatten(0, 1)[some] @ projection, at], 1)
-        rows = torch.cat([own[count:] @ projection, places.expand(3, -1, -1)], 2).flatten(0, 1)
+    for own in values:
+        kept = torch.cat([own[taken].flatten(0, 1)[some], at], 1)
+        rows = torch.cat([own[count:], places.expand(3, -1, -1)], 2).flatten(0, 1)
         with torch.no_grad():
             nearest = torch.addmm(kept.square().sum(1), rows, kept.T, alpha=-2).argmin(1)
-        out.append((rows - kept[nearest]).square().sum(1).unflatten(0, (3, -1)))
+        out.append((rows - kept[nearest]).unflatten(0, (3, -1)))
     return out
 
 
@@ -147,17 +147,23 @@ def ranking(distance: Tensor, defect: Tensor, side: int, learns: bool) -> tuple[
     return shortfall(first, *own, *good)[bad].mean(), F.softplus(of_photos / SOFTNESS).mean()
 
 
+def pairs(distance: Tensor) -> Tensor:
+    """How often the first photo is further away at most than a good one; of distances, [3, places], or what rises with them."""
+    first, *good = distance.detach().amax(1)
+    return torch.stack([first > other for other in good]).float().mean()
+
+
 def retrieval(values: list[list[Tensor]], projections: list[Tensor], step: Step, learns: bool) -> Tensor:
     """The mean over the scenes of both rankings, of places and of photos, and how often the first photo is further away at most
     than a good one. [3]."""
     total = []
     for scene, own in enumerate(values):
-        found = distances(own, projections, bool(step.surface[scene]), step.side, step.rng)
+        projected = [values @ projection for values, projection in zip(own, projections)]
+        differ = residuals(projected, bool(step.surface[scene]), step.side, step.rng)
+        found = [residual.square().sum(2) for residual in differ]
         both, defect = joint(found), step.defect[scene]
         ranked, *groups_alone = (torch.stack(ranking(d, defect, step.side, learns)) for d in (both, *found))
-        first, *good = both.detach().amax(1)
-        pairs = torch.stack([first > other for other in good]).float().mean()
-        total.append(torch.cat([ranked + 0.5 * sum(groups_alone), pairs[None]]))
+        total.append(torch.cat([ranked + 0.5 * sum(groups_alone), pairs(both)[None]]))
     return torch.stack(total).mean(0)
 
 
@@ -185,6 +191,12 @@ def components(all_values: list[list[Tensor]]) -> list[Tensor]:
         _, vectors = torch.linalg.eigh(rows.T @ rows / len(rows))
         out.append(vectors[:, -VALUES:].flip(1).contiguous())
     return out
+
+
+def noted(origin: dict) -> dict:
+    """Where weights came from, with this command."""
+    commands = [origin.get("command"), shlex.join(["python", *sys.argv])]
+    return {**origin, "command": "; ".join(command for command in commands if command)}
 
 
 def said(ranked: np.ndarray) -> str:
@@ -241,8 +253,7 @@ def main() -> None:
     learnt = [*network.parameters(), *projections]
     average, averages = copy.deepcopy((network, projections))
     first = copy.deepcopy(learnt)
-    commands = [origin.get("command"), shlex.join(["python", *sys.argv])]
-    note = {**origin, "command": "; ".join(command for command in commands if command)}
+    note = noted(origin)
 
     @torch.no_grad()
     def save() -> None:
