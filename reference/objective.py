@@ -1,6 +1,6 @@
 """What a step of pre-training minimises: that of `blemish pretrain` for three photos of each scene."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -32,10 +32,6 @@ class Objective:
     retrieve: float = 0.5
     contrast: float = 0.1
     temperature: float = 0.1
-
-    def described(self) -> dict:
-        """For the weights' file."""
-        return {**asdict(self), "compare": 0.0, "judge": 0.0}
 
 
 def objective(c: Objective, network: Light, step: Step, photos: Photos, bf16: bool) -> dict[str, Tensor]:

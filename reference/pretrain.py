@@ -15,7 +15,6 @@ too short is taken again from the beginning, in other light and with other masks
 `blemish pretrain` draws of the same seed and batch size, rounded to 8 bits; the light is drawn here.
 
 Loss, its weights, optimiser, warm-up and moving average are those of `blemish pretrain`. What differs:
-- Episodes, and the layers that compare an image with references, are left out: every step has three photos of each scene.
 - A step has 64 scenes instead of 8 (--batch-size).
 - With --minutes the learning rate falls with the clock instead of the steps, so that a run ends in time at any speed.
 - On CUDA the network computes in bf16 (autocast).

@@ -25,7 +25,7 @@ CHECKPOINT, METRICS, WEIGHTS_FILE = "checkpoint.pt", "metrics.jsonl", "light.saf
 RECORD, REMARK = 20, 100
 # Counted up with every change of the generated images or of the objective, with the crate's: a run goes on with what it began
 # with, or not at all.
-OBJECTIVE = 3
+OBJECTIVE = 4
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ class Trainer:
         origin = {
             "command": "; ".join(self.note["commands"]), "commit": self.note["commit"], "version": self.note["version"],
             "seed": s.seed, "steps": p.step, "of_steps": p.steps, "changed": p.changed, "skipped": p.step - p.taken,
-            "images": p.scenes, "families": "training", "objective": s.objective.described(),
+            "images": p.scenes, "families": "training", "objective": asdict(s.objective),
         }
         write_pretrained(self.folder / WEIGHTS_FILE, self.average, origin)
 

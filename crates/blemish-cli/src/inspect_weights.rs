@@ -16,8 +16,6 @@ struct Summary {
     parameters: usize,
     image_size: [usize; 2],
     channels: usize,
-    /// Whether they have the layers that compare an image with references.
-    compares: bool,
     /// Shapes of what the memory of features brings the values of a place to fewer by; empty where principal components do.
     projections: Vec<Vec<usize>>,
     /// Whether they have the decoder that corrects distances to references.
@@ -34,7 +32,7 @@ pub fn run(path: &Path, output: &Output) -> Result<bool> {
     if !Pretrained::is_one(path, &bytes) {
         return Ok(false);
     }
-    let Pretrained { model, image_size, channels, weights, projections, decoder, origin } =
+    let Pretrained { image_size, channels, weights, projections, decoder, origin, .. } =
         Pretrained::from_bytes(path, &bytes)?;
     let summary = Summary {
         weights: path.display().to_string(),
@@ -47,7 +45,6 @@ pub fn run(path: &Path, output: &Output) -> Result<bool> {
             .sum(),
         image_size,
         channels,
-        compares: model.comparison,
         projections: projections.into_iter().map(|matrix| matrix.shape).collect(),
         decoder: !decoder.is_empty(),
         origin,

@@ -10,9 +10,10 @@ use blemish::{Error, write_whole};
 use blemish_train::RunLock;
 use blemish_train::pretrain::gate::{GateOptions, gate};
 use blemish_train::pretrain::{
-    Length, PretrainConfig, PretrainEvent, PretrainOptions, StepRecord, WEIGHTS, pretrain,
+    Head, HeadConfig, Length, PretrainConfig, PretrainEvent, PretrainOptions, StepRecord, WEIGHTS, learn,
+    pretrain,
 };
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::args::positive;
@@ -29,6 +30,8 @@ Examples:
   blemish pretrain --out runs/pretrained --minutes 60
   blemish pretrain --out runs/pretrained --steps 20000 --seed 1
   blemish pretrain --out runs/pretrained --resume
+  blemish pretrain --out runs/projections --learn projections --init runs/pretrained/light.safetensors
+  blemish pretrain --out runs/decoder --learn decoder --init runs/projections/light.safetensors
 
 No image is needed: all are generated. The folder gets light.safetensors (the weights), checkpoint.safetensors
 (for --resume), pretrain.json (the settings) and metrics.jsonl (a line per 20 steps). The weights of a run that still
@@ -58,7 +61,11 @@ pub struct PretrainArgs {
     /// Image side of --evaluate, a multiple of 16
     #[arg(long, value_name = "PIXELS", default_value_t = 128, requires = "evaluate", value_parser = side)]
     side: usize,
-    /// How many steps
+    /// What is learnt: the network; or, while the weights of --init stay as they are, how the memory of features brings what describes a
+    /// place to fewer values, and then the decoder that corrects distances to references
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Learn::Network, conflicts_with_all = ["evaluate", "resume"])]
+    learn: Learn,
+    /// How many steps; projections: 1000, decoder: 400 where nothing is said
     #[arg(long, value_name = "N", conflicts_with = "minutes")]
     steps: Option<usize>,
     /// As many steps as fit into so many minutes, by the speed of the first ones
@@ -93,6 +100,32 @@ pub struct PretrainArgs {
     overwrite: bool,
     #[command(flatten)]
     device: DeviceArgs,
+}
+
+/// What is learnt.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Learn {
+    Network,
+    Projections,
+    Decoder,
+}
+
+impl Learn {
+    fn head(self) -> Option<Head> {
+        match self {
+            Self::Network => None,
+            Self::Projections => Some(Head::Projections),
+            Self::Decoder => Some(Head::Decoder),
+        }
+    }
+}
+
+/// The settings of a run, as they are kept for `--resume`.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Settings {
+    Network(Box<PretrainConfig>),
+    Head(HeadConfig),
 }
 
 /// What a pre-training gave, for `--json`.
@@ -154,13 +187,20 @@ fn pre_train(out: &Path, args: &PretrainArgs, output: &Output) -> Result<()> {
     let length = match (args.steps, args.minutes) {
         (Some(steps), _) => Some(Length::Steps(steps)),
         (None, Some(minutes)) => Some(Length::Minutes(minutes)),
-        (None, None) if !args.resume => {
-            return Err(Failure::Usage("say how long: --steps N or --minutes MINUTES".to_owned()));
-        }
-        (None, None) => None,
+        (None, None) if args.resume => None,
+        (None, None) => match &config {
+            Settings::Head(config) => Some(Length::Steps(config.learn.steps())),
+            Settings::Network(_) => {
+                return Err(Failure::Usage("say how long: --steps N or --minutes MINUTES".to_owned()));
+            }
+        },
     };
     // Read before anything is written: a start that cannot be had leaves everything as it was.
-    let init = args.init.as_ref().map(|path| Pretrained::load(path)).transpose()?.map(|init| init.weights);
+    let start = match &config {
+        Settings::Head(_) if args.resume => Some(folder.join(WEIGHTS)),
+        _ => args.init.clone(),
+    };
+    let start = start.map(|path| Pretrained::load(&path)).transpose()?;
     if !args.resume {
         write_whole(&folder.join(CONFIG), json(&config)?.as_bytes())?;
     }
@@ -169,7 +209,7 @@ fn pre_train(out: &Path, args: &PretrainArgs, output: &Output) -> Result<()> {
         folder: folder.path().to_owned(),
         length,
         resume: args.resume,
-        init,
+        init: start.as_ref().map(|start| start.weights.clone()),
         save_every: Duration::from_secs_f64(args.save_every * 60.0),
         device,
         precision: Precision::fastest(),
@@ -188,7 +228,11 @@ fn pre_train(out: &Path, args: &PretrainArgs, output: &Output) -> Result<()> {
             last = Some(record.clone());
         }
     };
-    let result = pretrain(&config, &options, &mut listener);
+    let result = match (&config, start) {
+        (Settings::Network(config), _) => pretrain(config, &options, &mut listener),
+        (Settings::Head(config), Some(network)) => learn(config, network, &options, &mut listener),
+        (Settings::Head(_), None) => return Err(without_weights()),
+    };
     if let Some(error) = broken {
         return Err(error);
     }
@@ -245,13 +289,46 @@ impl Opened {
     }
 }
 
-fn read_config(folder: &Folder) -> Result<PretrainConfig> {
+fn read_config(folder: &Folder) -> Result<Settings> {
     let path = folder.join(CONFIG);
     let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
-    Ok(serde_json::from_str(&text).map_err(|e| Error::data(&path, format!("cannot be resumed: {e}")))?)
+    let read = || -> serde_json::Result<Settings> {
+        let value: serde_json::Value = serde_json::from_str(&text)?;
+        Ok(match value.get("learn") {
+            Some(_) => Settings::Head(serde_json::from_value(value)?),
+            None => Settings::Network(Box::new(serde_json::from_value(value)?)),
+        })
+    };
+    Ok(read().map_err(|e| Error::data(&path, format!("cannot be resumed: {e}")))?)
 }
 
-fn settings(args: &PretrainArgs) -> Result<PretrainConfig> {
+fn settings(args: &PretrainArgs) -> Result<Settings> {
+    match args.learn.head() {
+        Some(head) => Ok(Settings::Head(head_settings(head, args)?)),
+        None => Ok(Settings::Network(Box::new(network_settings(args)?))),
+    }
+}
+
+fn head_settings(head: Head, args: &PretrainArgs) -> Result<HeadConfig> {
+    if args.init.is_none() {
+        return Err(without_weights());
+    }
+    if let Some(setting) = args.objective.first() {
+        return Err(Failure::Usage(format!("--objective {setting}: is a setting of --learn network alone")));
+    }
+    let mut config = HeadConfig::new(head);
+    config.seed = args.seed.unwrap_or(config.seed);
+    config.batch_size = args.batch_size.unwrap_or(config.batch_size);
+    config.learning_rate = args.learning_rate.unwrap_or(config.learning_rate);
+    config.validate()?;
+    Ok(config)
+}
+
+fn without_weights() -> Failure {
+    Failure::Usage("projections and decoder are learnt for weights: name them with --init FILE".to_owned())
+}
+
+fn network_settings(args: &PretrainArgs) -> Result<PretrainConfig> {
     let mut config = PretrainConfig::default();
     config.seed = args.seed.unwrap_or(config.seed);
     config.batch_size = args.batch_size.unwrap_or(config.batch_size);

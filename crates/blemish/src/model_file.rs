@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::config::{Config, Use};
 use crate::detector::Detector;
@@ -54,12 +55,17 @@ struct VersionOnly {
     version: u32,
 }
 
-/// Settings that files of this version may still hold, with the only value that is understood.
-const RETIRED: [(&str, &str, f64); 4] = [
-    ("data", "tiles", 1.0),
-    ("memory", "components", 32.0),
-    ("score", "percentile", 95.0),
-    ("score", "sigmas", 3.0),
+/// Whether a value of a setting that is none any more is the one that is still understood.
+type IsUnderstood = fn(&Value) -> bool;
+
+/// Settings that files of this version may still hold, by group and key.
+const RETIRED: [(&str, &str, IsUnderstood); 6] = [
+    ("data", "tiles", |v| *v == 1.0),
+    ("features", "compare", |v| *v == false),
+    ("memory", "components", |v| *v == 32.0),
+    ("model", "comparison", |v| *v == false),
+    ("score", "percentile", |v| *v == 95.0),
+    ("score", "sigmas", |v| *v == 3.0),
 ];
 
 impl ModelFile {
@@ -170,7 +176,7 @@ impl ModelFile {
                 "is of version {version}; this program reads version {VERSION}: {what}"
             )));
         }
-        let mut header: serde_json::Value = parse(name, &text)?;
+        let mut header: Value = parse(name, &text)?;
         without_retired(&mut header).map_err(bad)?;
         let header: Header = serde_json::from_value(header).map_err(|e| not_understood(name, &e))?;
         header.config.validate().map_err(|e| bad(e.to_string()))?;
@@ -239,11 +245,11 @@ fn not_understood(path: &Path, error: &serde_json::Error) -> Error {
 }
 
 /// Takes settings out of a file's header that are none any more.
-fn without_retired(header: &mut serde_json::Value) -> Result<(), String> {
-    for (group, key, only) in RETIRED {
+fn without_retired(header: &mut Value) -> Result<(), String> {
+    for (group, key, is_understood) in RETIRED {
         let group_of = header.pointer_mut(&format!("/config/{group}")).and_then(|v| v.as_object_mut());
         match group_of.and_then(|table| table.remove(key)) {
-            Some(value) if value.as_f64() != Some(only) => {
+            Some(value) if !is_understood(&value) => {
                 return Err(format!(
                     "was fitted with {group}.{key} = {value}, which is no setting any more: fit the model anew"
                 ));
@@ -264,12 +270,15 @@ mod tests {
 
     #[test]
     fn retired_settings_are_taken_out_or_refused() {
-        let mut header =
-            json!({"config": {"data": {"tiles": 1, "fit": "auto"}, "score": {"percentile": 95.0}}});
+        let mut header = json!({"config": {"data": {"tiles": 1, "fit": "auto"}, "score": {"percentile": 95.0}, "features": {"compare": false}}});
         without_retired(&mut header).unwrap();
-        assert_eq!(header, json!({"config": {"data": {"fit": "auto"}, "score": {}}}));
-        let mut header = json!({"config": {"memory": {"components": 16}}});
-        assert!(without_retired(&mut header).unwrap_err().contains("memory.components = 16"));
+        assert_eq!(header, json!({"config": {"data": {"fit": "auto"}, "score": {}, "features": {}}}));
+        for (group, key, value) in [("memory", "components", json!(16)), ("features", "compare", json!(true))]
+        {
+            let mut header = json!({"config": {group: {key: value.clone()}}});
+            let refusal = without_retired(&mut header).unwrap_err();
+            assert!(refusal.contains(&format!("{group}.{key} = {value}")), "{refusal}");
+        }
     }
 
     #[test]

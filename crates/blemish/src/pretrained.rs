@@ -19,6 +19,8 @@ const PROJECTIONS: [&str; 2] = ["projection.fine", "projection.wide"];
 
 /// What the names of the [`decoder`](Pretrained::decoder)'s tensors begin with in a file.
 const DECODER: &str = "references.";
+/// What the names of layers begin with that files of earlier versions may hold: they are left out.
+const RETIRED: &str = "comparison.";
 
 /// Pre-trained weights.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,9 +34,9 @@ pub struct Pretrained {
     /// Parameters by name.
     pub weights: Weights,
     /// By what the memory of features brings the values that describe a place to fewer, `[values, fewer]`: that of the stem's levels and
-    /// that of those above, as `reference/projection.py` has learnt them; none where they were not learnt.
+    /// that of those above, as `blemish pretrain --learn projections` learns them; none where they were not learnt.
     pub projections: Vec<Array>,
-    /// The reference-conditioned decoder of the memory of features, as `reference/decoder.py` has learnt it: its tensors by name; none where it
+    /// The reference-conditioned decoder of the memory of features, as `blemish pretrain --learn decoder` learns it: its tensors by name; none where it
     /// was not learnt.
     pub decoder: Weights,
     /// Where they came from.
@@ -89,9 +91,10 @@ impl Pretrained {
     pub fn from_bytes(name: &Path, bytes: &[u8]) -> Result<Self> {
         let (text, mut weights) = read_tensors_of(name, bytes)?;
         let bad = |reason: String| Error::model(name, reason);
-        let header: Header = serde_json::from_str(&text).map_err(|e| {
+        let header = header(&text).map_err(|e| {
             bad(format!("does not hold pre-trained weights: its metadata is not understood: {e}"))
         })?;
+        take_prefixed(&mut weights, RETIRED);
         let Header { pretrained, model, image_size, channels, origin } = header;
         if pretrained > VERSION {
             let reason =
@@ -147,9 +150,9 @@ impl Pretrained {
     /// # Errors
     /// A sentence: tables that fit no square grid.
     pub fn take(tensors: &mut Weights, prefix: &str) -> Result<Self, String> {
-        let weights = take_prefixed(tensors, prefix);
-        let comparison = weights.keys().any(|name| name.starts_with("comparison."));
-        let model = ModelConfig { comparison, ..ModelConfig::light() };
+        let mut weights = take_prefixed(tensors, prefix);
+        take_prefixed(&mut weights, RETIRED);
+        let model = ModelConfig::light();
         let rows =
             weights.get("pos_embed.learnable").and_then(|table| table.shape.first().copied()).unwrap_or(0);
         let side = rows.isqrt();
@@ -201,12 +204,10 @@ impl Pretrained {
         image_size: [usize; 2],
         channels: usize,
     ) -> Result<Weights, String> {
-        let plain = |model: &ModelConfig| ModelConfig { comparison: false, ..model.clone() };
-        if plain(model) != plain(&self.model) {
+        if *model != self.model {
             return Err("is of a network of another shape than the preset's".to_owned());
         }
         let mut weights = self.weights_at(image_size)?;
-        weights.retain(|name, _| !name.starts_with("comparison."));
         match (self.channels, channels) {
             (own, wanted) if own == wanted => Ok(weights),
             (own, 1) => {
@@ -226,6 +227,15 @@ impl Pretrained {
             [self.image_size, image_size].map(|size| size.map(|side| side / self.model.patch_size));
         weights_for_grid(self.weights.clone(), from, to)
     }
+}
+
+/// The header of a file, without what only files of earlier versions say.
+fn header(text: &str) -> serde_json::Result<Header> {
+    let mut header: serde_json::Value = serde_json::from_str(text)?;
+    if let Some(model) = header.get_mut("model").and_then(|model| model.as_object_mut()) {
+        model.remove("comparison");
+    }
+    serde_json::from_value(header)
 }
 
 /// Makes a network for `channels` equal ones that for a single one: what reads the image is summed over its channels, what gives
@@ -274,6 +284,7 @@ fn to_bf16(value: f32) -> f32 {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::tensors::read_tensors;
 
     const LIGHT: &[u8] =
         include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../weights/light.safetensors"));
@@ -327,6 +338,27 @@ mod tests {
             let refused = Pretrained::load(&path).unwrap_err().to_string();
             assert!(refused.contains("both or none of projection.fine and projection.wide"), "{refused}");
         }
+    }
+
+    #[test]
+    fn layers_that_earlier_versions_had_are_left_out() {
+        let light = Pretrained::from_bytes(Path::new("light"), LIGHT).unwrap();
+        let old = ("comparison.convs.0.bias".to_owned(), Array { shape: vec![16], values: vec![0.5; 16] });
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights.safetensors");
+        let mut with_it = light.clone();
+        with_it.weights.extend([old]);
+        with_it.save(&path).unwrap();
+        let (text, tensors) = read_tensors(&path).unwrap();
+        let mut header: serde_json::Value = serde_json::from_str(&text).unwrap();
+        header["model"]["comparison"] = true.into();
+        write_tensors(&path, &header, &tensors).unwrap();
+        assert_eq!(Pretrained::load(&path).unwrap(), light);
+        // In a model file.
+        let mut tensors = Weights::new();
+        with_it.put(&mut tensors, "network.");
+        let taken = Pretrained::take(&mut tensors, "network.").unwrap();
+        assert!(tensors.is_empty() && taken.weights == light.weights);
     }
 
     #[test]

@@ -35,7 +35,6 @@ fn what_cannot_serve_is_refused_before_anything_is_read() {
         4,
         &["backbone_maps", "EfficientNet-Lite0 to Lite4", "ViT", "docs/features.md"],
     );
-    refused(&weights("vit"), &["--set", "features.compare=true"], 5, &["features.compare"]);
     refused(&at("missing").display().to_string(), &[], 6, &["missing"]);
     let whole = fs::read(weights("vit")).unwrap();
     fs::write(at("cut"), &whole[..whole.len() - 9]).unwrap();

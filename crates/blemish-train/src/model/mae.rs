@@ -8,7 +8,6 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 
 use super::aggregation::Aggregation;
-use super::comparison::Comparison;
 use super::decoder::DecoderLayer;
 use super::encoder::EncoderLayer;
 use super::head::{LinearHead, PyramidHead};
@@ -59,7 +58,6 @@ pub struct Mae {
     decoder_norm: Norm,
     head: Option<LinearHead>,
     pyramid: Option<PyramidHead>,
-    comparison: Option<Comparison>,
     #[module(skip)]
     config: ModelConfig,
     channels: usize,
@@ -106,7 +104,6 @@ impl Mae {
             decoder_norm: Norm::new(config.norm, decoder_dim, 0.5, init),
             head: (!pyramid).then(|| LinearHead::new(decoder_dim, config.patch_size, channels, init)),
             pyramid: pyramid.then(|| PyramidHead::new(decoder_dim, &config.stem_dims, outputs, stem, init)),
-            comparison: config.comparison.then(|| Comparison::new(init)),
             config: config.clone(),
             channels,
             image_size,
@@ -272,11 +269,6 @@ impl Mae {
     /// Rows and columns of patches.
     fn grid(&self) -> [usize; 2] {
         self.image_size.map(|side| side / self.config.patch_size)
-    }
-
-    /// The layers that compare an image with good references.
-    pub fn comparison(&self) -> Option<&Comparison> {
-        self.comparison.as_ref()
     }
 
     /// The configuration that the model was made from.

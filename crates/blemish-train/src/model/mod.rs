@@ -3,7 +3,6 @@
 
 pub mod aggregation;
 pub mod attention;
-mod comparison;
 pub mod decoder;
 pub mod encoder;
 pub mod head;
@@ -17,6 +16,5 @@ pub mod patchify;
 pub mod pos_embed;
 mod weights;
 
-pub use comparison::Comparison;
 pub use mae::{Features, Mae, Reconstruction};
 pub use weights::{load_weights, read_gradients};

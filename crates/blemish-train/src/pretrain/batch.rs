@@ -7,8 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::config::PretrainConfig;
-use super::episode::{Episodes, episodes};
 use super::triple::{Triple, triple};
+use blemish::Result;
 
 /// What a draw is for; the number is part of its generator's key.
 #[derive(Clone, Copy, Debug)]
@@ -23,10 +23,12 @@ pub enum Draw {
     Mask = 4,
     /// The places that the contrast of a step takes.
     Places = 5,
-    /// Whether a step's images are episodes.
-    Kind = 6,
-    /// An episode.
-    Episode = 7,
+    /// A scene that projections are learnt from.
+    Projections = 6,
+    /// A scene that the decoder is learnt from.
+    Decoder = 7,
+    /// A scene whose principal components projections begin with.
+    Components = 8,
 }
 
 /// The generator of one draw: the same place always draws the same numbers, whatever ran before.
@@ -75,77 +77,44 @@ pub fn side(config: &PretrainConfig, step: usize) -> usize {
     config.sides.first().map_or(config.model.patch_size * 2, |(side, _)| *side)
 }
 
-/// The images of a step.
-pub fn triples(config: &PretrainConfig, step: usize) -> Triples {
-    let side = side(config, step);
-    let scenes = config.scenes(side);
-    let size = [side, side];
-    let triples: Vec<Triple> =
-        (0..scenes).into_par_iter().map(|item| triple(config, size, step, item)).collect();
-    let all = |of: fn(&Triple) -> &[f32]| triples.iter().flat_map(of).copied().collect();
-    Triples {
-        step,
-        size,
-        scenes,
-        first: all(|triple| &triple.first.pixels),
-        clean: all(|triple| &triple.clean.pixels),
-        defect: triples
-            .iter()
-            .flat_map(|triple| &triple.mask)
-            .map(|&v| f32::from(u8::from(v != 0)))
-            .collect(),
-        reference: all(|triple| &triple.reference.pixels),
-        good: all(|triple| &triple.good.pixels),
-        near: triples.iter().map(|triple| triple.near).collect(),
-    }
-}
-
-/// The images of a step, of either kind.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Batch {
-    /// Three photos of each scene.
-    Triples(Triples),
-    /// References and queries.
-    Episodes(Episodes),
-}
-
-impl Batch {
-    /// Of a step.
+impl Triples {
+    /// The images of a step.
     pub fn draw(config: &PretrainConfig, step: usize) -> Self {
-        let drawn: f64 = generator(config.seed, Draw::Kind, step, 0).random();
-        if drawn < config.episodes {
-            Self::Episodes(episodes(config, step))
-        } else {
-            Self::Triples(triples(config, step))
-        }
-    }
-
-    /// Height and width.
-    pub fn size(&self) -> [usize; 2] {
-        match self {
-            Self::Triples(triples) => triples.size,
-            Self::Episodes(episodes) => episodes.size,
-        }
-    }
-
-    /// Generated images, the photos of a scene counting as one.
-    pub fn scenes(&self) -> usize {
-        match self {
-            Self::Triples(triples) => triples.scenes,
-            Self::Episodes(e) => e.count * (e.references + e.queries),
+        let side = side(config, step);
+        let scenes = config.scenes(side);
+        let size = [side, side];
+        let triples: Vec<Triple> =
+            (0..scenes).into_par_iter().map(|item| triple(config, size, step, item)).collect();
+        let all = |of: fn(&Triple) -> &[f32]| triples.iter().flat_map(of).copied().collect();
+        Self {
+            step,
+            size,
+            scenes,
+            first: all(|triple| &triple.first.pixels),
+            clean: all(|triple| &triple.clean.pixels),
+            defect: triples
+                .iter()
+                .flat_map(|triple| &triple.mask)
+                .map(|&v| f32::from(u8::from(v != 0)))
+                .collect(),
+            reference: all(|triple| &triple.reference.pixels),
+            good: all(|triple| &triple.good.pixels),
+            near: triples.iter().map(|triple| triple.near).collect(),
         }
     }
 }
 
-/// Starts preparing the images of `steps`; they arrive in order.
-pub fn prepare(config: &PretrainConfig, steps: std::ops::Range<usize>) -> Receiver<Batch> {
+/// Starts drawing what `steps` need on another thread; it arrives in order.
+pub fn prepare<D: Send + 'static>(
+    draw: impl Fn(usize) -> Result<D> + Send + 'static,
+    steps: std::ops::Range<usize>,
+) -> Receiver<Result<D>> {
     // Two ahead: enough to never wait, little to keep.
     let (sender, receiver) = sync_channel(2);
-    let config = config.clone();
     std::thread::spawn(move || {
         for step in steps {
             // The receiver is gone when training stopped: nothing is left to do.
-            if sender.send(Batch::draw(&config, step)).is_err() {
+            if sender.send(draw(step)).is_err() {
                 return;
             }
         }
@@ -161,10 +130,10 @@ mod tests {
     fn a_step_is_a_function_of_seed_and_step() {
         let config =
             PretrainConfig { batch_size: 2, sides: vec![(64, 0.5), (96, 0.5)], ..Default::default() };
-        let drawn = triples(&config, 3);
-        assert_eq!(drawn, triples(&config, 3));
-        assert_ne!(drawn.first, triples(&config, 4).first);
-        assert_ne!(drawn.first, triples(&PretrainConfig { seed: 1, ..config }, 3).first);
+        let drawn = Triples::draw(&config, 3);
+        assert_eq!(drawn, Triples::draw(&config, 3));
+        assert_ne!(drawn.first, Triples::draw(&config, 4).first);
+        assert_ne!(drawn.first, Triples::draw(&PretrainConfig { seed: 1, ..config }, 3).first);
         let [h, w] = drawn.size;
         for photos in [&drawn.first, &drawn.clean, &drawn.reference, &drawn.good] {
             assert_eq!(photos.len(), drawn.scenes * h * w * 3);

@@ -3,9 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::config::PretrainConfig;
 use crate::train::AdamW;
 use blemish::engine::Weights;
 use blemish::model_file::{read_tensors, write_tensors};
@@ -13,13 +13,13 @@ use blemish::{Error, Result};
 
 const FILE: &str = "checkpoint.safetensors";
 /// Counted up with every change of the generated images or of the objective: a run goes on with what it began with, or not at all.
-pub const OBJECTIVE: u32 = 3;
+pub const OBJECTIVE: u32 = 4;
 
 /// The state after a step.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Checkpoint {
+pub struct Checkpoint<C> {
     /// Where in the run this is.
-    pub progress: Progress,
+    pub progress: Progress<C>,
     /// Parameters.
     pub weights: Weights,
     /// The optimiser's first moments.
@@ -33,12 +33,12 @@ pub struct Checkpoint {
 /// Where in the run a checkpoint is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Progress {
+pub struct Progress<C> {
     /// [`OBJECTIVE`] of the program that began the run; 0 for one that did not say.
     #[serde(default)]
     pub objective: u32,
     /// The settings: with others the run cannot go on.
-    pub config: PretrainConfig,
+    pub config: C,
     /// Steps that are behind.
     pub step: usize,
     /// Steps in all, where that is settled.
@@ -58,7 +58,7 @@ pub fn path(folder: &Path) -> PathBuf {
     folder.join(FILE)
 }
 
-impl Checkpoint {
+impl<C: PartialEq + Serialize + DeserializeOwned> Checkpoint<C> {
     /// Writes it whole or not at all.
     ///
     /// # Errors
@@ -79,10 +79,10 @@ impl Checkpoint {
     ///
     /// # Errors
     /// There is none, it is damaged, or it belongs to other settings.
-    pub fn load(folder: &Path, config: &PretrainConfig) -> Result<Self> {
+    pub fn load(folder: &Path, config: &C) -> Result<Self> {
         let path = path(folder);
         let (text, tensors) = read_tensors(&path)?;
-        let progress: Progress =
+        let progress: Progress<C> =
             serde_json::from_str(&text).map_err(|e| Error::model(&path, format!("not a checkpoint: {e}")))?;
         if progress.objective != OBJECTIVE {
             let reason = "was made by another version of the program, which trains on other images: begin anew, or start from its \

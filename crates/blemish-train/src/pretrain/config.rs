@@ -28,12 +28,6 @@ pub struct PretrainConfig {
     pub sides: Vec<(usize, f64)>,
     /// Share of the scenes that hold a defect, 0 to 1.
     pub defective: f64,
-    /// Share of the steps whose images are episodes rather than three photos of each scene, 0 to 1; above 0 it needs `model.comparison`.
-    pub episodes: f64,
-    /// Good images of an episode, 2 to 16.
-    pub references: usize,
-    /// Images of an episode that are compared with those, 1 to 16.
-    pub queries: usize,
     /// Peak learning rate of AdamW, above 0 and at most 1.
     pub learning_rate: f64,
     /// Steps of linear warm-up before the cosine.
@@ -70,28 +64,19 @@ pub struct ObjectiveConfig {
     pub contrast: f64,
     /// Its temperature, 0.001 to 10.
     pub temperature: f64,
-    /// Weight of the focal loss of the comparison with good references.
-    pub compare: f64,
-    /// Weight of the cross-entropy of an image's score by that comparison.
-    pub judge: f64,
-    /// Steps in which that comparison changes its own layers only.
-    pub alone: usize,
 }
 
 impl Default for PretrainConfig {
     fn default() -> Self {
         let preset = RunConfig::preset(Preset::Light);
         Self {
-            model: ModelConfig { comparison: true, ..preset.detector.model },
+            model: preset.detector.model,
             image_size: [256, 256],
             mask: preset.mask,
             seed: 0,
             batch_size: 8,
             sides: vec![(128, 0.8), (192, 0.12), (256, 0.08)],
             defective: 0.7,
-            episodes: 0.8,
-            references: 4,
-            queries: 3,
             learning_rate: 1e-3,
             warmup: 200,
             weight_decay: 1e-2,
@@ -114,9 +99,6 @@ impl Default for ObjectiveConfig {
             retrieve: 0.5,
             contrast: 0.1,
             temperature: 0.1,
-            compare: 10.0,
-            judge: 0.2,
-            alone: 150,
         }
     }
 }
@@ -144,10 +126,6 @@ impl PretrainConfig {
         )?;
         let within = |v: f64, low: f64, high: f64| v >= low && v <= high;
         require(within(self.defective, 0.0, 1.0), "defective", "must be 0 to 1")?;
-        require(within(self.episodes, 0.0, 1.0), "episodes", "must be 0 to 1")?;
-        require((2..=16).contains(&self.references), "references", "must be 2 to 16")?;
-        require((1..=16).contains(&self.queries), "queries", "must be 1 to 16")?;
-        require(self.model.comparison || self.episodes == 0.0, "episodes", "need model.comparison")?;
         require(within(self.learning_rate, 1e-9, 1.0), "learning_rate", "must be above 0 and at most 1")?;
         require(within(self.weight_decay, 0.0, 10.0), "weight_decay", "must be 0 to 10")?;
         require(within(self.clip_norm, 0.0, 1e9), "clip_norm", "must not be negative")?;
@@ -160,8 +138,6 @@ impl PretrainConfig {
             (o.focal_gamma, "focal_gamma"),
             (o.retrieve, "retrieve"),
             (o.contrast, "contrast"),
-            (o.compare, "compare"),
-            (o.judge, "judge"),
         ] {
             require(within(value, 0.0, 1e6), &format!("objective.{name}"), "must not be negative")?;
         }

@@ -2,10 +2,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::batch::{Batch, Draw, Triples, generator};
-use super::compare;
+use super::batch::{Draw, Triples, generator};
 use super::config::{CHANNELS, PretrainConfig};
-use super::episode::Episodes;
 use super::retrieve::Level;
 use crate::loss;
 use crate::masking::draw_mask;
@@ -50,24 +48,6 @@ impl Sum {
     fn into_loss(self, device: &Device) -> Loss {
         let total = self.total.unwrap_or_else(|| Tensor::zeros([1], device));
         Loss { total, parts: self.parts }
-    }
-}
-
-/// The loss of a step's images under `model`, which is for images of their size; products in `precision`.
-///
-/// - `masked`: reconstruction of hidden patches of clean images, as published, but that the squared error of an image whose variance is
-///   above 0.4 is multiplied by 0.4 / variance;
-/// - `repair`: squared error of the unmasked pass against the image without its defect, multiplied likewise;
-/// - `locate`: focal loss of the defect logit;
-/// - `retrieve`: defective places are further from a good photo than good places of their own photo and of another are, at
-///   strides 16, 8 and 4;
-/// - `contrast`: places of the first photo are told to be of the reference of their scene rather than of other scenes' references;
-/// - `compare`, `judge`: queries are compared with good references; the focal loss of the places, and the cross-entropy of the
-///   images.
-pub fn objective(config: &PretrainConfig, model: &Mae, batch: &Batch, precision: Precision) -> Loss {
-    match batch {
-        Batch::Triples(triples) => of_triples(config, model, triples, precision),
-        Batch::Episodes(episodes) => of_episodes(config, model, episodes, precision),
     }
 }
 
@@ -120,38 +100,16 @@ fn weights(images: &[f32], count: usize, device: &Device) -> Tensor<4> {
     tensor(shares, [count, 1, 1, 1], device)
 }
 
-fn of_episodes(config: &PretrainConfig, model: &Mae, episodes: &Episodes, precision: Precision) -> Loss {
-    let settings = &config.objective;
-    let device = model.device();
-    let [h, w] = episodes.size;
-    let all = episodes.count * (episodes.references + episodes.queries);
-    let mut sum = Sum::default();
-    let hidden = masked(config, model, (episodes.step, [h, w]), &episodes.clean, precision);
-    sum.add("masked", settings.masked, hidden);
-    let images = tensor(episodes.images.clone(), [all, h, w, CHANNELS], &device);
-    let (output, features) = model.forward_features_in(precision, images, None);
-    sum.add(
-        "repair",
-        settings.repair,
-        (settings.repair > 0.0).then(|| repair(output.image, &episodes.clean)),
-    );
-    if let (Some(logit), Some(layers)) = (output.logit, model.comparison()) {
-        // At first the last layers alone: what they ask for at random would undo what the features are.
-        let alone = episodes.step < settings.alone;
-        let planes = compare::planes(episodes, &features, &logit);
-        let planes = if alone { planes.detach() } else { planes };
-        let defect = tensor(episodes.defect.clone(), [all, h, w, 1], &device);
-        let locate = loss::focal_with_logits(logit, defect, settings.focal_gamma);
-        sum.add("locate", settings.locate, Some(locate));
-        let map = crate::ops::with_precision(precision, || layers.forward(planes));
-        let [compared, judged] = compare::losses(episodes, map, settings.focal_gamma);
-        sum.add("compare", settings.compare, Some(compared));
-        sum.add("judge", settings.judge, Some(judged));
-    }
-    sum.into_loss(&device)
-}
-
-fn of_triples(config: &PretrainConfig, model: &Mae, triples: &Triples, precision: Precision) -> Loss {
+/// The loss of a step's images under `model`, which is for images of their size; products in `precision`.
+///
+/// - `masked`: reconstruction of hidden patches of clean images, as published, but that the squared error of an image whose variance is
+///   above 0.4 is multiplied by 0.4 / variance;
+/// - `repair`: squared error of the unmasked pass against the image without its defect, multiplied likewise;
+/// - `locate`: focal loss of the defect logit;
+/// - `retrieve`: defective places are further from a good photo than good places of their own photo and of another are, at
+///   strides 16, 8 and 4;
+/// - `contrast`: places of the first photo are told to be of the reference of their scene rather than of other scenes' references.
+pub fn objective(config: &PretrainConfig, model: &Mae, triples: &Triples, precision: Precision) -> Loss {
     let settings = &config.objective;
     let device = model.device();
     let [h, w] = triples.size;

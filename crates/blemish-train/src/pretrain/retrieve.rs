@@ -18,15 +18,15 @@ use crate::loss::{log_sum_exp, softplus};
 /// Share of the places of a photo, the furthest good ones, that a defect is to surpass: of its own photo and of another.
 const FURTHEST: f64 = 1.0 / 32.0;
 /// Softness of their maximum, in logarithms of distances.
-const SOFT_MAXIMUM: f64 = 0.1;
+pub(super) const SOFT_MAXIMUM: f64 = 0.1;
 /// Softness of the ranking.
-const SOFTNESS: f64 = 0.25;
+pub(super) const SOFTNESS: f64 = 0.25;
 /// By how much a defect is to surpass them.
-const MARGIN: f64 = 0.1;
+pub(super) const MARGIN: f64 = 0.1;
 /// Share of a place that is defective where it counts as such; of small defects, half of the largest share.
 const DEFECTIVE: f32 = 0.125;
 /// Squared distances count as at least this.
-const LEAST_SQUARE: f64 = 1e-8;
+pub(super) const LEAST_SQUARE: f64 = 1e-8;
 /// Places of a photo that the contrast takes, and of each reference.
 const TAKEN: [usize; 2] = [16, 32];
 /// Added to what must not be compared.
@@ -63,14 +63,12 @@ impl Level {
         let places = self.places();
         let [distances, of_good] = self.distances(triples);
         let (values, good_values) = (read(&distances), read(&of_good));
-        let count = ((places as f64 * FURTHEST) as usize).max(1);
+        let count = furthest_of(places);
         // Of every scene that has a defect: its place among the scenes, the furthest good places, and the weights of the defective ones.
         let (mut furthest, mut weights, mut scenes) = ([Vec::new(), Vec::new()], Vec::new(), Vec::new());
         for scene in 0..triples.scenes {
             let share = shares(triples, scene, self.stride);
-            let least = (share.iter().copied().fold(0.0, f32::max) / 2.0).min(DEFECTIVE);
-            let bad: Vec<f32> =
-                share.iter().map(|&share| f32::from(u8::from(share > 0.0 && share >= least))).collect();
+            let bad: Vec<f32> = defective(&share).into_iter().map(|bad| f32::from(u8::from(bad))).collect();
             let good: Vec<usize> = (0..places).filter(|&place| share[place] == 0.0).collect();
             let total: f32 = bad.iter().sum();
             if total == 0.0 || good.len() < count {
@@ -79,7 +77,7 @@ impl Level {
             let all = [(good, &values), ((0..places).collect(), &good_values)];
             for (furthest, (mut candidates, values)) in furthest.iter_mut().zip(all) {
                 let own = &values[scene * places..][..places];
-                candidates.sort_unstable_by(|&a, &b| own[b].total_cmp(&own[a]));
+                furthest_first(&mut candidates, own);
                 furthest.extend(candidates[..count].iter().map(|&place| (scene * places + place) as i64));
             }
             weights.extend(bad.iter().map(|bad| bad / total));
@@ -93,9 +91,8 @@ impl Level {
         let chosen = |distances: &Tensor<2>, at| {
             distances.clone().reshape([triples.scenes * places]).select(0, at).reshape([n, count])
         };
-        let furthest = Tensor::cat(vec![chosen(&distances, own), chosen(&of_good, other)], 1) / SOFT_MAXIMUM;
-        let limit = (log_sum_exp(furthest) - (2.0 * count as f64).ln()) * SOFT_MAXIMUM;
-        let short = softplus((limit - distances.select(0, ids(&scenes, &device)) + MARGIN) / SOFTNESS);
+        let furthest = Tensor::cat(vec![chosen(&distances, own), chosen(&of_good, other)], 1);
+        let short = shortfall(distances.select(0, ids(&scenes, &device)), furthest);
         Some((short * Tensor::from_data(TensorData::new(weights, [n, places]), &device)).sum() / n as f64)
     }
 
@@ -173,6 +170,30 @@ impl Level {
             squares.clamp_min(LEAST_SQUARE).log() * 0.5
         })
     }
+}
+
+/// How many of so many places of a photo, the furthest ones, a defect is to surpass.
+pub(super) fn furthest_of(places: usize) -> usize {
+    ((places as f64 * FURTHEST) as usize).max(1)
+}
+
+/// Orders places by their distances, the furthest first.
+pub(super) fn furthest_first(places: &mut [usize], distances: &[f32]) {
+    places.sort_unstable_by(|&a, &b| distances[b].total_cmp(&distances[a]));
+}
+
+/// Of the share of each place of a photo that is defective, which places count as such.
+pub(super) fn defective(shares: &[f32]) -> Vec<bool> {
+    let least = (shares.iter().copied().fold(0.0, f32::max) / 2.0).min(DEFECTIVE);
+    shares.iter().map(|&share| share > 0.0 && share >= least).collect()
+}
+
+/// The softplus by which distances, in logarithms, `[n, places]`, stay below the furthest ones of good places, `[n, m]`, and a margin:
+/// `[n, places]`.
+pub(super) fn shortfall(distances: Tensor<2>, furthest: Tensor<2>) -> Tensor<2> {
+    let [_, count] = furthest.dims();
+    let limit = (log_sum_exp(furthest / SOFT_MAXIMUM) - (count as f64).ln()) * SOFT_MAXIMUM;
+    softplus((limit - distances + MARGIN) / SOFTNESS)
 }
 
 /// Means over 3 x 3 cells; at the border over those that there are. `[S, h, w, C]` -> the same.

@@ -1,26 +1,23 @@
-//! The loop of a pre-training.
+//! The loop of a run that learns on generated scenes: schedule, moving average, records and checkpoints.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::batch::{Batch, Draw, generator, prepare};
+use super::batch::prepare;
 use super::checkpoint::{Checkpoint, OBJECTIVE, Progress};
-use super::config::{CHANNELS, PretrainConfig};
 use super::event::{PretrainEvent, StepRecord};
-use super::filters::begin_with_filters;
-use super::objective::{Loss, objective};
-
-use crate::model::Mae;
 use crate::train::{AdamW, Schedule, StepSettings};
 use blemish::config::Precision;
 use blemish::engine::Weights;
 use blemish::kernels::reduce::sum_squares;
-use blemish::pretrained::{Pretrained, PretrainedOrigin};
+use blemish::pretrained::Pretrained;
 use blemish::{Error, Result};
 
 /// The file of the weights in a run's folder.
@@ -65,18 +62,69 @@ pub struct PretrainOptions {
     pub stop: Arc<AtomicBool>,
 }
 
-/// Pre-trains, and returns the weights' file.
+/// What a run learns on generated scenes.
+pub(super) trait Learner: Sized {
+    /// All that the result of a given number of steps depends on.
+    type Config: Clone + PartialEq + Serialize + DeserializeOwned;
+    /// What is drawn for a step.
+    type Drawn: Send + 'static;
+
+    /// How fast it learns.
+    fn rates(&self) -> Rates;
+    /// Draws what a step needs: a function of settings and step.
+    fn drawing(&self) -> impl Fn(usize) -> Result<Self::Drawn> + Send + 'static;
+    /// Generated scenes, the photos of a scene counting as one.
+    fn scenes(drawn: &Self::Drawn) -> usize;
+    /// What is learnt, by name.
+    fn weights(&self) -> Weights;
+    /// The loss of what was drawn, and its gradients.
+    fn look(&self, drawn: &Self::Drawn) -> Looked;
+    /// Follows the gradients.
+    fn follow(&mut self, optimizer: &mut AdamW, gradients: Weights, settings: StepSettings);
+    /// The weights' file, of the moving average of what is learnt.
+    fn learnt(
+        &self,
+        average: Weights,
+        progress: &Progress<Self::Config>,
+        options: &PretrainOptions,
+    ) -> Pretrained;
+}
+
+/// How fast a run learns.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rates {
+    /// Peak of the learning rate, and steps of linear warm-up before its cosine.
+    pub learning_rate: f64,
+    pub warmup: usize,
+    /// Decoupled weight decay, and the norm that gradients are scaled down to; 0: never.
+    pub weight_decay: f64,
+    pub clip_norm: f64,
+    /// Decay of the moving average that is exported.
+    pub ema_decay: f64,
+}
+
+/// What a look at a step's images says.
+#[derive(Default)]
+pub(super) struct Looked {
+    pub loss: f64,
+    /// The parts of the loss, by name, before weighting.
+    pub parts: Vec<(&'static str, f64)>,
+    pub gradients: Weights,
+}
+
+/// Learns, and returns the weights' file. `begin` makes the learner, anew or with what was learnt before.
 ///
 /// # Errors
-/// Settings or a checkpoint that cannot be used, files that cannot be written, [`Error::Interrupted`] when asked to stop.
-pub fn pretrain(
-    config: &PretrainConfig,
+/// Those of `begin`; a checkpoint that cannot be used, files that cannot be written, [`Error::Interrupted`] when asked to stop.
+pub(super) fn run<L: Learner>(
+    config: &L::Config,
     options: &PretrainOptions,
     listener: &mut dyn FnMut(&PretrainEvent),
+    begin: impl FnOnce(Option<Weights>) -> Result<L, String>,
 ) -> Result<PathBuf> {
-    config.validate()?;
-    let mut run = Run::start(config, options)?;
-    listener(&PretrainEvent::Started { done: run.progress.step, parameters: run.model.parameter_count() });
+    let mut run = Run::start(config, options, begin)?;
+    let parameters = run.ema.values().map(|array| array.values.len()).sum();
+    listener(&PretrainEvent::Started { done: run.progress.step, parameters });
     if let Some(steps) = run.progress.steps {
         listener(&PretrainEvent::Length { steps });
     }
@@ -84,36 +132,28 @@ pub fn pretrain(
     run.save(options, listener)
 }
 
-struct Run<'a> {
-    config: &'a PretrainConfig,
-    model: Mae,
+struct Run<L: Learner> {
+    learner: L,
     optimizer: AdamW,
     ema: Weights,
-    progress: Progress,
+    progress: Progress<L::Config>,
 }
 
-impl<'a> Run<'a> {
-    fn start(config: &'a PretrainConfig, options: &PretrainOptions) -> Result<Self> {
-        let device = options.device.clone().autodiff();
+impl<L: Learner> Run<L> {
+    fn start(
+        config: &L::Config,
+        options: &PretrainOptions,
+        begin: impl FnOnce(Option<Weights>) -> Result<L, String>,
+    ) -> Result<Self> {
         let mut run = if options.resume {
             let mut checkpoint = Checkpoint::load(&options.folder, config)?;
             let optimizer = checkpoint.optimizer();
             let Checkpoint { progress, weights, ema, .. } = checkpoint;
-            let model = Mae::unset(&config.model, config.image_size, CHANNELS, &device);
             let bad = |reason| Error::model(super::checkpoint::path(&options.folder), reason);
-            let model = model.with_weights(weights).map_err(bad)?;
-            Self { config, model, optimizer, ema, progress }
+            Self { learner: begin(Some(weights)).map_err(bad)?, optimizer, ema, progress }
         } else {
-            let rng = &mut generator(config.seed, Draw::Weights, 0, 0);
-            let model = Mae::new(&config.model, config.image_size, CHANNELS, rng, &device);
-            let mut weights = model.weights();
-            begin_with_filters(&mut weights);
-            if let Some(init) = &options.init {
-                weights.extend(init.iter().map(|(name, array)| (name.clone(), array.clone())));
-            }
             let bad = |reason| Error::Training(format!("the weights to start from do not fit: {reason}"));
-            let model = model.with_weights(weights).map_err(bad)?;
-            let ema = model.weights();
+            let learner = begin(None).map_err(bad)?;
             let progress = Progress {
                 objective: OBJECTIVE,
                 config: config.clone(),
@@ -124,7 +164,7 @@ impl<'a> Run<'a> {
                 scenes: 0,
                 seconds: 0.0,
             };
-            Self { config, model, optimizer: AdamW::default(), ema, progress }
+            Self { ema: learner.weights(), learner, optimizer: AdamW::default(), progress }
         };
         match options.length {
             Some(Length::Steps(steps)) => run.set_length(steps),
@@ -156,16 +196,16 @@ impl<'a> Run<'a> {
         };
         let mut means = Means::default();
         // As many as could ever be asked for; the receiver is dropped at the end.
-        let batches = prepare(self.config, first..usize::MAX);
+        let all = prepare(self.learner.drawing(), first..usize::MAX);
         while minutes.is_some() || self.progress.steps.is_none_or(|steps| self.progress.step < steps) {
             if options.stop.load(Ordering::Relaxed) {
                 self.save(options, listener)?;
                 return Err(Error::Interrupted);
             }
-            let batch = batches
+            let drawn = all
                 .recv()
-                .map_err(|_| Error::Training("the thread that draws images ended".to_owned()))?;
-            self.step(&batch, options.precision, &mut means, listener);
+                .map_err(|_| Error::Training("the thread that draws images ended".to_owned()))??;
+            self.step(&drawn, &mut means, listener);
             self.progress.seconds = clock.seconds();
             let here = self.progress.step - first;
             if here == UNCOUNTED {
@@ -189,46 +229,31 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn step(
-        &mut self,
-        batch: &Batch,
-        precision: Precision,
-        means: &mut Means,
-        listener: &mut dyn FnMut(&PretrainEvent),
-    ) {
-        let schedule = Schedule {
-            peak: self.config.learning_rate,
-            warmup: self.config.warmup as f64,
-            // Until the length is settled the rate still rises.
-            total: self.progress.steps.unwrap_or(usize::MAX),
-        };
-        let learning_rate = schedule.learning_rate(self.progress.step);
-        let model = self.model.at_size(batch.size());
-        let Loss { total, parts } = objective(self.config, &model, batch, precision);
-        let loss = read(&total);
-        let gradients = model.gradients(total.backward());
+    fn step(&mut self, drawn: &L::Drawn, means: &mut Means, listener: &mut dyn FnMut(&PretrainEvent)) {
+        let Rates { learning_rate: peak, warmup, weight_decay, clip_norm, ema_decay } = self.learner.rates();
+        // Until the length is settled the rate still rises.
+        let total = self.progress.steps.unwrap_or(usize::MAX);
+        let learning_rate = Schedule { peak, warmup: warmup as f64, total }.learning_rate(self.progress.step);
+        let Looked { loss, parts, gradients } = self.learner.look(drawn);
         let norm = gradients.values().map(|g| sum_squares(&g.values)).sum::<f64>().sqrt();
-        drop(model);
         if loss.is_finite() && norm.is_finite() {
-            self.update(gradients, learning_rate);
-            means.add(loss, norm, learning_rate, parts.iter().map(|(name, part)| (*name, read(part))));
+            let settings = StepSettings { learning_rate, weight_decay, clip_norm };
+            self.learner.follow(&mut self.optimizer, gradients, settings);
+            self.average(ema_decay);
+            means.add(loss, norm, learning_rate, parts);
         } else {
             listener(&PretrainEvent::Skipped { step: self.progress.step });
         }
         self.progress.step += 1;
-        self.progress.scenes += batch.scenes();
+        self.progress.scenes += L::scenes(drawn);
     }
 
-    fn update(&mut self, gradients: Weights, learning_rate: f64) {
-        let (weight_decay, clip_norm) = (self.config.weight_decay, self.config.clip_norm);
-        let settings = StepSettings { learning_rate, weight_decay, clip_norm };
-        let (model, _) = self.optimizer.step(self.model.clone(), gradients, settings);
-        self.model = model;
+    /// Moves the average towards what is learnt. Young averages follow faster, so that the start is soon forgotten.
+    fn average(&mut self, ema_decay: f64) {
         self.progress.taken += 1;
-        // Young averages follow faster, so that the random start is soon forgotten.
         let taken = self.progress.taken as f64;
-        let decay = self.config.ema_decay.min((1.0 + taken) / (10.0 + taken)) as f32;
-        for (name, now) in self.model.weights() {
+        let decay = ema_decay.min((1.0 + taken) / (10.0 + taken)) as f32;
+        for (name, now) in self.learner.weights() {
             if let Some(average) = self.ema.get_mut(&name) {
                 let pairs = average.values.iter_mut().zip(now.values);
                 pairs.for_each(|(a, n)| *a = decay * *a + (1.0 - decay) * n);
@@ -240,36 +265,16 @@ impl<'a> Run<'a> {
     fn save(&self, options: &PretrainOptions, listener: &mut dyn FnMut(&PretrainEvent)) -> Result<PathBuf> {
         let checkpoint = Checkpoint {
             progress: self.progress.clone(),
-            weights: self.model.weights(),
+            weights: self.learner.weights(),
             first: self.optimizer.first.clone(),
             second: self.optimizer.second.clone(),
             ema: self.ema.clone(),
         };
         checkpoint.save(&options.folder)?;
         let path = options.folder.join(WEIGHTS);
-        self.export(&path, options)?;
+        self.learner.learnt(self.ema.clone(), &self.progress, options).save(&path)?;
         listener(&PretrainEvent::Saved { step: self.progress.step, weights: path.clone() });
         Ok(path)
-    }
-
-    fn export(&self, path: &Path, options: &PretrainOptions) -> Result<()> {
-        let Progress { step, steps, scenes, .. } = self.progress;
-        let origin = PretrainedOrigin {
-            command: options.command.clone(),
-            commit: options.commit.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            seed: self.config.seed,
-            steps: step,
-            of_steps: steps,
-            changed: self.progress.changed.clone(),
-            skipped: step - self.progress.taken,
-            images: scenes,
-            families: super::scenes::FAMILIES.to_owned(),
-            objective: serde_json::to_value(&self.config.objective).unwrap_or_default(),
-        };
-        let (model, image_size) = (self.config.model.clone(), self.config.image_size);
-        let (weights, projections, decoder) = (self.ema.clone(), Vec::new(), Weights::new());
-        Pretrained { model, image_size, channels: CHANNELS, weights, projections, decoder, origin }.save(path)
     }
 }
 
@@ -297,13 +302,7 @@ struct Means {
 }
 
 impl Means {
-    fn add<'a>(
-        &mut self,
-        loss: f64,
-        norm: f64,
-        learning_rate: f64,
-        parts: impl Iterator<Item = (&'a str, f64)>,
-    ) {
+    fn add(&mut self, loss: f64, norm: f64, learning_rate: f64, parts: Vec<(&'static str, f64)>) {
         self.count += 1;
         self.loss += loss;
         self.norm += norm;
@@ -314,7 +313,7 @@ impl Means {
         }
     }
 
-    fn take(&mut self, progress: &Progress) -> StepRecord {
+    fn take<C>(&mut self, progress: &Progress<C>) -> StepRecord {
         let count = self.count.max(1) as f64;
         let now = (progress.scenes, progress.seconds);
         let speed = self.since.map(|(scenes, seconds)| (now.0 - scenes) as f64 / (now.1 - seconds).max(1e-9));
@@ -333,9 +332,4 @@ impl Means {
         *self = Self { since: Some(now), ..Self::default() };
         record
     }
-}
-
-fn read(value: &Tensor<1>) -> f64 {
-    let values: Vec<f32> = value.clone().into_data().try_into_vec().unwrap_or_default();
-    values.first().map_or(f64::NAN, |v| f64::from(*v))
 }

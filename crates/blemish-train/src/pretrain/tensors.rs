@@ -21,6 +21,11 @@ pub fn read<const D: usize>(x: &Tensor<D>) -> Vec<f32> {
     x.clone().into_data().try_into_vec().unwrap_or_default()
 }
 
+/// The value of a tensor that has one.
+pub fn value(x: &Tensor<1>) -> f64 {
+    read(x).first().map_or(f64::NAN, |v| f64::from(*v))
+}
+
 /// The standard deviation of each of `channels` over vectors, at least 0.3 of their root mean square: what the memory of features takes
 /// a level's channels in units of.
 pub fn deviations(vectors: &[f32], channels: usize) -> Vec<f64> {

@@ -31,9 +31,33 @@ pub struct StepSettings {
 impl AdamW {
     /// One step; returns the changed model and the gradients' norm before clipping. Where that is not finite nothing changes.
     pub fn step(&mut self, model: Mae, gradients: Weights, settings: StepSettings) -> (Mae, f64) {
+        self.change(model, &gradients, settings, |model, update| model.update(update))
+    }
+
+    /// The same of parameters by name.
+    pub fn step_of(
+        &mut self,
+        weights: Weights,
+        gradients: Weights,
+        settings: StepSettings,
+    ) -> (Weights, f64) {
+        self.change(weights, &gradients, settings, |mut weights, update| {
+            weights.iter_mut().for_each(|(name, array)| update(name, &mut array.values));
+            weights
+        })
+    }
+
+    /// `with` has every parameter's values changed in place.
+    fn change<P>(
+        &mut self,
+        parameters: P,
+        gradients: &Weights,
+        settings: StepSettings,
+        with: impl FnOnce(P, &mut dyn FnMut(&str, &mut [f32])) -> P,
+    ) -> (P, f64) {
         let norm = gradients.values().map(|g| sum_squares(&g.values)).sum::<f64>().sqrt();
         if !norm.is_finite() {
-            return (model, norm);
+            return (parameters, norm);
         }
         self.step += 1;
         let scale = if settings.clip_norm > 0.0 && norm > settings.clip_norm {
@@ -41,7 +65,7 @@ impl AdamW {
         } else {
             1.0
         };
-        let model = model.update(|name, values| {
+        let parameters = with(parameters, &mut |name, values| {
             let Some(gradient) = gradients.get(name) else { return };
             let zeros = || Array { shape: gradient.shape.clone(), values: vec![0.0; gradient.values.len()] };
             let first = self.first.entry(name.to_owned()).or_insert_with(zeros);
@@ -58,7 +82,7 @@ impl AdamW {
             };
             update.update(values, &gradient.values, &mut first.values, &mut second.values);
         });
-        (model, norm)
+        (parameters, norm)
     }
 }
 

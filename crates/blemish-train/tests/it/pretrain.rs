@@ -8,16 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use blemish::Error;
-use blemish::config::{Arithmetic, ModelConfig, Precision, Preset};
+use blemish::config::{Precision, Preset};
 use blemish::engine::{Array, Weights, weights_for_grid};
 use blemish::model_file::{read_tensors, write_tensors};
-use blemish::parts::comparison::compare;
 use blemish::pretrained::{Pretrained, PretrainedOrigin};
 use blemish_train::Device;
 use blemish_train::model::Mae;
-use blemish_train::pretrain::episode::{Episodes, episodes};
 use blemish_train::pretrain::{
-    CHANNELS, Length, PretrainConfig, PretrainEvent, PretrainOptions, WEIGHTS, comparison_planes, pretrain,
+    CHANNELS, Head, HeadConfig, Length, PretrainConfig, PretrainEvent, PretrainOptions, WEIGHTS, learn,
+    pretrain,
 };
 use burn::tensor::{Tensor, TensorData};
 use rand::SeedableRng;
@@ -27,14 +26,9 @@ use crate::fixture::{assert_close, device, values};
 use crate::train_step::tiny;
 
 fn config() -> PretrainConfig {
-    let model = ModelConfig { comparison: true, ..tiny(Preset::Light).detector.model };
+    let model = tiny(Preset::Light).detector.model;
     let sides = vec![(32, 0.5), (48, 0.5)];
-    let (references, queries) = (2, 1);
-    let mut config =
-        PretrainConfig { model, image_size: [64, 64], batch_size: 1, sides, warmup: 2, ..Default::default() };
-    (config.episodes, config.references, config.queries) = (0.5, references, queries);
-    config.objective.alone = 2;
-    config
+    PretrainConfig { model, image_size: [64, 64], batch_size: 1, sides, warmup: 2, ..Default::default() }
 }
 
 fn options(folder: &Path, length: Option<Length>) -> PretrainOptions {
@@ -53,7 +47,7 @@ fn options(folder: &Path, length: Option<Length>) -> PretrainOptions {
 }
 
 fn pretrained(image_size: [usize; 2]) -> Pretrained {
-    let model = ModelConfig { comparison: true, ..tiny(Preset::Light).detector.model };
+    let model = tiny(Preset::Light).detector.model;
     let weights =
         Mae::new(&model, image_size, CHANNELS, &mut ChaCha8Rng::seed_from_u64(1), &device()).weights();
     let origin = PretrainedOrigin::default();
@@ -107,6 +101,50 @@ fn a_run_that_was_stopped_goes_on_to_the_same_bytes() {
     write_tensors(&path, &progress, &tensors).unwrap();
     let refused = resumed(&config);
     assert!(refused.contains("checkpoint.safetensors") && refused.contains("begin anew"), "{refused}");
+}
+
+/// Projections, and then the decoder, of a small network.
+#[test]
+fn heads_that_were_stopped_go_on_to_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = folder.path().join("start");
+    pretrained([64, 64]).save(&start).unwrap();
+    // As a file has it: bf16 numbers.
+    let mut network = Pretrained::load(&start).unwrap();
+    let decoder = HeadConfig::new(Head::Decoder);
+    let one = options(folder.path(), Some(Length::Steps(1)));
+    let refused = learn(&decoder, network.clone(), &one, &mut |_| {}).unwrap_err().to_string();
+    assert!(refused.contains("--learn projections"), "{refused}");
+    for (head, tensors) in [(Head::Projections, [2, 0]), (Head::Decoder, [2, 10])] {
+        let config = HeadConfig { batch_size: 2, side: 64, ..HeadConfig::new(head) };
+        let whole = tempfile::tempdir().unwrap();
+        let mut records = Vec::new();
+        learn(&config, network.clone(), &options(whole.path(), Some(Length::Steps(20))), &mut |event| {
+            if let PretrainEvent::Steps(record) = event {
+                records.push(record.clone());
+            }
+        })
+        .unwrap();
+        assert!(records.len() == 1 && records[0].loss > 0.0 && records[0].skipped == 0, "{records:?}");
+        let parts = tempfile::tempdir().unwrap();
+        let first = options(parts.path(), Some(Length::Steps(20)));
+        let stop = Arc::clone(&first.stop);
+        let stopped = learn(&config, network.clone(), &first, &mut |event| {
+            if matches!(event, PretrainEvent::Saved { step: 7, .. }) {
+                stop.store(true, Ordering::Relaxed);
+            }
+        });
+        assert!(matches!(stopped, Err(Error::Interrupted)));
+        let so_far = Pretrained::load(&parts.path().join(WEIGHTS)).unwrap();
+        learn(&config, so_far, &options(parts.path(), None), &mut |_| {}).unwrap();
+        let [whole, parts] = [whole, parts].map(|run| fs::read(run.path().join(WEIGHTS)).unwrap());
+        assert!(whole == parts, "{head:?}");
+        // The network is what it was, and has what was learnt beside it.
+        let learnt = Pretrained::from_bytes(Path::new("whole"), &whole).unwrap();
+        assert_eq!(learnt.weights, network.weights);
+        assert_eq!([learnt.projections.len(), learnt.decoder.len()], tensors);
+        network = learnt;
+    }
 }
 
 #[test]
@@ -182,63 +220,4 @@ fn weights_that_do_not_fit_are_refused_by_name() {
         let error = Pretrained::load(&path).unwrap_err().to_string();
         assert!(error.contains("weights.safetensors"), "{error}");
     }
-}
-
-fn two_references(seed: u64) -> Episodes {
-    let config = PretrainConfig { sides: vec![(64, 1.0)], batch_size: 2, seed, ..config() };
-    episodes(&config, 7)
-}
-
-#[test]
-fn an_episode_is_a_function_of_seed_and_step() {
-    let drawn = two_references(1);
-    assert_eq!(drawn, two_references(1));
-    assert_ne!(drawn.images, two_references(2).images);
-    let pixels = 64 * 64;
-    assert_eq!(drawn.images.len(), drawn.count * 3 * pixels * CHANNELS);
-    for (i, mask) in drawn.defect.chunks_exact(pixels).enumerate() {
-        let [image, clean] =
-            [&drawn.images, &drawn.clean].map(|all| &all[i * pixels * CHANNELS..][..pixels * CHANNELS]);
-        let is_good = mask.iter().all(|v| *v == 0.0);
-        assert_eq!(image == clean, is_good);
-        // References are good.
-        assert!(i % 3 == 2 || is_good);
-    }
-}
-
-#[test]
-fn the_product_compares_as_pre_training_does() {
-    let from = pretrained([64, 64]);
-    let model =
-        Mae::unset(&from.model, [64, 64], CHANNELS, &device()).with_weights(from.weights.clone()).unwrap();
-    let (mut kinds, mut errors) = ([false; 2], Vec::new());
-    for seed in 0..8 {
-        let drawn = two_references(seed);
-        let n = drawn.count * 3;
-        let images =
-            Tensor::<4>::from_data(TensorData::new(drawn.images.clone(), [n, 64, 64, CHANNELS]), &device());
-        let (output, features) = model.forward_features(images, None);
-        let planes = comparison_planes(&drawn, &features, &output.logit.unwrap());
-        let expected = values(model.comparison().unwrap().forward(planes));
-        let image = |i: usize| {
-            let len = 64 * 64 * CHANNELS;
-            let pixels = drawn.images[i * len..][..len].to_vec();
-            blemish::Image { height: 64, width: 64, channels: CHANNELS, pixels }
-        };
-        for (episode, &has_places) in drawn.has_places.iter().enumerate() {
-            let first = 3 * episode;
-            let good = [image(first), image(first + 1)];
-            let maps = compare(&from, &good, &[image(first + 2)], has_places, Arithmetic::F32).unwrap();
-            let expected = &expected[episode * 256..][..256];
-            let error = |(a, b): (&f32, &f32)| (a - b).powi(2);
-            let error = maps[0].pixels.iter().zip(expected).map(error).sum::<f32>();
-            let square = expected.iter().map(|v| v * v).sum::<f32>();
-            errors.push((error / square).sqrt());
-            kinds[usize::from(has_places)] = true;
-        }
-    }
-    assert_eq!(kinds, [true; 2], "products and surfaces");
-    // Where two references are about as near, rounding decides which is nearest.
-    let equal = errors.iter().filter(|&&error| error < 1e-5).count();
-    assert!(10 * equal >= 8 * errors.len() && errors.iter().all(|&error| error < 0.1), "{errors:?}");
 }

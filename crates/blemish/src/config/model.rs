@@ -47,9 +47,6 @@ pub struct ModelConfig {
     pub output: Output,
     /// Whether the pyramid head also gives a defect logit per pixel.
     pub defect_logit: bool,
-    /// Whether it has the layers that compare an image with good references ([`crate::parts::comparison`]).
-    #[serde(default)]
-    pub comparison: bool,
 }
 
 /// How pixels become tokens.
@@ -135,7 +132,6 @@ impl ModelConfig {
             head: Head::Pyramid,
             output: Output::Residual,
             defect_logit: true,
-            comparison: false,
         }
     }
 
@@ -161,7 +157,6 @@ impl ModelConfig {
             head: Head::Linear,
             output: Output::Absolute,
             defect_logit: false,
-            comparison: false,
         }
     }
 

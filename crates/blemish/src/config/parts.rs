@@ -147,10 +147,6 @@ pub struct FeaturesConfig {
     /// (`docs/features.md`), instead of those that come with the program.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub weights: Option<PathBuf>,
-    /// Compares by the layers that pre-training has made for it instead of by distance; they do not win yet
-    /// (`docs/experiments/pretraining.md`).
-    #[serde(default)]
-    pub compare: bool,
     /// Whether the place counts for what the network shows; absent: where there is a memory of patches. It cannot be set: it
     /// follows from the images, and from the preset.
     #[doc(hidden)]
@@ -160,7 +156,7 @@ pub struct FeaturesConfig {
 
 impl Default for FeaturesConfig {
     fn default() -> Self {
-        Self { usage: Use::Always, weights: None, compare: false, by_place: None }
+        Self { usage: Use::Always, weights: None, by_place: None }
     }
 }
 

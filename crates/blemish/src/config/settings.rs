@@ -88,11 +88,6 @@ pub const SETTINGS: &[Setting] = &[
         "To use weights of your own instead of the built-in ones; `--features FILE` ([how](features.md)).",
     ),
     Setting::new(
-        "features.compare",
-        "true, false",
-        "An experiment: features are compared by layers that `blemish pretrain` has made for it, not by distance.",
-    ),
-    Setting::new(
         "network.use",
         "auto, always, never",
         "`always` trains the network on the product and uses it beside the other parts.",

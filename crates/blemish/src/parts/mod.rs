@@ -7,7 +7,6 @@
 #[cfg(test)]
 mod adding_a_part;
 pub mod by_place;
-pub mod comparison;
 pub mod features;
 pub mod line_filter;
 pub mod memory;
@@ -23,7 +22,6 @@ mod whitening;
 
 use std::fmt::Debug;
 
-use self::comparison::Comparison;
 use self::features::Features;
 use self::line_filter::LineFilter;
 use self::memory::Memory;
@@ -227,12 +225,9 @@ impl PartKind {
 }
 
 /// Every kind of part. A new one is a folder and a line here; see `docs/adding-a-part.md`.
-pub static PARTS: [PartKind; 6] = [
-    PartKind::of::<Comparison>("comparison", "comparison with good references", CalibrationRule::Tail, |c| {
-        c.features.usage == Use::Always && c.features.compare
-    }),
+pub static PARTS: [PartKind; 5] = [
     PartKind::of::<Features>("features", "memory of the network's features", CalibrationRule::Unit, |c| {
-        c.features.usage == Use::Always && !c.features.compare
+        c.features.usage == Use::Always
     })
     .corrected(|_| PlaceRule::Raised { divided: false })
     .scored_apart(),

@@ -42,11 +42,6 @@ impl Searched {
         &self.vectors
     }
 
-    /// Values of each.
-    pub fn channels(&self) -> usize {
-        self.channels
-    }
-
     /// One of them.
     pub fn vector(&self, i: usize) -> &[f32] {
         &self.vectors[i * self.channels..][..self.channels]

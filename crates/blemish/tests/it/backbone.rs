@@ -295,10 +295,6 @@ fn a_detector_is_fitted_with_one_and_its_file_holds_it() {
 #[test]
 fn a_fit_refuses_before_it_reads_an_image() {
     let images = Images::from(vec![product(0, false)]);
-    let mut compared = config(fixture("vit"));
-    compared.features.compare = true;
-    let error = Detector::fit(&images, &compared).unwrap_err();
-    assert!(matches!(&error, Error::Config { field, .. } if field == "features.compare"), "{error}");
     let error = Detector::fit(&images, &config(fixture("backbone_maps"))).unwrap_err().to_string();
     assert!(error.contains("backbone_maps.safetensors: holds no network"), "{error}");
     // Values that no trained network has.

@@ -14,11 +14,9 @@ use serde::Serialize;
 use self::readings::{Maps, Network};
 use super::scenes::ValidationScene;
 use blemish::Result;
-use blemish::engine::Arithmetic;
 use blemish::image::Normalize;
 use blemish::image::{Image, PixelMask};
 use blemish::metrics::{auroc, pixel_auroc};
-use blemish::parts::comparison::compare;
 use blemish::pretrained::Pretrained;
 
 /// Share of a map's cells whose mean is an image's score.
@@ -77,7 +75,7 @@ pub fn gate(pretrained: &Pretrained, options: GateOptions) -> Result<Vec<GateRow
     let untrained = untrained.transpose()?;
     let scenes: Vec<BTreeMap<String, Figures>> = (0..options.scenes)
         .into_par_iter()
-        .map(|scene| judge(pretrained, &network, untrained.as_ref(), options, scene))
+        .map(|scene| judge(&network, untrained.as_ref(), options, scene))
         .collect::<Result<_>>()?;
     let mut all: BTreeMap<String, Vec<Figures>> = BTreeMap::new();
     for (reading, figures) in scenes.into_iter().flatten() {
@@ -102,7 +100,6 @@ fn row(reading: String, figures: &[Figures]) -> GateRow {
 
 /// The figures of every reading on one scene.
 fn judge(
-    pretrained: &Pretrained,
     network: &Network,
     untrained: Option<&Network>,
     options: GateOptions,
@@ -123,15 +120,6 @@ fn judge(
         masks.push(PixelMask { height: size[0], width: size[1], pixels: defective.mask });
     }
     let mut readings = network.readings("", &references, &tests);
-    if pretrained.model.comparison {
-        let maps = compare(pretrained, &references, &tests, !drawn.is_surface(), Arithmetic::Bf16)?;
-        let values: Vec<f32> = maps.iter().flat_map(|map| &map.pixels).copied().collect();
-        let (height, width) = (maps[0].height, maps[0].width);
-        let kind = if drawn.is_surface() { "surfaces" } else { "products" };
-        for name in ["comparison".to_owned(), format!("comparison, {kind}")] {
-            readings.insert(name, Maps { height, width, values: Vec::clone(&values) });
-        }
-    }
     if let Some(untrained) = untrained {
         readings.extend(untrained.readings("untrained: ", &references, &tests));
         readings.extend(baselines::readings(&references, &tests));

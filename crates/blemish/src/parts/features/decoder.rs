@@ -1,7 +1,7 @@
 //! The reference-conditioned decoder: it looks at what every place differs by from the good references that are retrieved for it, together
 //! with the places around it, and corrects the distance.
 //!
-//! A small network, learnt once on generated scenes (`reference/decoder.py`). It works on residuals and not on features, which carry over from
+//! A small network, learnt once on generated scenes (`blemish pretrain --learn decoder`). It works on residuals and not on features, which carry over from
 //! product to product (ResAD, Yao et al. 2024); what it gives is added to the logarithm of the distance, so that the distance counts as it
 //! is where the network says nothing.
 
@@ -15,7 +15,7 @@ use super::bank::Compared;
 use crate::engine::{Array, Weights};
 
 /// Places that are looked at each way, in all.
-const AROUND: usize = 5;
+pub const AROUND: usize = 5;
 /// The least distance that is told from none, in its unit.
 const LEAST: f32 = 1e-4;
 /// The largest of what is told of a place, to either side, and of what is added to a logarithm: nothing that it has learnt from is beyond, and a
@@ -23,9 +23,9 @@ const LEAST: f32 = 1e-4;
 const LARGEST: f32 = 32.0;
 const MOST: f32 = 1.5;
 /// What is told of a place before its residuals: the logarithms of both groups' distances and of the joint one.
-const LOGARITHMS: usize = 3;
+pub const LOGARITHMS: usize = 3;
 /// The layers, of which each has a weight and a bias.
-const LAYERS: [&str; 5] = ["embed", "around", "up", "down", "out"];
+pub const LAYERS: [&str; 5] = ["embed", "around", "up", "down", "out"];
 
 /// The network.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,18 +82,12 @@ impl Decoder {
 
     /// Corrects the joint distance of every place of a grid, `[rows * columns]`, by how the groups' vectors differ from their references.
     pub fn correct(&self, groups: &[Compared], [rows, columns]: [usize; 2], joint: &mut [f32]) {
-        let seen = (0..joint.len()).flat_map(|place| {
-            let distances = groups.iter().map(move |group| group.distances[place]).chain([joint[place]]);
-            let logarithms = distances.map(|distance| distance.max(LEAST).ln());
-            let residuals = groups.iter().flat_map(move |group| group.residual(place).iter().copied());
-            logarithms.chain(residuals).map(|v| v.clamp(-LARGEST, LARGEST))
-        });
-        let added = self.forward(&seen.collect::<Vec<f32>>(), [rows, columns]);
+        let added = self.forward(&told(groups, joint), [rows, columns]);
         joint.iter_mut().zip(added).for_each(|(distance, added)| *distance *= added.clamp(-MOST, MOST).exp());
     }
 
     /// What is added to the logarithm of the distance at every place, from what is told of it, `[rows * columns, inputs]`.
-    fn forward(&self, seen: &[f32], grid: [usize; 2]) -> Vec<f32> {
+    pub fn forward(&self, seen: &[f32], grid: [usize; 2]) -> Vec<f32> {
         let [embed, around, up, down, out] = &self.layers;
         let mut hidden = linear(seen, embed);
         let mut wide = linear(&self.around(&hidden, around, grid), up);
@@ -137,8 +131,20 @@ impl Decoder {
     }
 }
 
+/// What is told of every place, from the joint distances and how the groups' vectors differ from their references, all in units of the most
+/// that good images show: `[places, 3 + values]`.
+pub fn told(groups: &[Compared], joint: &[f32]) -> Vec<f32> {
+    let of = |place: usize| {
+        let distances = groups.iter().map(move |group| group.distances[place]).chain([joint[place]]);
+        let logarithms = distances.map(|distance| distance.max(LEAST).ln());
+        let residuals = groups.iter().flat_map(move |group| group.residual(place).iter().copied());
+        logarithms.chain(residuals).map(|v| v.clamp(-LARGEST, LARGEST))
+    };
+    (0..joint.len()).flat_map(of).collect()
+}
+
 /// Shapes of the layers' weights, the last of which is that of their biases.
-fn shapes(inputs: usize, width: usize) -> [[usize; 2]; 5] {
+pub fn shapes(inputs: usize, width: usize) -> [[usize; 2]; 5] {
     [[inputs, width], [AROUND * AROUND, width], [width, 2 * width], [2 * width, width], [width, 1]]
 }
 

@@ -137,7 +137,7 @@ pub fn joined(levels: &[Level], maps: &[FeatureMap], grid: [usize; 2]) -> Vec<f3
 }
 
 /// What brings every channel to units of its standard deviation in `sample`, and all means and largest values of a level to the same sum.
-fn scale_of(levels: &[Level], sample: &[f32]) -> Result<Vec<f32>> {
+pub fn scale_of(levels: &[Level], sample: &[f32]) -> Result<Vec<f32>> {
     let count = values_of(levels);
     let n = (sample.len() / count) as f64;
     let (mut sums, mut squares) = (vec![0.0f64; count], vec![0.0f64; count]);
@@ -170,7 +170,7 @@ fn scale_of(levels: &[Level], sample: &[f32]) -> Result<Vec<f32>> {
 }
 
 /// Multiplies vectors by the scale.
-fn scale_all(vectors: &mut [f32], scale: &[f32]) {
+pub fn scale_all(vectors: &mut [f32], scale: &[f32]) {
     for vector in vectors.chunks_exact_mut(scale.len()) {
         vector.iter_mut().zip(scale).for_each(|(v, scale)| *v *= scale);
     }

@@ -10,8 +10,9 @@
 //! On surfaces a place is compared with vectors of any place. Where the product has the same pose in every view, also with vectors that are
 //! kept of that place and its neighbours, and what is seen elsewhere counts as further away the further its place is.
 
-mod bank;
-mod decoder;
+pub mod bank;
+pub mod decoder;
+pub mod described;
 mod descriptor;
 mod network;
 mod regions;
@@ -32,7 +33,7 @@ use crate::config::{Config, Use};
 use crate::engine::Weights;
 use crate::error::{Error, Result};
 use crate::image::Image;
-use crate::pretrained::{Pretrained, PretrainedOrigin};
+use crate::pretrained::PretrainedOrigin;
 
 /// Images that the levels' variation and, where nothing was learnt, the principal components are computed from, at most.
 const SAMPLED_ON: usize = 64;
@@ -347,24 +348,13 @@ fn taken(tensors: &mut Weights, name: &str) -> Result<Vec<f32>, String> {
         .map_err(|reason| format!("{reason}; a model of an earlier version has to be fitted anew"))
 }
 
-/// The masked autoencoder that the configuration names, or that comes with the program.
-///
-/// # Errors
-/// Those of reading it; there is none, or it is another network.
-pub(super) fn pretrained(input: &FitInput<'_>) -> Result<Arc<Pretrained>> {
-    FeatureNetwork::of(input)?.for_comparison()
-}
-
 /// Refuses a file of weights that cannot be used, before any image is read.
 ///
 /// # Errors
-/// Those of reading it; [`Error::Config`](crate::Error::Config) where it cannot do what the configuration asks of it.
+/// Those of reading it.
 pub(crate) fn require_weights(config: &Config) -> Result<()> {
     if let (Use::Always, Some(path)) = (config.features.usage, &config.features.weights) {
-        let network = FeatureNetwork::load(path)?;
-        if config.features.compare {
-            network.for_comparison()?;
-        }
+        FeatureNetwork::load(path)?;
     }
     Ok(())
 }

@@ -61,24 +61,6 @@ impl FeatureNetwork {
         Ok(Self::Backbone(Arc::new(Backbone::from_bytes(path, &bytes)?)))
     }
 
-    /// The masked autoencoder, which alone has layers that compare.
-    ///
-    /// # Errors
-    /// [`Error::Config`] where it is another network.
-    pub fn for_comparison(self) -> Result<Arc<Pretrained>> {
-        match self {
-            Self::Pretrained(pretrained) => Ok(pretrained),
-            Self::Backbone(other) => {
-                let reason = format!(
-                    "cannot be true with the network that features.weights names ({}): only the weights of `blemish pretrain` have \
-                     layers that compare",
-                    other.describe()
-                );
-                Err(Error::config("features.compare", reason))
-            }
-        }
-    }
-
     /// What corrects distances to references that so many values describe, where it has that.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ mod patches;
 use rayon::prelude::*;
 
 pub(super) use self::k_centres::k_centres;
-pub(super) use self::patches::Components;
+pub use self::patches::Components;
 use self::patches::{Grid, PATCH};
 use super::by_place::{BUDGET, ByPlace, Choice};
 use super::{DetectorPart, Expected, FitInput, put, take};
