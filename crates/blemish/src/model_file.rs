@@ -244,17 +244,19 @@ fn not_understood(path: &Path, error: &serde_json::Error) -> Error {
     Error::model(path, format!("its metadata is not understood: {error}"))
 }
 
-/// Takes settings out of a file's header that are none any more.
+/// Takes settings out of a file's header that are none any more: out of those that were settled, and out of those that were given.
 fn without_retired(header: &mut Value) -> Result<(), String> {
     for (group, key, is_understood) in RETIRED {
-        let group_of = header.pointer_mut(&format!("/config/{group}")).and_then(|v| v.as_object_mut());
-        match group_of.and_then(|table| table.remove(key)) {
-            Some(value) if !is_understood(&value) => {
-                return Err(format!(
-                    "was fitted with {group}.{key} = {value}, which is no setting any more: fit the model anew"
-                ));
+        for settings in ["/config", "/provenance/settings"] {
+            let table = header.pointer_mut(&format!("{settings}/{group}")).and_then(|v| v.as_object_mut());
+            match table.and_then(|table| table.remove(key)) {
+                Some(value) if !is_understood(&value) => {
+                    return Err(format!(
+                        "was fitted with {group}.{key} = {value}, which is no setting any more: fit the model anew"
+                    ));
+                }
+                _ => {}
             }
-            _ => {}
         }
     }
     Ok(())
@@ -270,15 +272,45 @@ mod tests {
 
     #[test]
     fn retired_settings_are_taken_out_or_refused() {
-        let mut header = json!({"config": {"data": {"tiles": 1, "fit": "auto"}, "score": {"percentile": 95.0}, "features": {"compare": false}}});
+        let settings = json!({"data": {"tiles": 1, "fit": "auto"}, "score": {"percentile": 95.0}, "features": {"compare": false}});
+        let mut header = json!({"config": settings, "provenance": {"settings": settings}});
         without_retired(&mut header).unwrap();
-        assert_eq!(header, json!({"config": {"data": {"fit": "auto"}, "score": {}, "features": {}}}));
+        let left = json!({"data": {"fit": "auto"}, "score": {}, "features": {}});
+        assert_eq!(header, json!({"config": left, "provenance": {"settings": left}}));
         for (group, key, value) in [("memory", "components", json!(16)), ("features", "compare", json!(true))]
         {
             let mut header = json!({"config": {group: {key: value.clone()}}});
             let refusal = without_retired(&mut header).unwrap_err();
             assert!(refusal.contains(&format!("{group}.{key} = {value}")), "{refusal}");
         }
+    }
+
+    /// Whatever of its settings a file of an earlier version names, it is read.
+    #[test]
+    fn a_file_with_retired_settings_is_read() {
+        let image = crate::Image { height: 64, width: 64, channels: 1, pixels: vec![0.5; 64 * 64] };
+        let mut config = Config::default();
+        config.data.image_size = [64, 64];
+        (config.features.usage, config.memory.usage) = (Use::Never, Use::Always);
+        let varied = |i: usize| {
+            let mut image = image.clone();
+            image.pixels.iter_mut().enumerate().for_each(|(at, v)| *v += ((at * (i + 3)) % 17) as f32 * 0.01);
+            image
+        };
+        let images: Vec<_> = (0..4).map(varied).collect();
+        let file = ModelFile::of(&Detector::fit(&images.into(), &config).unwrap());
+        let mut header = serde_json::to_value(&file.header).unwrap();
+        let provenance = header["provenance"]["settings"].clone();
+        assert!(provenance.get("features").is_some(), "settings are kept: {provenance}");
+        let values = [("features", "compare", json!(false)), ("model", "comparison", json!(false))];
+        for (group, key, value) in values {
+            for settings in ["config", "provenance/settings"] {
+                header.pointer_mut(&format!("/{settings}/{group}")).unwrap()[key] = value.clone();
+            }
+        }
+        let name = Path::new("old");
+        let old = to_bytes(name, &header, &file.tensors).unwrap();
+        assert_eq!(ModelFile::from_bytes(name, &old).unwrap(), file);
     }
 
     #[test]

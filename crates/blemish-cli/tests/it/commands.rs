@@ -361,6 +361,26 @@ fn a_pre_training_holds_its_folder_and_what_it_replaces_stays_until_it_is_done()
 }
 
 #[test]
+fn a_decoder_is_learnt_for_weights_and_a_run_of_it_resumes() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let light = concat!(env!("CARGO_MANIFEST_DIR"), "/../../weights/light.safetensors");
+    let learn = |more: &[&str]| {
+        let all = ["pretrain", "--out", out.to_str().unwrap(), "--learn", "decoder", "--batch-size", "1"];
+        blemish(all.iter().chain(more).map(|s| (*s).to_owned()).collect::<Vec<String>>())
+    };
+    learn(&[]).fails(2, &["--init FILE"]);
+    learn(&["--init", light, "--objective", "locate=0"])
+        .fails(2, &["--objective locate=0", "--learn network"]);
+    learn(&["--init", light, "--learning-rate", "2"]).fails(5, &["learning_rate"]);
+    learn(&["--init", light, "--steps", "1"]).ok();
+    blemish(["pretrain", "--out", out.to_str().unwrap(), "--resume", "--steps", "2"]).ok();
+    let weights = out.join("light.safetensors");
+    let shown = blemish(["inspect", weights.to_str().unwrap()]).ok().stdout();
+    assert!(shown.contains("decoder ") && shown.matches("--learn decoder").count() == 1, "{shown}");
+}
+
+#[test]
 fn demo_takes_no_folder_that_is_not_its_own() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("precious.txt"), "mine").unwrap();

@@ -11,7 +11,7 @@ use super::super::checkpoint::Progress;
 use super::super::run::{Learner, Looked, PretrainOptions, Rates};
 use super::super::tensors::{read, value};
 use super::projections::projected;
-use super::ranking::{pairs, ranking};
+use super::ranking::{pairs, ranking, unit};
 use super::scenes::{COMPARED, Shown, draw};
 use super::{HeadConfig, noted};
 use crate::ops;
@@ -93,11 +93,7 @@ fn drawn(config: &HeadConfig, values: usize) -> Weights {
 fn tell(network: &Pretrained, shown: &Shown) -> Told {
     let grid = shown.grid();
     let places = grid[0] * grid[1];
-    let unit = |distances: &[f32]| {
-        let peak = |photo: &[f32]| photo.iter().copied().fold(0.0, f32::max);
-        let peaks = distances.chunks_exact(places).skip(1).map(peak);
-        (peaks.sum::<f32>() / (COMPARED - 1) as f32).max(LEAST)
-    };
+    let unit = |distances: &[f32]| unit(distances, places).max(LEAST);
     let groups: Vec<Compared> = shown
         .groups()
         .zip(&network.projections)

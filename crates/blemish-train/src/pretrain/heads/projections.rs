@@ -9,7 +9,7 @@ use super::super::checkpoint::Progress;
 use super::super::retrieve::LEAST_SQUARE;
 use super::super::run::{Learner, Looked, PretrainOptions, Rates};
 use super::super::tensors::{read, value};
-use super::ranking::{pairs, ranking};
+use super::ranking::{pairs, ranking, unit};
 use super::scenes::{COMPARED, Shown, draw};
 use super::{HeadConfig, noted};
 use crate::train::{AdamW, StepSettings};
@@ -81,13 +81,8 @@ impl Projections {
             })
             .collect();
         // Each group in the unit that a memory takes: the most that good photos show.
-        let in_unit = |square: &Tensor<2>| {
-            let values = read(square);
-            let peak = |photo: &[f32]| photo.iter().copied().fold(0.0, f32::max);
-            let peaks = values.chunks_exact(places).skip(1).map(peak);
-            let unit = peaks.sum::<f32>() / (COMPARED - 1) as f32;
-            square.clone() / unit.max(LEAST_SQUARE as f32)
-        };
+        let in_unit =
+            |square: &Tensor<2>| square.clone() / unit(&read(square), places).max(LEAST_SQUARE as f32);
         let both = squares.iter().map(in_unit).reduce(|sum, square| sum + square);
         let ranked = |square: &Tensor<2>| {
             let [of_places, _] =

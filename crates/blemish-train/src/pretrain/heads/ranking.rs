@@ -37,10 +37,20 @@ pub fn ranking(logarithms: &Tensor<2>, defect: &[f32]) -> [Tensor<1>; 2] {
 
 /// How often the first photo is further away at most than a good one, of `[3, places]`.
 pub fn pairs(distances: &[f32], places: usize) -> f64 {
-    let peaks: Vec<f32> =
-        distances.chunks_exact(places).map(|photo| photo.iter().copied().fold(f32::MIN, f32::max)).collect();
+    let peaks = peaks(distances, places);
     let above = peaks[1..].iter().filter(|&&good| peaks[0] > good).count();
     above as f64 / (peaks.len() - 1) as f64
+}
+
+/// The most that good photos show, as a memory takes it for its unit: the mean of their largest distances, of `[3, places]`.
+pub fn unit(distances: &[f32], places: usize) -> f32 {
+    let good = &peaks(distances, places)[1..];
+    good.iter().sum::<f32>() / good.len() as f32
+}
+
+/// The largest distance of each photo.
+fn peaks(distances: &[f32], places: usize) -> Vec<f32> {
+    distances.chunks_exact(places).map(|photo| photo.iter().copied().fold(f32::MIN, f32::max)).collect()
 }
 
 #[cfg(test)]
@@ -69,5 +79,6 @@ mod tests {
         let signs: Vec<f32> = slopes.iter().map(|v| if *v == 0.0 { 0.0 } else { v.signum() }).collect();
         assert_eq!(signs, [0.0, -1.0, 0.0, 1.0, 1.0, 0.0]);
         assert_eq!((pairs(&values, 2), pairs(&[0.65, 0.0, 0.2, 0.6, 0.7, 0.1], 2)), (1.0, 0.5));
+        assert!((unit(&values, 2) - 0.65).abs() < 1e-6);
     }
 }

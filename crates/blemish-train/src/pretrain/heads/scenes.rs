@@ -3,6 +3,7 @@
 use rand::Rng;
 use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 use super::super::batch::{Draw, generator};
 use super::super::scenes::{Drawn, TrainingScene};
@@ -55,7 +56,8 @@ pub fn draw(
     turns: bool,
 ) -> Result<Vec<Shown>> {
     let one = |item| scene(config, describer, &mut generator(config.seed, what, step, item), turns);
-    (0..config.batch_size).filter_map(|item| one(item).transpose()).collect()
+    let drawn: Vec<Option<Shown>> = (0..config.batch_size).into_par_iter().map(one).collect::<Result<_>>()?;
+    Ok(drawn.into_iter().flatten().collect())
 }
 
 fn scene(
