@@ -509,5 +509,11 @@ mod tests {
             "features.wide.places is of another network or view",
         );
         refused("features.network.stem.convs.2.bias", None, "stem.convs.2.bias is missing");
+        refused("features.decoder.out.bias", None, "features.decoder.out.bias is missing");
+        refused(
+            "features.decoder.up.weight",
+            Some(vec![0.0; 64]),
+            "features.decoder.up.weight has shape [64]",
+        );
     }
 }
