@@ -11,11 +11,9 @@ and photos by their furthest places. Every scene is seen once, what is added is 
 learnt of the training families should not count in full on others.
 """
 
-import argparse
 import math
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,7 +22,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from projection import (
-    CLIP, DECAY, GENERATOR, NAMES, REFERENCES, REMARK, WARMUP, WEIGHT_DECAY, Step, described_by, noted, pairs, ranking, residuals, said,
+    CLIP, DECAY, NAMES, REFERENCES, REMARK, WARMUP, WEIGHT_DECAY, Step, arguments, described_by, noted, pairs, ranking, residuals, said,
 )
 from scenes import Generators, Prepared
 from weights import DECODER, PROJECTION, crate_layout, read_added, read_pretrained, write_pretrained
@@ -79,16 +77,7 @@ def ranked(joint: Tensor, defect: Tensor, side: int) -> Tensor:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("init", type=Path, help="weights with projections")
-    parser.add_argument("--out", type=Path, required=True, help="file that they are written to with the decoder")
-    parser.add_argument("--steps", type=int, default=400, help="how many steps (400)")
-    parser.add_argument("--batch-size", type=int, default=8, help="scenes of a step (8)")
-    parser.add_argument("--learning-rate", type=float, default=3e-3, help="its peak (0.003)")
-    parser.add_argument("--seed", type=int, default=0, help="of scenes and of what is drawn of them (0)")
-    parser.add_argument("--held-out", type=int, default=160, help="scenes to measure by (160)")
-    parser.add_argument("--generator", default=f"{GENERATOR} --defective 100", help="command of the generator (%(default)s)")
-    args = parser.parse_args()
+    args = arguments(__doc__, "weights with projections", "decoder", 400, 160).parse_args()
 
     network, origin = read_pretrained(args.init)
     network.requires_grad_(False)

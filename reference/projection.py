@@ -214,19 +214,25 @@ def measured(network: Light, projections: list[Tensor], held_out: list[Record], 
     return said(np.mean(found, 0))
 
 
+def arguments(description: str | None, init: str, added: str, steps: int, held_out: int) -> argparse.ArgumentParser:
+    """What the commands that learn something for weights have in common."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("init", type=Path, help=init)
+    parser.add_argument("--out", type=Path, required=True, help=f"file that they are written to with the {added}")
+    parser.add_argument("--steps", type=int, default=steps, help="how many steps (%(default)s)")
+    parser.add_argument("--batch-size", type=int, default=8, help="scenes of a step (%(default)s)")
+    parser.add_argument("--learning-rate", type=float, default=3e-3, help=f"peak for the {added} (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of scenes and of what is drawn of them (%(default)s)")
+    parser.add_argument("--held-out", type=int, default=held_out, help="scenes to measure by (%(default)s)")
+    parser.add_argument("--generator", default=f"{GENERATOR} --defective 100", help="command of the generator (%(default)s)")
+    return parser
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("init", type=Path, help="the network's weights, perhaps with projections")
-    parser.add_argument("--out", type=Path, required=True, help="file that they are written to with the projections")
-    parser.add_argument("--steps", type=int, default=1000, help="how many steps (1000)")
-    parser.add_argument("--batch-size", type=int, default=8, help="scenes of a step (8)")
-    parser.add_argument("--learning-rate", type=float, default=3e-3, help="peak of the projections' (0.003)")
+    parser = arguments(__doc__, "the network's weights, perhaps with projections", "projections", 1000, 96)
     parser.add_argument("--network-rate", type=float, default=0.0, help="peak of the network's; 0: it stays as it is (0)")
     parser.add_argument("--keep", type=float, default=0.0, help="share of what it began with in what is written, 0 to 1 (0)")
     parser.add_argument("--precision", choices=("bf16", "f32"), default="f32", help="of the network's products (f32)")
-    parser.add_argument("--seed", type=int, default=0, help="of scenes and of what is drawn of them (0)")
-    parser.add_argument("--held-out", type=int, default=96, help="scenes to measure by (96)")
-    parser.add_argument("--generator", default=f"{GENERATOR} --defective 100", help="command of the generator (%(default)s)")
     args = parser.parse_args()
     if not 0 <= args.keep <= 1:
         parser.error("--keep must be 0 to 1")

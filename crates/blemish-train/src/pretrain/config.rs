@@ -103,6 +103,11 @@ impl Default for ObjectiveConfig {
     }
 }
 
+/// A setting of a pre-training that must be so.
+pub(super) fn require(ok: bool, field: &str, reason: &str) -> Result<()> {
+    if ok { Ok(()) } else { Err(Error::config(format!("pretrain.{field}"), reason)) }
+}
+
 impl PretrainConfig {
     /// # Errors
     /// [`Error::Config`] naming the first field that is out of range.
@@ -111,9 +116,6 @@ impl PretrainConfig {
         (run.detector.model, run.mask) = (self.model.clone(), self.mask.clone());
         (run.detector.data.image_size, run.detector.data.channels) = (self.image_size, Some(CHANNELS));
         run.validate()?;
-        let require = |ok: bool, field: &str, reason: &str| {
-            if ok { Ok(()) } else { Err(Error::config(format!("pretrain.{field}"), reason)) }
-        };
         require((1..=4096).contains(&self.batch_size), "batch_size", "must be 1 to 4096")?;
         let patch = self.model.patch_size;
         let fits = |side: usize| side.is_multiple_of(patch) && (2 * patch..=1024).contains(&side);

@@ -224,10 +224,14 @@ fn units(reference: &Tensor<4>) -> Tensor<4> {
 
 /// The share of every place of a scene's first photo that is defective.
 fn shares(triples: &Triples, scene: usize, stride: usize) -> Vec<f32> {
-    let [height, width] = triples.size;
+    let pixels = triples.size[0] * triples.size[1];
+    shares_of(&triples.defect[scene * pixels..][..pixels], triples.size, stride)
+}
+
+/// The share of every place, `stride` pixels apart, whose pixels are above 0 in a mask `[height, width]`.
+pub(super) fn shares_of(mask: &[f32], [height, width]: [usize; 2], stride: usize) -> Vec<f32> {
     let columns = width / stride;
     let mut shares = vec![0.0; height / stride * columns];
-    let mask = &triples.defect[scene * height * width..][..height * width];
     for (at, _) in mask.iter().enumerate().filter(|(_, v)| **v > 0.0) {
         shares[at / width / stride * columns + at % width / stride] += 1.0 / (stride * stride) as f32;
     }

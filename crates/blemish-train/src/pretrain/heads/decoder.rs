@@ -1,26 +1,21 @@
 //! The reference-conditioned decoder.
 
-use std::sync::Arc;
-
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Tensor, TensorData, module};
+use burn::tensor::{Tensor, TensorData, module};
 use rand::Rng;
 
 use super::super::batch::{Draw, generator};
-use super::super::checkpoint::Progress;
-use super::super::run::{Learner, Looked, PretrainOptions, Rates};
 use super::super::tensors::{read, value};
+use super::HeadConfig;
+use super::learning::{Parameters, Start, Task};
 use super::projections::projected;
 use super::ranking::{pairs, ranking, unit};
 use super::scenes::{COMPARED, Shown, draw};
-use super::{HeadConfig, noted};
 use crate::ops;
-use crate::train::{AdamW, StepSettings};
 use blemish::Result;
 use blemish::engine::{Array, Weights};
 use blemish::parts::features::bank::Compared;
 use blemish::parts::features::decoder::{AROUND, Decoder, LAYERS, LOGARITHMS, shapes, told};
-use blemish::parts::features::described::Describer;
 use blemish::pretrained::Pretrained;
 
 /// Channels.
@@ -32,14 +27,8 @@ const SMALL: f64 = 0.5;
 /// The least unit.
 const LEAST: f32 = 1e-4;
 
-/// The decoder, and the network that it is for.
-pub struct DecoderHead {
-    config: HeadConfig,
-    network: Arc<Pretrained>,
-    describer: Arc<Describer>,
-    device: Device,
-    weights: Weights,
-}
+/// The decoder, by its layers' weights and biases.
+pub struct DecoderHead;
 
 /// What the decoder is told of a scene's photos that are compared.
 pub struct Told {
@@ -49,29 +38,6 @@ pub struct Told {
     joint: Vec<f32>,
     grid: [usize; 2],
     defect: Vec<f32>,
-}
-
-impl DecoderHead {
-    /// With what was learnt before, or one that adds nothing.
-    ///
-    /// # Errors
-    /// A sentence: the network has no projections, weights do not fit.
-    pub fn begin(
-        config: &HeadConfig,
-        network: Arc<Pretrained>,
-        describer: Arc<Describer>,
-        options: &PretrainOptions,
-        before: Option<Weights>,
-    ) -> Result<Self, String> {
-        if network.projections.is_empty() {
-            return Err("they have no projections, which are learnt first (--learn projections)".to_owned());
-        }
-        let values = network.projections.iter().map(|map| map.shape[1]).sum();
-        let weights = before.unwrap_or_else(|| drawn(config, values));
-        Decoder::new(&weights, "", values)?;
-        let device = options.device.clone().autodiff();
-        Ok(Self { config: config.clone(), network, describer, device, weights })
-    }
 }
 
 /// Uniform within the reciprocal root of the number of inputs, the last layer 0.
@@ -134,55 +100,43 @@ fn forward(seen: Tensor<3>, [rows, columns]: [usize; 2], layers: &[(Tensor<2>, T
     ops::gelu_linear(joined, out.0, out.1).reshape([photos, places])
 }
 
-impl Learner for DecoderHead {
-    type Config = HeadConfig;
-    type Drawn = Vec<Told>;
+impl Task for DecoderHead {
+    type Scene = Told;
 
-    fn rates(&self) -> Rates {
-        self.config.rates()
+    /// A decoder that adds nothing.
+    fn first(start: &Start) -> Result<Weights, String> {
+        Ok(drawn(&start.config, values(&start.network)))
     }
 
-    fn drawing(&self) -> impl Fn(usize) -> Result<Vec<Told>> + Send + 'static {
-        let (config, describer) = (self.config.clone(), Arc::clone(&self.describer));
-        let network = Arc::clone(&self.network);
-        move |step| {
-            let shown = draw(&config, &describer, Draw::Decoder, step, true)?;
-            Ok(shown.iter().map(|shown| tell(&network, shown)).collect())
+    fn check(start: &Start, weights: &Weights) -> Result<(), String> {
+        if start.network.projections.is_empty() {
+            return Err("they have no projections, which are learnt first (--learn projections)".to_owned());
         }
+        Decoder::new(weights, "", values(&start.network)).map(|_| ())
     }
 
-    fn scenes(drawn: &Vec<Told>) -> usize {
-        drawn.len()
+    fn draw(start: &Start, step: usize) -> Result<Vec<Told>> {
+        let shown = draw(&start.config, &start.describer, Draw::Decoder, step, true)?;
+        Ok(shown.iter().map(|shown| tell(&start.network, shown)).collect())
     }
 
-    fn weights(&self) -> Weights {
-        self.weights.clone()
-    }
-
-    fn look(&self, drawn: &Vec<Told>) -> Looked {
-        let tensors: Vec<(Tensor<2>, Tensor<1>)> = LAYERS
-            .iter()
-            .map(|name| {
-                let of = |what: &str| &self.weights[&format!("{name}.{what}")];
-                let (weight, bias) = (of("weight"), of("bias"));
-                let weight = TensorData::new(weight.values.clone(), [weight.shape[0], weight.shape[1]]);
-                let bias = TensorData::new(bias.values.clone(), [bias.values.len()]);
-                let weight = Tensor::<2>::from_data(weight, &self.device).require_grad();
-                (weight, Tensor::<1>::from_data(bias, &self.device).require_grad())
-            })
-            .collect();
-        let Some(told) = drawn.first() else { return Looked::default() };
-        let (places, count) = (told.joint.len() / COMPARED, drawn.len());
+    fn loss(scenes: &[Told], parameters: &Parameters<'_>) -> (Tensor<1>, Vec<(&'static str, f64)>) {
+        let layer = |name: &str| {
+            (parameters.matrix(&format!("{name}.weight")), parameters.vector(&format!("{name}.bias")))
+        };
+        let layers = LAYERS.map(layer);
+        let (told, count) = (&scenes[0], scenes.len());
+        let places = told.joint.len() / COMPARED;
         let inputs = told.seen.len() / told.joint.len();
-        let all = |of: fn(&Told) -> &[f32]| drawn.iter().flat_map(of).copied().collect::<Vec<f32>>();
+        let all = |of: fn(&Told) -> &[f32]| scenes.iter().flat_map(of).copied().collect::<Vec<f32>>();
         let seen = TensorData::new(all(|told| &told.seen), [count * COMPARED, places, inputs]);
-        let added = forward(Tensor::from_data(seen, &self.device), told.grid, &tensors);
+        let added = forward(Tensor::from_data(seen, parameters.device), told.grid, &layers);
         let joint = TensorData::new(all(|told| &told.joint), [count * COMPARED, places]);
-        let joint = Tensor::<2>::from_data(joint, &self.device) + added.clone();
+        let joint = Tensor::<2>::from_data(joint, parameters.device) + added.clone();
         let scene = |(i, told): (usize, &Told)| {
             ranking(&joint.clone().narrow(0, i * COMPARED, COMPARED), &told.defect)
         };
-        let (of_places, of_photos) = drawn.iter().enumerate().map(scene).map(<(_, _)>::from).unzip();
+        let (of_places, of_photos) = scenes.iter().enumerate().map(scene).map(<(_, _)>::from).unzip();
         let [of_places, of_photos] =
             [of_places, of_photos].map(|losses: Vec<Tensor<1>>| Tensor::cat(losses, 0).mean());
         let above = read(&joint).chunks_exact(COMPARED * places).map(|own| pairs(own, places)).sum::<f64>();
@@ -193,42 +147,27 @@ impl Learner for DecoderHead {
         ];
         let small = (added.clone() * added).mean();
         let total = of_places + of_photos + small * SMALL;
-        let loss = value(&total);
-        let gradients = total.backward();
-        let mut named = Weights::new();
-        for (name, (weight, bias)) in LAYERS.iter().zip(&tensors) {
-            let values = [
-                ("weight", weight.grad(&gradients).map(|g| read(&g))),
-                ("bias", bias.grad(&gradients).map(|g| read(&g))),
-            ];
-            for (what, values) in values {
-                let name = format!("{name}.{what}");
-                let shape = self.weights[&name].shape.clone();
-                named.extend(values.map(|values| (name, Array { shape, values })));
-            }
-        }
-        Looked { loss, parts, gradients: named }
+        (total, parts)
     }
 
-    fn follow(&mut self, optimizer: &mut AdamW, gradients: Weights, settings: StepSettings) {
-        (self.weights, _) = optimizer.step_of(std::mem::take(&mut self.weights), gradients, settings);
-    }
-
-    fn learnt(&self, average: Weights, _: &Progress<HeadConfig>, options: &PretrainOptions) -> Pretrained {
-        let mut decoder = average;
-        for (name, array) in &mut decoder {
-            if name.starts_with("out.") {
-                array.values.iter_mut().for_each(|v| *v *= STRENGTH);
-            }
+    fn put(mut learnt: Weights, pretrained: &mut Pretrained) {
+        for (_, array) in learnt.iter_mut().filter(|(name, _)| name.starts_with("out.")) {
+            array.values.iter_mut().for_each(|v| *v *= STRENGTH);
         }
-        let origin = noted(&self.network.origin, options);
-        Pretrained { decoder, origin, ..Pretrained::clone(&self.network) }
+        pretrained.decoder = learnt;
     }
+}
+
+/// Values that describe a place, of all groups together.
+fn values(network: &Pretrained) -> usize {
+    network.projections.iter().map(|map| map.shape[1]).sum()
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use burn::tensor::Device;
+
     use super::*;
 
     /// What is learnt gives the same in the product.

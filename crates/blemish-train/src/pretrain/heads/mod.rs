@@ -3,6 +3,7 @@
 //! places differ by from the good references that are retrieved for them (`docs/experiments/projection.md`, `decoder.md`).
 
 mod decoder;
+mod learning;
 mod projections;
 mod ranking;
 mod scenes;
@@ -13,11 +14,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use self::decoder::DecoderHead;
+use self::learning::{Learning, Start};
 use self::projections::Projections;
+use super::config::require;
 use super::event::PretrainEvent;
 use super::run::{PretrainOptions, Rates, run};
 use blemish::parts::features::described::Describer;
-use blemish::pretrained::{Pretrained, PretrainedOrigin};
+use blemish::pretrained::Pretrained;
 use blemish::{Error, Result};
 
 /// What is learnt.
@@ -65,9 +68,6 @@ impl HeadConfig {
     /// # Errors
     /// [`Error::Config`] naming the first field that is out of range.
     pub fn validate(&self) -> Result<()> {
-        let require = |ok: bool, field: &str, reason: &str| {
-            if ok { Ok(()) } else { Err(Error::config(format!("pretrain.{field}"), reason)) }
-        };
         require((1..=4096).contains(&self.batch_size), "batch_size", "must be 1 to 4096")?;
         let fits = self.side.is_multiple_of(16) && (32..=1024).contains(&self.side);
         require(fits, "side", "must be a multiple of 16, 32 to 1024")?;
@@ -97,23 +97,13 @@ pub fn learn(
 ) -> Result<PathBuf> {
     config.validate()?;
     let describer = Arc::new(Describer::new(&network, [config.side; 2]).map_err(Error::Training)?);
-    let network = Arc::new(network);
+    let start = Start { config: config.clone(), network: Arc::new(network), describer };
     match config.learn {
-        Head::Projections => run(config, options, listener, |before| {
-            Projections::begin(config, network, describer, options, before)
-        }),
-        Head::Decoder => run(config, options, listener, |before| {
-            DecoderHead::begin(config, network, describer, options, before)
-        }),
+        Head::Projections => {
+            run(config, options, listener, |before| Learning::<Projections>::begin(start, options, before))
+        }
+        Head::Decoder => {
+            run(config, options, listener, |before| Learning::<DecoderHead>::begin(start, options, before))
+        }
     }
-}
-
-/// Where a network came from, with the command of this run; the file of a run that is resumed has it.
-fn noted(origin: &PretrainedOrigin, options: &PretrainOptions) -> PretrainedOrigin {
-    let mut origin = origin.clone();
-    if !options.resume {
-        let separator = if origin.command.is_empty() { "" } else { "; " };
-        origin.command += &format!("{separator}{}", options.command);
-    }
-    origin
 }

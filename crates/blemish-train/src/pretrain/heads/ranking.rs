@@ -1,4 +1,4 @@
-//! What is asked of distances: that a defect is further away than good photos are.
+//! The rankings that are minimised: a defect must be further away than good photos are.
 
 use burn::tensor::Tensor;
 

@@ -6,6 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::super::batch::{Draw, generator};
+use super::super::retrieve::shares_of;
 use super::super::scenes::{Drawn, TrainingScene};
 use super::HeadConfig;
 use blemish::Result;
@@ -88,18 +89,8 @@ fn scene(
     let kept = kept.into_iter().map(|i| taken[i / places] * places + i % places).collect();
     let groups = describer.described(&photos, REFERENCES)?;
     let is_surface = scene.is_surface();
-    Ok(Some(Shown { groups, values, grid, is_surface, kept, defect: shares(&mask, grid) }))
-}
-
-/// The mean of the pixels of every place.
-fn shares(mask: &Image, [rows, columns]: [usize; 2]) -> Vec<f32> {
-    let [height, width] = [mask.height / rows, mask.width / columns];
-    let mut shares = vec![0.0; rows * columns];
-    for (at, v) in mask.pixels.iter().enumerate() {
-        let (y, x) = (at / mask.width, at % mask.width);
-        shares[y / height * columns + x / width] += v / (height * width) as f32;
-    }
-    shares
+    let defect = shares_of(&mask.pixels, size, config.side / grid[0]);
+    Ok(Some(Shown { groups, values, grid, is_surface, kept, defect }))
 }
 
 /// A square image upside down, the other way round, and with rows for columns.
